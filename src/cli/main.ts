@@ -1,0 +1,171 @@
+#!/usr/bin/env node
+// Entry point: reads argv, runs one command, prints its result, maps errors to exit codes.
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { parse as parseYaml } from 'yaml';
+import type { z } from 'zod';
+import { DwpError, messageOf, usageError } from '../errors.js';
+import { readBytes } from '../formats/files.js';
+import type { AnyCommand } from './command.js';
+import { commands } from './commands/index.js';
+import { terminalEffects } from './effects.js';
+
+const version: string = JSON.parse(
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+).version;
+
+/** Runs the command line and returns the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const abort = new AbortController();
+  const interrupt = () => {
+    if (abort.signal.aborted) process.exit(130); // a second Ctrl-C does not wait for the checkpoint
+    process.stderr.write('\nstopping after this step; press Ctrl-C again to stop at once\n');
+    abort.abort();
+  };
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+
+  let debug = argv.includes('--debug');
+  const program = new Command('dwp')
+    .description(
+      'Deep weight prior: learn from the kernels of pretrained CNNs, train a Bayesian CNN on little data.',
+    )
+    .version(version)
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .showSuggestionAfterError()
+    .addHelpText('after', '\nStart here:  dwp demo\nMore:        dwp <command> --help');
+  for (const command of commands)
+    program.addCommand(
+      toCommander(command, abort.signal, (d) => {
+        debug = d;
+      }),
+    );
+
+  try {
+    await program.parseAsync(argv as string[], { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0 || error.code === 'commander.help')
+        return error.code === 'commander.help' ? 2 : 0;
+      process.stderr.write(`${error.message}\n`);
+      return 2;
+    }
+    if (error instanceof DwpError) {
+      process.stderr.write(
+        `error: ${oneLine(error.message)}${error.hint ? ` — ${oneLine(error.hint)}` : ''}\n`,
+      );
+      if (debug) process.stderr.write(`${error.stack}\n`);
+      return error.exitCode;
+    }
+    process.stderr.write(
+      `bug: ${messageOf(error)} — this should not happen; please report it with the output of --debug\n`,
+    );
+    if (debug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+    return 1;
+  }
+}
+
+function toCommander(
+  definition: AnyCommand,
+  signal: AbortSignal,
+  setDebug: (debug: boolean) => void,
+): Command {
+  const command = new Command(definition.name)
+    .summary(definition.summary)
+    .description([definition.summary, definition.description].filter(Boolean).join('\n\n'))
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+  for (const argument of Object.values(definition.arguments))
+    command.argument(argument.usage, argument.description);
+  for (const { flags, description, schema, defaultText } of Object.values(definition.options)) {
+    const byDefault = defaultText ?? defaultOf(schema);
+    command.addOption(
+      new Option(flags, byDefault === undefined ? description : `${description} (default: ${byDefault})`),
+    );
+  }
+  command
+    .addOption(
+      new Option('--format <format>', 'table for people, json for programs (one document on stdout)')
+        .choices(['table', 'json'])
+        .default('table'),
+    )
+    .option('--config <file.yaml>', 'options from a file; flags win over it')
+    .option('-q, --quiet', 'no progress, no messages')
+    .option('-v, --verbose', 'more messages')
+    .option('--debug', 'stack traces with errors')
+    .addHelpText('after', `\nExamples:\n${definition.examples.map((line) => `  $ ${line}`).join('\n')}`)
+    .action(async () => {
+      const { format, config, quiet, verbose, debug, ...flags } = command.opts();
+      setDebug(Boolean(debug));
+      const given: Record<string, unknown> = { ...(config ? readConfig(config, definition) : {}), ...flags };
+      Object.keys(definition.arguments).forEach((name, i) => {
+        const value = command.processedArgs[i];
+        if (value !== undefined && !(Array.isArray(value) && value.length === 0)) given[name] = value;
+      });
+      const input = validate(definition, given, config);
+      const effects = terminalEffects(quiet ? 'quiet' : verbose ? 'verbose' : 'normal', signal);
+      const result = await definition.run(input, effects);
+      process.stdout.write(
+        `${format === 'json' ? JSON.stringify(result, null, 2) : definition.render(result)}\n`,
+      );
+    });
+  return command;
+}
+
+function readConfig(path: string, definition: AnyCommand): Record<string, unknown> {
+  let config: unknown;
+  const text = new TextDecoder().decode(readBytes(path));
+  try {
+    config = parseYaml(text);
+  } catch (error) {
+    throw usageError(`${path}: not valid YAML (${messageOf(error)})`);
+  }
+  if (typeof config !== 'object' || config === null || Array.isArray(config))
+    throw usageError(`${path}: expected a mapping of options`, `see dwp ${definition.name} --help`);
+  const known = [...Object.keys(definition.arguments), ...Object.keys(definition.options)];
+  for (const key of Object.keys(config))
+    if (!known.includes(key))
+      throw usageError(`${path}: unknown option "${key}"`, `known: ${known.join(', ')}`);
+  return config as Record<string, unknown>;
+}
+
+function validate(
+  definition: AnyCommand,
+  given: Record<string, unknown>,
+  config?: string,
+): Record<string, unknown> {
+  const input: Record<string, unknown> = {};
+  for (const [name, { schema, ...shown }] of Object.entries({
+    ...definition.arguments,
+    ...definition.options,
+  })) {
+    const parsed = schema.safeParse(given[name]);
+    const label =
+      'flags' in shown
+        ? String(shown.flags)
+            .split(/[ ,]+/)
+            .find((word) => word.startsWith('--'))
+        : shown.usage;
+    if (!parsed.success) {
+      const missing = given[name] === undefined;
+      const value = missing ? '' : ` ${JSON.stringify(given[name])}`;
+      throw usageError(
+        missing ? `${label} is required` : `${label}${value}: ${parsed.error.issues[0].message}`,
+        `see dwp ${definition.name} --help${config ? ` and ${config}` : ''}`,
+      );
+    }
+    input[name] = parsed.data;
+  }
+  return input;
+}
+
+function defaultOf(schema: z.ZodType): string | undefined {
+  const parsed = schema.safeParse(undefined);
+  if (!parsed.success || parsed.data === undefined || parsed.data === false) return undefined;
+  return Array.isArray(parsed.data) ? parsed.data.join(' ') : String(parsed.data);
+}
+
+const oneLine = (text: string) => text.replace(/\s+/g, ' ');
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,62 @@
+// Whole files in and out: atomic writes, and reads whose failures name the file.
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { inputError, messageOf, usageError } from '../errors.js';
+
+/** Writes to a temporary name in the same folder, syncs, and renames: a reader sees the old file or the new one. */
+export function writeFileAtomic(path: string, content: Uint8Array | string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  const file = openSync(temporary, 'w');
+  try {
+    for (let offset = 0; offset < bytes.length; ) offset += writeSync(file, bytes, offset);
+    fsyncSync(file);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  } finally {
+    closeSync(file);
+  }
+  renameSync(temporary, path);
+}
+
+export const writeJson = (path: string, value: unknown) =>
+  writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
+
+/** @throws DwpError INPUT when the file is missing or unreadable. */
+export function readBytes(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw inputError(`${path}: no such file`, 'check the path');
+    throw inputError(`${path}: cannot be read (${messageOf(error)})`, undefined, error);
+  }
+}
+
+/** @throws DwpError INPUT when the file is missing or is not JSON. */
+export function readJson(path: string): unknown {
+  const text = new TextDecoder().decode(readBytes(path));
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw inputError(`${path}: not valid JSON (${messageOf(error)})`, undefined, error);
+  }
+}
+
+/** @throws DwpError USAGE when `path` exists already: results are never overwritten. */
+export function refuseExisting(path: string): void {
+  if (existsSync(path))
+    throw usageError(`${path} exists already`, 'choose another --out, or remove it first');
+}
