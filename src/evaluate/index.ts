@@ -1,0 +1,4 @@
+// Predictive distribution, metrics, calibration.
+export * from './ensemble.js';
+export * from './metrics.js';
+export * from './summary.js';
