@@ -90,8 +90,12 @@ export class RandomStream {
     return (this.uint32() + 0.5) * 2 ** -32;
   }
 
-  /** Uniform on {0, …, n − 1}, without the bias of a remainder. */
+  /**
+   * Uniform on {0, …, n − 1}, without the bias of a remainder.
+   * @throws RangeError unless n is a whole number from 1 to 2³²
+   */
   integer(n: number): number {
+    if (!(Number.isInteger(n) && n >= 1 && n <= 2 ** 32)) throw new RangeError(`no whole number below ${n}`);
     const limit = 2 ** 32 - (2 ** 32 % n);
     for (;;) {
       const x = this.uint32();
