@@ -1,0 +1,50 @@
+// What the convolutions of each prior's net have learned, side by side, layer by layer.
+import { type Html, html } from '../html.js';
+import { distinct, runsOf, type Series } from '../series.js';
+import type { LayerFilters, ReportRun } from '../types.js';
+import { kernelPicture } from './pictures.js';
+
+/** Per layer one picture for each series: its run of the lowest split with this many examples. */
+export function learnedFilters(
+  runs: readonly ReportRun[],
+  series: readonly Series[],
+  examples: number,
+): Html | undefined {
+  const shown = series.flatMap((each) => {
+    const run = runsOf(runs, each, examples)
+      .filter(({ filters }) => filters.length > 0)
+      .sort((a, b) => a.split - b.split)[0];
+    return run ? [{ each, run }] : [];
+  });
+  const layers = distinct(shown.flatMap(({ run }) => run.filters.map(({ layer }) => layer)));
+  if (layers.length === 0) return undefined;
+  return html`${layers.map((layer) => {
+    const pictures = shown.map(({ each, run }) => {
+      const filters = run.filters.find((candidate) => candidate.layer === layer);
+      return filters && kernelPicture(filters.kernels, filters.h, filters.w, named(each));
+    });
+    return html`<h3>${layer} ${sizeOf(
+      shown.map(({ run }) => run),
+      layer,
+    )}</h3><div class="pictures">${pictures}</div>`;
+  })}`;
+}
+
+/** One run's layers: where it started (if that was kept) beside where it ended. */
+export const filtersOfRun = (filters: readonly LayerFilters[]): Html | undefined =>
+  filters.length === 0
+    ? undefined
+    : html`<div class="pictures">${filters.map(({ layer, h, w, initial, kernels }) => [
+        kernelPicture(initial ?? [], h, w, `${layer} ${h}×${w}, at the start`) ?? '',
+        kernelPicture(kernels, h, w, `${layer} ${h}×${w}, learned`) ?? '',
+      ])}</div>`;
+
+const named = ({ label, colour }: Series): Html =>
+  html`<span class="swatch" style="background:${colour}"></span>${label}`;
+
+function sizeOf(runs: readonly ReportRun[], layer: string): string {
+  const sizes = runs.flatMap((run) =>
+    run.filters.filter((filters) => filters.layer === layer).map(({ h, w }) => `${h}×${w}`),
+  );
+  return distinct(sizes).join(', ');
+}

@@ -1,0 +1,178 @@
+// The page: conclusion and table first, then accuracy, kernels, priors, calibration, traces, and how to make it again.
+
+import { examplesCaption, examplesChart, examplesLegend } from './figures/accuracy.js';
+import { BOUND_PARTS, TRACE_CAPTION, traceChart } from './figures/bound-trace.js';
+import { ENSEMBLE_CAPTION, ensembleChart } from './figures/ensemble.js';
+import { filtersOfRun, learnedFilters } from './figures/learned-filters.js';
+import { METRICS_CAPTION, metricsTable } from './figures/metrics-table.js';
+import { SCALE_NOTE } from './figures/pictures.js';
+import { priorCard } from './figures/prior-samples.js';
+import { pooledBins, RELIABILITY_CAPTION, reliabilityChart } from './figures/reliability.js';
+import { details, figure, type Html, html, trusted } from './html.js';
+import { decimals, percent, plural } from './numbers.js';
+import { runsOf, type Series, seriesOf, shownExamples, sizesOf } from './series.js';
+import { STYLE } from './style.js';
+import { fitted, legend } from './svg.js';
+import type { ReportInput, ReportRun } from './types.js';
+
+type Section = { id: string; title: string; content: Html | undefined };
+
+// Nothing is fetched and nothing runs, whatever a file has put into the page.
+const POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/**
+ * The whole report as one HTML document that asks for no other file. The same input gives the same text.
+ * Sections without data are left out.
+ */
+export function renderReport(input: ReportInput): string {
+  const series = seriesOf(input);
+  const sections = [
+    { id: 'accuracy', title: 'Accuracy against training examples', content: accuracy(input, series) },
+    { id: 'kernels', title: 'Learned kernels', content: kernels(input.runs, series) },
+    { id: 'priors', title: 'Priors over kernels', content: priors(input) },
+    { id: 'calibration', title: 'Calibration and ensembles', content: calibration(input.runs, series) },
+    { id: 'bound', title: 'The bound during training', content: traces(input.runs, series) },
+    { id: 'runs', title: 'Every run', content: everyRun(input.runs, series) },
+    { id: 'reproduce', title: 'How to make this page again', content: reproduce(input) },
+  ].filter((section): section is Section & { content: Html } => section.content !== undefined);
+  const table = figure(metricsTable(input.rows, series, input.reference), METRICS_CAPTION);
+  const empty = input.rows.length + input.runs.length + input.priors.length === 0;
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${trusted(POLICY)}">
+<title>${input.title}</title>
+<style>${trusted(STYLE)}</style>
+</head>
+<body>
+<main>
+<header>
+<h1>${input.title}</h1>
+<div class="muted">${input.generated} · ${plural(input.runs.length, 'run')} · ${plural(input.priors.length, 'fitted prior')}</div>
+<nav>${sections.map(({ id, title }) => html`<a href="#${id}">${title}</a>`)}</nav>
+</header>
+${input.sentence ? html`<p class="sentence">${input.sentence}</p>` : ''}
+${table ?? ''}
+${empty && html`<p>There are no runs and no priors to show yet.</p>`}
+${sections.map(({ id, title, content }) => html`<section id="${id}">\n<h2>${title}</h2>\n${content}\n</section>\n`)}
+</main>
+</body>
+</html>
+`;
+  return page.text;
+}
+
+function accuracy({ rows, reference = [] }: ReportInput, series: readonly Series[]): Html | undefined {
+  if (rows.length === 0) return undefined;
+  const shown = series.filter(({ label }) => rows.some((row) => row.label === label));
+  const main = html`${examplesLegend(shown, reference)}${fitted(
+    (width, narrow) => examplesChart(rows, shown, { reference, width, height: narrow ? 320 : 400 }) ?? html``,
+  )}`;
+  const small = (['nll', 'ece'] as const).map((metric) => {
+    const drawing = examplesChart(rows, shown, { metric, width: 420, height: 260 });
+    return drawing && html`<div class="panel">${drawing}</div>`;
+  });
+  return html`${figure(main, examplesCaption(rows, reference))}${figure(
+    html`${legend(shown)}<div class="panels">${small}</div>`,
+    'The same comparison for the quality of the predicted probabilities: negative log-likelihood and calibration error; lower is better for both.',
+  )}`;
+}
+
+function kernels(runs: readonly ReportRun[], series: readonly Series[]): Html | undefined {
+  const examples = shownExamples(runs);
+  if (examples === undefined) return undefined;
+  return figure(
+    learnedFilters(runs, series, examples),
+    `Kernels (posterior means) after training on ${plural(examples, 'example')}, the first split of each prior, up to 64 of every layer. ${SCALE_NOTE}`,
+  );
+}
+
+function priors(input: ReportInput): Html | undefined {
+  if (input.priors.length === 0) return undefined;
+  return figure(
+    html`<div class="cards">${input.priors.map(priorCard)}</div>`,
+    `Kernels of the source nets beside draws from the prior that was fitted to them: the closer the two look, the better the prior. The tables give the log density of kernels that were held out, in nats; higher is better, and a lower bound (≥) may be better than it says. ${SCALE_NOTE}`,
+  );
+}
+
+function calibration(runs: readonly ReportRun[], series: readonly Series[]): Html | undefined {
+  const examples = shownExamples(runs);
+  if (examples === undefined) return undefined;
+  const diagrams = series.flatMap((each) => {
+    const own = runsOf(runs, each, examples);
+    const drawing = reliabilityChart(pooledBins(own.map((run) => run.reliability)), each.colour);
+    const ece = own.reduce((sum, run) => sum + run.test.ece, 0) / own.length;
+    return drawing
+      ? [
+          html`<div class="panel"><h4>${dot(each)}${each.label} <small>ECE ${percent(ece)}</small></h4>${drawing}</div>`,
+        ]
+      : [];
+  });
+  const ensembles = (['accuracy', 'nll'] as const).flatMap((metric) => {
+    const drawing = ensembleChart(runs, series, examples, metric);
+    return drawing ? [html`<div class="panel">${drawing}</div>`] : [];
+  });
+  if (diagrams.length + ensembles.length === 0) return undefined;
+  const trained = `Nets trained on ${plural(examples, 'example')}.`;
+  return html`${figure(
+    diagrams.length > 0 ? html`<div class="panels small">${diagrams}</div>` : undefined,
+    `${RELIABILITY_CAPTION} ${trained}`,
+  )}${figure(
+    ensembles.length > 0
+      ? html`${legend(present(runs, series, examples))}<div class="panels">${ensembles}</div>`
+      : undefined,
+    `${ENSEMBLE_CAPTION} ${trained}`,
+  )}`;
+}
+
+function traces(runs: readonly ReportRun[], series: readonly Series[]): Html | undefined {
+  const open = shownExamples(runs);
+  const groups = sizesOf(runs).flatMap((examples) => {
+    const panels = BOUND_PARTS.flatMap(({ part, title }) => {
+      const drawing = traceChart(runs, series, examples, part);
+      return drawing ? [html`<div class="panel"><h4>${title}</h4>${drawing}</div>`] : [];
+    });
+    if (panels.length === 0) return [];
+    const content = html`${legend(present(runs, series, examples))}<div class="panels">${panels}</div>`;
+    return [details(`Trained on ${plural(examples, 'example')}`, content, examples === open)];
+  });
+  return groups.length > 0 ? figure(html`${groups}`, TRACE_CAPTION) : undefined;
+}
+
+function everyRun(runs: readonly ReportRun[], series: readonly Series[]): Html | undefined {
+  if (runs.length === 0) return undefined;
+  const sorted = series.flatMap((each) =>
+    runs
+      .filter(({ label }) => label === each.label)
+      .sort((a, b) => a.examples - b.examples || a.split - b.split)
+      .map((run) => oneRun(run, each)),
+  );
+  return figure(
+    html`${sorted}`,
+    `One fold per run: its test results, its kernels where it started and where it ended, its bound. ${SCALE_NOTE}`,
+  );
+}
+
+function oneRun(run: ReportRun, series: Series): Html {
+  const { accuracy, nll, ece, brier, examples } = run.test;
+  const trace = traceChart([run], [series], run.examples, 'bound');
+  return details(
+    html`${dot(series)}${run.label} <small>· ${plural(run.examples, 'example')} · split ${run.split} · ${percent(accuracy)} accuracy</small>`,
+    html`<dl><dt>folder</dt><dd><code>${run.path}</code></dd><dt>test</dt><dd>accuracy ${percent(accuracy, 2)}, NLL ${decimals(nll, 3)} nats, ECE ${percent(ece)}, Brier ${decimals(brier, 3)} on ${decimals(examples, 0)} images</dd></dl>${filtersOfRun(run.filters)}${
+      trace && html`<div class="trace"><h4>Bound, nats</h4>${trace}</div>`
+    }`,
+  );
+}
+
+const reproduce = ({ command, environment }: ReportInput): Html =>
+  html`<pre><code>${command}</code></pre><dl>${Object.entries(environment).map(
+    ([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`,
+  )}</dl>`;
+
+const dot = ({ colour }: Series): Html => html`<span class="swatch" style="background:${colour}"></span>`;
+
+const present = (runs: readonly ReportRun[], series: readonly Series[], examples: number) =>
+  series.filter((each) => runsOf(runs, each, examples).length > 0);

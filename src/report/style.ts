@@ -1,0 +1,62 @@
+// The style sheet of the page: one column, small multiples that wrap, light and dark.
+
+export const STYLE = `
+:root { color-scheme: light dark;
+  --page: #fbfbf9; --surface: #fff; --text: #1c1e21; --muted: #666b73; --line: #dcdde0; --accent: #2166ac;
+  --c0: #1f66b0; --c1: #c8501a; --c2: #2f7d3b; --c3: #8a3fa3; --c4: #8a6a00; --c5: #0b7c88; --c6: #b52b62; --c7: #5c6068; }
+@media (prefers-color-scheme: dark) { :root {
+  --page: #14161a; --surface: #1c1f24; --text: #e6e7e9; --muted: #9aa0a8; --line: #353a42; --accent: #7bb8ff;
+  --c0: #6fb1ff; --c1: #ff9c66; --c2: #7fd18a; --c3: #d79bea; --c4: #e3c34f; --c5: #58d3dd; --c6: #ff8db8; --c7: #b4b8bf; } }
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; }
+body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 1040px; margin: 0 auto; padding: 28px 20px 64px; }
+h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .25rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; padding-top: 1rem; border-top: 1px solid var(--line); }
+h3 { font-size: 1rem; margin: 1.2rem 0 .5rem; overflow-wrap: anywhere; }
+h4 { font-size: .875rem; font-weight: 600; margin: 0 0 .35rem; overflow-wrap: anywhere; }
+small, .muted { color: var(--muted); font-weight: 400; }
+a { color: var(--accent); }
+nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .6rem 0 0; font-size: .9rem; }
+.sentence { font-size: 1.2rem; line-height: 1.45; margin: 1.2rem 0 1.4rem; padding-left: .9rem; border-left: 4px solid var(--c0); max-width: 46em; overflow-wrap: anywhere; }
+figure { margin: .8rem 0 1.4rem; }
+figcaption { color: var(--muted); font-size: .875rem; margin-top: .6rem; max-width: 52em; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; }
+th { font-weight: 400; }
+thead th { color: var(--muted); font-size: .8125rem; border-bottom: 1px solid var(--line); }
+tbody th[scope=row], thead th:nth-child(2), .densities th:first-child, .densities td:last-child, .densities thead th { text-align: left; }
+.densities td:nth-child(2), .densities thead th:nth-child(2) { text-align: right; }
+tbody + tbody { border-top: 1px solid var(--line); }
+th:first-child, td:first-child { padding-left: 0; }
+.size { vertical-align: top; font-weight: 600; }
+.best { font-weight: 700; }
+.swatch { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .45em; }
+.legend { list-style: none; margin: .2rem 0 .6rem; padding: 0; display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; font-size: .875rem; }
+.legend svg { vertical-align: -1px; margin-right: .4em; }
+.legend li { overflow-wrap: anywhere; }
+svg text { white-space: pre; }
+figure svg[role=img] { display: block; max-width: 100%; height: auto; }
+.narrow { display: none; }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); gap: 1.2rem 1.8rem; }
+.panels.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 260px), 1fr)); }
+.panel { min-width: 0; }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem 1.6rem; }
+.picture { min-width: 0; max-width: 15rem; }
+img { display: block; image-rendering: pixelated; max-width: 100%; height: auto; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 460px), 1fr)); gap: 1.2rem; }
+.card { background: var(--surface); border: 1px solid var(--line); border-radius: 8px; padding: .2rem 1.1rem 1rem; min-width: 0; }
+.card h3 { margin-top: .8rem; }
+.card table { margin-top: 1rem; }
+details { border: 1px solid var(--line); border-radius: 8px; background: var(--surface); padding: .5rem .9rem; margin: .5rem 0; }
+details > summary { cursor: pointer; overflow-wrap: anywhere; }
+details[open] > summary { margin-bottom: .7rem; }
+pre { background: var(--surface); border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .875rem; }
+code { overflow-wrap: anywhere; }
+dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .2rem 1.2rem; font-size: .9rem; margin: .8rem 0; }
+dt { color: var(--muted); overflow-wrap: anywhere; } dd { margin: 0; overflow-wrap: anywhere; min-width: 0; }
+@media (max-width: 640px) { main { padding: 18px 16px 48px; } h1 { font-size: 1.4rem; } .sentence { font-size: 1.05rem; }
+  .wide { display: none; } .narrow { display: block; } th, td { padding: .3rem .5rem; } .pictures { gap: .8rem; } .picture { max-width: 100%; } }
+@media print { details::details-content { content-visibility: visible; } }
+`;
