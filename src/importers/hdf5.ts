@@ -5,7 +5,7 @@ import { inputError, messageOf } from '../errors.js';
 import { halfToFloat } from '../formats/npy.js';
 
 export interface Hdf5 {
-  /** Every dataset below a group, depth first in the file's order; soft and external links are not followed. */
+  /** Every dataset below a group, depth first in the file's order; links to other files lead nowhere. */
   datasets(group: string): Hdf5Dataset[];
   has(path: string): boolean;
   children(group: string): string[];
@@ -72,20 +72,11 @@ export async function withHdf5<T>(bytes: Uint8Array, path: string, use: (file: H
       if (++objects > MOST_OBJECTS)
         throw inputError(`${path}: more than ${MOST_OBJECTS} objects`, 'this is no file of weights');
     };
-    // get_type does not follow links, get() would
-    const hard = (group: Group, key: string): Group | Dataset | undefined => {
-      count();
-      const type = group.get_type(key);
-      if (type !== library.H5G_GROUP && type !== library.H5G_DATASET) return undefined;
-      return group.get(key) as Group | Dataset;
-    };
+    // links inside the file are followed; those to other files come back as neither group nor dataset
     const find = (at: string): Group | Dataset | undefined => {
-      let entity: Group | Dataset | undefined = root;
-      for (const key of at.split('/').filter(Boolean)) {
-        if (!(entity instanceof h5.Group) || !entity.keys().includes(key)) return undefined;
-        entity = hard(entity, key);
-      }
-      return entity;
+      count();
+      const entity = at === '/' ? root : root.get(`/${at.split('/').filter(Boolean).join('/')}`);
+      return entity instanceof h5.Group || entity instanceof h5.Dataset ? entity : undefined;
     };
     const toDataset = (dataset: Dataset): Hdf5Dataset => {
       const { type, size, shape } = dataset.metadata;
@@ -118,7 +109,7 @@ export async function withHdf5<T>(bytes: Uint8Array, path: string, use: (file: H
     const walk = (group: Group, depth: number, out: Hdf5Dataset[]): Hdf5Dataset[] => {
       if (depth > DEEPEST) throw inputError(`${path}: groups nested deeper than ${DEEPEST}`);
       for (const key of group.keys()) {
-        const entity = hard(group, key);
+        const entity = find(`${group.path}/${key}`);
         if (entity instanceof h5.Dataset) out.push(toDataset(entity));
         else if (entity) walk(entity, depth + 1, out);
       }

@@ -71,7 +71,7 @@ function fromRaw(
     throw damaged(path, tensor, `${raw.length} bytes for ${count} values of ${bytes} bytes`);
   if (dtype === 'float32') {
     if (raw.byteOffset % 4 === 0) return new Float32Array(raw.buffer, raw.byteOffset, count);
-    return new Float32Array(raw.slice().buffer); // protobuf aligns nothing: the one copy
+    return new Float32Array(new Uint8Array(raw).buffer); // protobuf aligns nothing: the one copy
   }
   const view = viewOf(raw);
   const read: (at: number) => number =
