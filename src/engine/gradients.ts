@@ -1,0 +1,29 @@
+// Values with gradients and with whatever else is worth seeing.
+import * as tf from '#tfjs';
+import { leaves, mapTree } from './tree.js';
+
+/**
+ * ∂objective/∂params by reverse-mode differentiation.
+ * @param f params ↦ a scalar objective and a tree of other tensors computed on the way
+ * @returns the objective, its gradient (a tree like params) and the other tensors
+ */
+export function valueAndGradients<P, A>(
+  f: (params: P) => { objective: tf.Scalar; aux: A },
+  params: P,
+): { objective: tf.Scalar; aux: A; gradients: P } {
+  const entries = leaves<tf.Tensor>(params);
+  let aux: A | undefined;
+  const objectiveOf = (...tensors: tf.Tensor[]): tf.Scalar => {
+    const byPath = new Map(entries.map(([path], i) => [path, tensors[i]]));
+    const result = f(mapTree(params, (_: tf.Tensor, path) => byPath.get(path)!) as P);
+    aux = mapTree(result.aux, (tensor: tf.Tensor) => tf.keep(tensor.clone())) as A;
+    return result.objective;
+  };
+  const { value, grads } = tf.valueAndGrads(objectiveOf)(entries.map(([, tensor]) => tensor));
+  const gradientByPath = new Map(entries.map(([path], i) => [path, grads[i]]));
+  return {
+    objective: value as tf.Scalar,
+    aux: aux!,
+    gradients: mapTree(params, (_: tf.Tensor, path) => gradientByPath.get(path)!) as P,
+  };
+}

@@ -1,0 +1,162 @@
+// Operators that move elements: reshape, transpose, slice, concatenate, pad, tile, gather, one-hot.
+import type { Graph, Value } from '../graph.js';
+import { sizeOf } from '../tree.js';
+import { where } from './elementwise.js';
+import { type Lowerings, normalAxes } from './lowering.js';
+
+export function slice(
+  g: Graph,
+  x: Value,
+  begin: readonly number[],
+  size: readonly number[],
+  strides: readonly number[] = begin.map(() => 1),
+): Value {
+  const shape = size;
+  const axes = begin
+    .map((_, i) => i)
+    .filter((i) => begin[i] !== 0 || strides[i] !== 1 || size[i] !== x.shape[i]);
+  if (axes.length === 0) return x;
+  if (x.uniform !== undefined) return g.uniform(x.uniform, shape, x.dtype);
+  // ONNX clamps ends; one past the front is said by the smallest number.
+  const end = axes.map((i) => {
+    const last = begin[i] + strides[i] * (size[i] - 1);
+    return strides[i] > 0 ? last + 1 : last === 0 ? -(2 ** 31) : last - 1;
+  });
+  return g.emit1(
+    'Slice',
+    [
+      x,
+      g.int64(axes.map((i) => begin[i])),
+      g.int64(end),
+      g.int64(axes),
+      g.int64(axes.map((i) => strides[i])),
+    ],
+    shape,
+  );
+}
+
+function concat(g: Graph, values: readonly Value[], axis: number): Value {
+  const parts = values.filter((v) => sizeOf(v.shape) > 0);
+  if (parts.length === 1) return parts[0];
+  const shape = parts[0].shape.map((n, i) =>
+    i === axis ? parts.reduce((sum, v) => sum + v.shape[axis], 0) : n,
+  );
+  return g.emit1('Concat', parts, shape, { axis });
+}
+
+const unsqueeze = (shape: readonly number[], axis: number) => [
+  ...shape.slice(0, axis),
+  1,
+  ...shape.slice(axis),
+];
+
+export const shapes: Lowerings = {
+  Reshape: ({ g, inputs: { x }, attrs }) => {
+    const known = (attrs.shape as number[]).reduce((a, n) => (n < 0 ? a : a * n), 1);
+    return g.reshape(
+      x,
+      (attrs.shape as number[]).map((n) => (n < 0 ? sizeOf(x.shape) / known : n)),
+    );
+  },
+  ExpandDims: ({ g, inputs: { input }, attrs }) => {
+    const axis = attrs.dim < 0 ? attrs.dim + input.shape.length + 1 : attrs.dim;
+    return g.reshape(input, unsqueeze(input.shape, axis));
+  },
+  Transpose: ({ g, inputs: { x }, attrs }) => g.transpose(x, attrs.perm),
+  Slice: ({ g, inputs: { x }, attrs }) => {
+    const begin = x.shape.map((_, i) => (attrs.begin as number[])[i] ?? 0);
+    const size = x.shape.map((n, i) => {
+      const given = (attrs.size as number[])[i] ?? -1;
+      return given < 0 ? n - begin[i] : given;
+    });
+    return slice(g, x, begin, size);
+  },
+  Concat: ({ g, list, attrs }) => concat(g, list, normalAxes(attrs.axis, list[0].shape.length)[0]),
+  Pack: ({ g, list, attrs }) => {
+    const axis = attrs.axis < 0 ? attrs.axis + list[0].shape.length + 1 : attrs.axis;
+    return concat(
+      g,
+      list.map((v) => g.reshape(v, unsqueeze(v.shape, axis))),
+      axis,
+    );
+  },
+  Unpack: ({ g, inputs: { value }, attrs }) => {
+    const [axis] = normalAxes(attrs.axis, value.shape.length);
+    const shape = value.shape.filter((_, i) => i !== axis);
+    return Array.from({ length: value.shape[axis] }, (_, k) =>
+      g.reshape(
+        slice(
+          g,
+          value,
+          value.shape.map((_, i) => (i === axis ? k : 0)),
+          value.shape.map((n, i) => (i === axis ? 1 : n)),
+        ),
+        shape,
+      ),
+    );
+  },
+  SplitV: ({ g, inputs: { x }, attrs }) => {
+    const [axis] = normalAxes(attrs.axis, x.shape.length);
+    const known = attrs.numOrSizeSplits as number | number[];
+    const sizes = Array.isArray(known)
+      ? [...known]
+      : Array.from({ length: known }, () => x.shape[axis] / known);
+    const rest = sizes.indexOf(-1);
+    if (rest >= 0) sizes[rest] = x.shape[axis] - sizes.reduce((a, b) => a + Math.max(b, 0), 0);
+    let start = 0;
+    return sizes.map((size) => {
+      const begin = x.shape.map((_, i) => (i === axis ? start : 0));
+      start += size;
+      return slice(
+        g,
+        x,
+        begin,
+        x.shape.map((n, i) => (i === axis ? size : n)),
+      );
+    });
+  },
+  Tile: ({ g, inputs: { x }, attrs }) => {
+    const reps = attrs.reps as number[];
+    const shape = x.shape.map((n, i) => n * reps[i]);
+    if (x.uniform !== undefined || reps.every((r, i) => r === 1 || x.shape[i] === 1))
+      return g.broadcast(x, shape);
+    return g.emit1('Tile', [x, g.int64(reps)], shape);
+  },
+  PadV2: ({ g, inputs: { x }, attrs }) => {
+    const paddings = attrs.paddings as [number, number][];
+    if (paddings.every(([before, after]) => before === 0 && after === 0)) return x;
+    const shape = x.shape.map((n, i) => n + paddings[i][0] + paddings[i][1]);
+    const pads = [...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])];
+    return g.emit1('Pad', [x, g.int64(pads), g.uniform(attrs.constantValue, [], x.dtype)], shape);
+  },
+  Reverse: ({ g, inputs: { x }, attrs }) => {
+    const axes = normalAxes(attrs.dims, x.shape.length);
+    const begin = x.shape.map((n, i) => (axes.includes(i) ? n - 1 : 0));
+    const strides = x.shape.map((_, i) => (axes.includes(i) ? -1 : 1));
+    return slice(g, x, begin, x.shape, strides);
+  },
+  GatherV2: ({ g, inputs: { x, indices }, attrs }) => {
+    if (attrs.batchDims)
+      throw new Error('gather with batchDims is not supported; gather along a flattened axis');
+    const [axis] = normalAxes(attrs.axis, x.shape.length);
+    const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
+    return g.emit1('Gather', [x, indices], shape, { axis });
+  },
+  UnsortedSegmentSum: ({ g, inputs: { x, segmentIds }, attrs }) => {
+    const shape = [attrs.numSegments, ...x.shape.slice(1)];
+    const zeros = g.broadcast(g.uniform(0, [], x.dtype), shape);
+    const rows = g.cast(g.reshape(segmentIds, [segmentIds.shape[0], 1]), 'int64');
+    return g.emit1('ScatterND', [zeros, rows, x], shape, { reduction: 'add' });
+  },
+  OneHot: ({ g, inputs: { indices }, attrs }) => {
+    const classes = g.constant(
+      Int32Array.from({ length: attrs.depth }, (_, i) => i),
+      [attrs.depth],
+      'int32',
+    );
+    const column = g.reshape(indices, [...indices.shape, 1]);
+    const equal = g.emit1('Equal', [column, classes], [...indices.shape, attrs.depth], {}, 'bool');
+    const dtype = attrs.dtype ?? 'float32';
+    return where(g, equal, g.uniform(attrs.onValue, [], dtype), g.uniform(attrs.offValue, [], dtype));
+  },
+};

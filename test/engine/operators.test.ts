@@ -1,0 +1,261 @@
+// Every compiled operator: value and gradient against tfjs cpu, gradient against finite differences.
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type Engine, f32, type NdArray, tf, valueAndGradients } from '../../src/engine/index.js';
+import { engines, largestRelativeError, normal, positive, runOn } from './reference.js';
+
+type Tensors = Record<string, tf.Tensor>;
+interface Case {
+  inputs: Record<string, NdArray>;
+  f: (x: Tensors) => tf.Tensor;
+  /** Set where there is no gradient to compare. */
+  noGradient?: boolean;
+}
+
+const x = normal(1, 3, 4);
+const y = normal(2, 3, 4);
+const p = positive(3, 3, 4);
+const row = normal(4, 4);
+const image = normal(5, 2, 7, 6, 3);
+const filter = normal(6, 3, 2, 3, 4);
+const t4 = (a: tf.Tensor) => a as tf.Tensor4D;
+
+const unaryCases: Record<string, (a: tf.Tensor) => tf.Tensor> = {
+  neg: tf.neg,
+  abs: tf.abs,
+  exp: tf.exp,
+  square: tf.square,
+  sigmoid: tf.sigmoid,
+  tanh: tf.tanh,
+  softplus: tf.softplus,
+  relu: tf.relu,
+  elu: tf.elu,
+  sin: tf.sin,
+  cos: tf.cos,
+  erf: tf.erf,
+  expm1: tf.expm1,
+  leakyRelu: (a) => tf.leakyRelu(a, 0.1),
+  relu6: (a) => tf.relu6(tf.mul(a, 5)),
+  clip: (a) => tf.clipByValue(a, -0.5, 0.7),
+  reshape: (a) => tf.reshape(a, [2, 6]),
+  transpose: (a) => tf.transpose(a),
+  slice: (a) => tf.slice(a, [1, 0], [2, 3]),
+  pad: (a) =>
+    tf.pad(a, [
+      [1, 0],
+      [0, 2],
+    ]),
+  tile: (a) => tf.tile(a, [2, 3]),
+  reverse: (a) => tf.reverse(a, 1),
+  split: (a) => tf.split(a, [1, 3], 1)[1],
+  unstack: (a) => tf.unstack(a, 1)[2],
+  stack: (a) => tf.stack([a, tf.mul(a, 2)], 1),
+  concat: (a) => tf.concat([a, tf.square(a)], 1),
+  gather: (a) => tf.gather(a, tf.tensor1d([2, 0, 2], 'int32')),
+  sumAll: (a) => tf.sum(a),
+  sumRows: (a) => tf.sum(a, 1),
+  sumKeep: (a) => tf.sum(a, 0, true),
+  mean: (a) => tf.mean(a, 0),
+  max: (a) => tf.max(a, 1),
+  min: (a) => tf.min(a, 1),
+  cumsum: (a) => tf.cumsum(a, 1),
+  logSumExp: (a) => tf.logSumExp(a, 1),
+  softmax: (a) => tf.softmax(a),
+  logSoftmax: (a) => tf.logSoftmax(a),
+  expandDims: (a) => tf.expandDims(a, 1),
+  broadcastTo: (a) => tf.broadcastTo(tf.expandDims(a, 0), [5, 3, 4]),
+  uniformOperands: (a) => tf.add(tf.mul(a, tf.ones([3, 4])), tf.zeros([2, 3, 4])),
+};
+
+const positiveCases: Record<string, (a: tf.Tensor) => tf.Tensor> = {
+  log: tf.log,
+  log1p: tf.log1p,
+  sqrt: tf.sqrt,
+  rsqrt: tf.rsqrt,
+  reciprocal: tf.reciprocal,
+  pow: (a) => tf.pow(a, 2.5),
+};
+
+const binaryCases: Record<string, (a: tf.Tensor, b: tf.Tensor) => tf.Tensor> = {
+  add: tf.add,
+  sub: tf.sub,
+  mul: tf.mul,
+  maximum: tf.maximum,
+  minimum: tf.minimum,
+  squaredDifference: tf.squaredDifference,
+  where: (a, b) => tf.where(tf.tensor2d([1, 0, 0, 1, 0, 1, 1, 0, 0, 0, 1, 1], [3, 4], 'bool'), a, b),
+};
+
+const poolCases: Record<string, (a: tf.Tensor) => tf.Tensor> = {
+  maxPool: (a) => tf.maxPool(t4(a), 2, 2, 'valid'),
+  maxPoolSame: (a) => tf.maxPool(t4(a), 2, 2, 'same'),
+  maxPoolOverlapping: (a) => tf.maxPool(t4(a), 3, 2, 'valid'),
+  maxPoolOverlappingSame: (a) => tf.maxPool(t4(a), 3, 1, 'same'),
+  avgPool: (a) => tf.avgPool(t4(a), 2, 2, 'valid'),
+  avgPoolOverlapping: (a) => tf.avgPool(t4(a), [3, 2], [2, 1], 'valid'),
+};
+
+const convolutionCases: Record<string, (a: tf.Tensor, w: tf.Tensor) => tf.Tensor> = {
+  valid: (a, w) => tf.conv2d(t4(a), t4(w), 1, 'valid'),
+  same: (a, w) => tf.conv2d(t4(a), t4(w), 1, 'same'),
+  strided: (a, w) => tf.conv2d(t4(a), t4(w), 2, 'valid'),
+  stridedSame: (a, w) => tf.conv2d(t4(a), t4(w), [2, 3], 'same'),
+};
+
+const cases: Record<string, Case> = {
+  ...Object.fromEntries(
+    Object.entries(unaryCases).map(([name, f]) => [name, { inputs: { x }, f: ({ x }: Tensors) => f(x) }]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(positiveCases).map(([name, f]) => [name, { inputs: { p }, f: ({ p }: Tensors) => f(p) }]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(binaryCases).map(([name, f]) => [
+      name,
+      { inputs: { x, y }, f: ({ x, y }: Tensors) => f(x, y) },
+    ]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(binaryCases).map(([name, f]) => [
+      `${name} broadcast`,
+      // tfjs's own gradients of maximum, minimum and squaredDifference do not undo a broadcast.
+      {
+        inputs: { x, row },
+        f: ({ x, row }: Tensors) => f(row, x),
+        noGradient: name.endsWith('imum') || name === 'squaredDifference',
+      },
+    ]),
+  ),
+  div: { inputs: { x, p }, f: ({ x, p }) => tf.div(x, p) },
+  'div broadcast': { inputs: { row, p }, f: ({ row, p }) => tf.div(row, p) },
+  matMul: { inputs: { x, y }, f: ({ x, y }) => tf.matMul(x as tf.Tensor2D, y as tf.Tensor2D, false, true) },
+  'matMul transposed': {
+    inputs: { x, y },
+    f: ({ x, y }) => tf.matMul(x as tf.Tensor2D, y as tf.Tensor2D, true, false),
+  },
+  'matMul batched': {
+    inputs: { a: normal(7, 2, 3, 4), b: normal(8, 2, 4, 5) },
+    f: ({ a, b }) => tf.matMul(a, b),
+  },
+  ...Object.fromEntries(
+    Object.entries(poolCases).map(([name, f]) => [
+      name,
+      { inputs: { image }, f: ({ image }: Tensors) => f(image) },
+    ]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(convolutionCases).map(([name, f]) => [
+      `conv2d ${name}`,
+      { inputs: { image, filter }, f: ({ image, filter }: Tensors) => f(image, filter) },
+    ]),
+  ),
+  'conv2d 1×1': {
+    inputs: { image, w: normal(9, 1, 1, 3, 5) },
+    f: ({ image, w }) => tf.conv2d(t4(image), t4(w), 1, 'valid'),
+  },
+  'conv2d dilated': {
+    inputs: { image, w: normal(9, 2, 2, 3, 5) },
+    f: ({ image, w }) => tf.conv2d(t4(image), t4(w), 1, 'valid', 'NHWC', 2),
+    noGradient: true,
+  },
+  oneHot: { inputs: { x }, f: ({ x }) => tf.mul(x, tf.oneHot(tf.tensor1d([1, 3, 0], 'int32'), 4)) },
+  comparisons: {
+    inputs: { x, y },
+    f: ({ x, y }) =>
+      tf.add(
+        tf.cast(tf.logicalAnd(tf.less(x, y), tf.notEqual(x, 0)), 'float32'),
+        tf.cast(tf.logicalOr(tf.greaterEqual(x, y), tf.lessEqual(x, -1)), 'float32'),
+      ),
+    noGradient: true,
+  },
+  argMax: { inputs: { x }, f: ({ x }) => tf.argMax(x, 1), noGradient: true },
+  rounding: {
+    inputs: { x },
+    f: ({ x }) => tf.add(tf.add(tf.floor(x), tf.ceil(x)), tf.sign(x)),
+    noGradient: true,
+  },
+};
+
+let native: Engine;
+let cpu: Engine;
+beforeAll(async () => {
+  ({ native, cpu } = await engines());
+});
+
+/** Σ f(x)·c with fixed coefficients c, so that every element of the gradient is tested on its own. */
+const objective =
+  (f: Case['f']) =>
+  (inputs: Tensors): { objective: tf.Scalar; aux: { value: tf.Tensor } } => {
+    const value = f(inputs);
+    const coefficients = tf.tensor(
+      Array.from({ length: value.size }, (_, i) => Math.cos(i + 1)),
+      value.shape,
+    );
+    return { objective: tf.sum(tf.mul(value, coefficients)) as tf.Scalar, aux: { value } };
+  };
+
+describe.each(Object.entries(cases))('%s', (_, { inputs, f, noGradient }) => {
+  test('value equals tfjs cpu', async () => {
+    const fn = (x: Tensors) => ({ value: f(x) });
+    expect(
+      largestRelativeError(await runOn(native, fn, inputs), await runOn(cpu, fn, inputs)).error,
+    ).toBeLessThan(1e-5);
+  });
+
+  test.skipIf(noGradient)('gradient equals tfjs cpu and finite differences', async () => {
+    const fn = (x: Tensors) => {
+      const { objective: value, gradients } = valueAndGradients(objective(f), x);
+      return { value, gradients };
+    };
+    const actual = await runOn(native, fn, inputs);
+    const { path, error } = largestRelativeError(actual, await runOn(cpu, fn, inputs));
+    expect(error, path).toBeLessThan(1e-5);
+
+    // Central differences in float32: truncation h² and rounding 1e-7/h balance near h = 4e-3.
+    const h = 4e-3;
+    const value = await native.compile((x: Tensors) => objective(f)(x).objective, { inputs });
+    for (const [name, array] of Object.entries(inputs)) {
+      const gradient = (actual as unknown as { gradients: Record<string, NdArray> }).gradients[name].data;
+      const scale = Math.max(...Array.from(gradient, Math.abs), 0.1);
+      for (let i = 0; i < array.data.length; i += Math.ceil(array.data.length / 7)) {
+        const at = async (d: number) => {
+          const moved = f32(array.shape, Float32Array.from(array.data));
+          moved.data[i] += d;
+          return ((await value.run({ ...inputs, [name]: moved } as never)) as unknown as NdArray).data[0];
+        };
+        const slope = ((await at(h)) - (await at(-h))) / (2 * h);
+        expect(
+          Math.abs(slope - gradient[i]) / scale,
+          `${name}[${i}]: ${slope} vs ${gradient[i]}`,
+        ).toBeLessThan(0.02);
+      }
+    }
+    await value.release();
+  });
+});
+
+describe('the contract of a step', () => {
+  const inputs = { x };
+  test.each([
+    ['reading a value', ({ x }: Tensors) => tf.scalar(x.dataSync()[0]), /read inside a step/],
+    ['Math.random', ({ x }: Tensors) => tf.mul(x, Math.random()), /Math\.random/],
+    ['unseeded noise', ({ x }: Tensors) => tf.add(x, tf.randomNormal([3, 4])), /Math\.random/],
+    ['an unsupported operator', ({ x }: Tensors) => tf.fft(tf.complex(x, x)) as tf.Tensor, /Complex|FFT/],
+  ])('%s is refused', async (_, f, message) => {
+    await expect(native.compile(f, { inputs })).rejects.toThrow(message);
+  });
+
+  test('a captured tensor is refused', async () => {
+    await cpu.compile(({ x }: Tensors) => x, { inputs });
+    const captured = tf.tensor([1, 2, 3, 4]);
+    await expect(native.compile(({ x }: Tensors) => tf.mul(x, captured), { inputs })).rejects.toThrow(
+      /made outside/,
+    );
+  });
+
+  test('another shape is refused, and tracing leaves Math.random alone', async () => {
+    const step = await native.compile(({ x }: Tensors) => tf.neg(x), { inputs });
+    await expect(step.run({ x: row } as never)).rejects.toThrow(/compiled for \[3,4\]/);
+    await step.release();
+    expect(Math.random()).toBeLessThan(1);
+  });
+});
