@@ -7,6 +7,7 @@ import { kerasHdf5 } from './keras-hdf5.js';
 import type { ModelLayers } from './layers.js';
 import { onnx } from './onnx.js';
 
+export { findModelFiles, type ModelFile } from './find.js';
 export type { Importer } from './importer.js';
 export type { ConvLayer, LayerKind, ModelLayers } from './layers.js';
 

@@ -1,0 +1,271 @@
+// dwp collect-kernels: model files → a kernel dataset.
+import { z } from 'zod';
+import { DwpError, inputError } from '../../errors.js';
+import { refuseExisting } from '../../formats/files.js';
+import { findModelFiles, type Model, modelExtensions, readModel } from '../../importers/index.js';
+import {
+  type DatasetSource,
+  type Dropped,
+  KernelCollector,
+  type KernelSize,
+  RELATIVE_MIN_NORM,
+  writeKernelDataset,
+} from '../../kernels/index.js';
+import { argument, defineCommand, integer, list, option, real } from '../command.js';
+import type { Effects } from '../effects.js';
+import { table } from '../table.js';
+
+interface CollectResult {
+  out: string;
+  models: {
+    path: string;
+    format: string;
+    sha256: string;
+    /** 2-D convolutions read, of every size and kind. */
+    layers: number;
+    /** Slices of the sizes and kinds wanted, before cleaning. */
+    kernels: Record<KernelSize, number>;
+    /** Convolutions that could not be read, counted by reason. */
+    skippedLayers: Record<string, number>;
+  }[];
+  kernels: Record<
+    KernelSize,
+    { found: number; kept: number; train: number; test: number; split: string; dropped: Dropped }
+  >;
+  skipped: { path: string; reason: string }[];
+}
+
+export const collectKernels = defineCommand({
+  name: 'collect-kernels',
+  summary: 'read pretrained models and write their convolution kernels as a dataset',
+  description:
+    'Reads ONNX models and Keras HDF5 files (whole models and weight files). Slices that are not finite, constant, ' +
+    'near zero or exact duplicates are dropped and counted. Test kernels come from other models than train ' +
+    'kernels where at least five models have kernels of that size.',
+  arguments: {
+    models: argument(
+      '<models...>',
+      'model files, folders that are searched for them, or patterns',
+      list(z.string()),
+    ),
+  },
+  options: {
+    out: option('--out <dir>', 'folder to write; must not exist yet', z.string()),
+    size: option(
+      '--size <kxk...>',
+      'kernel sizes to keep, such as 3x3 5x5',
+      list(z.string().regex(/^[1-9]\d?x[1-9]\d?$/, 'write height x width, such as 3x3')).optional(),
+      'every size but 1x1',
+    ),
+    depthwise: option(
+      '--depthwise <which>',
+      'kernels of depthwise layers: include, exclude or only',
+      z.enum(['include', 'exclude', 'only']).default('include'),
+    ),
+    transposed: option(
+      '--transposed <which>',
+      'kernels of transposed convolutions: include or exclude',
+      z.enum(['include', 'exclude']).default('exclude'),
+    ),
+    minNorm: option(
+      '--min-norm <norm>',
+      'drop kernels of a smaller L2 norm',
+      real(0).optional(),
+      `${RELATIVE_MIN_NORM} of the largest in the layer`,
+    ),
+    normalize: option(
+      '--normalize <how>',
+      'none, layer (by its root mean square) or unit (each kernel to norm 1)',
+      z.enum(['none', 'layer', 'unit']).default('none'),
+    ),
+    testFraction: option(
+      '--test-fraction <part>',
+      'part of the kernels to hold out; 0 for none',
+      real(0, 0.9).default(0.2),
+    ),
+    seed: option('--seed <n>', 'of the split', integer(0).default(0)),
+    licence: option('--licence <text>', 'licence of the models, for the record', z.string().optional()),
+  },
+  examples: [
+    'dwp collect-kernels pretrained --out kernels',
+    'dwp collect-kernels models/*.onnx weights.h5 --out kernels --size 3x3 5x5 --depthwise exclude',
+  ],
+  run: async ({ models: paths, out, licence, ...rest }, effects): Promise<CollectResult> => {
+    refuseExisting(out);
+    const { size: sizes, minNorm, ...others } = rest;
+    const options = { ...others, ...(sizes && { sizes }), ...(minNorm !== undefined && { minNorm }) };
+    const files = findModelFiles(paths, modelExtensions);
+    const collector = new KernelCollector(options);
+    const models: CollectResult['models'] = [];
+    const skipped: CollectResult['skipped'] = [];
+    const sources: DatasetSource[] = [];
+    const seen = new Map<string, string>(); // sha256 → path
+    const progress = effects.progress('reading models', files.length);
+    try {
+      for (const [i, { path, name }] of files.entries()) {
+        if (effects.signal.aborted)
+          throw new DwpError('INTERRUPTED', 'interrupted while reading models', 'nothing was written');
+        progress.update(i, name);
+        const model = await tryModel(path);
+        const again = typeof model === 'string' ? undefined : seen.get(model.sha256);
+        const reason =
+          typeof model === 'string' ? model : again ? `the same file as ${again}` : noLayers(model);
+        if (typeof model === 'string' || reason !== undefined) {
+          skipped.push({ path, reason: reason ?? '' });
+          continue;
+        }
+        seen.set(model.sha256, path);
+        const { format, sha256, bytes, producer } = model;
+        const stated = licence ?? model.licence;
+        sources.push({
+          name,
+          format,
+          sha256,
+          bytes,
+          ...(stated && { licence: stated }),
+          ...(producer && { producer }),
+        });
+        const kernels = collector.add(model.layers);
+        models.push({
+          path,
+          format,
+          sha256,
+          layers: model.layers.length,
+          kernels,
+          skippedLayers: countReasons(model),
+        });
+        await new Promise(setImmediate); // lets Ctrl-C through between models
+      }
+    } finally {
+      progress.stop();
+    }
+    const collection = collector.finish();
+    const kernels: CollectResult['kernels'] = {};
+    for (const [size, { found, dropped, split, train, test }] of collection.sizes)
+      kernels[size] = {
+        found,
+        kept: train.count + test.count,
+        train: train.count,
+        test: test.count,
+        split: split.by,
+        dropped,
+      };
+    for (const [size, { found, dropped }] of collection.empty)
+      kernels[size] = { found, kept: 0, train: 0, test: 0, split: 'none', dropped };
+    if (collection.sizes.size === 0) throw nothingLeft(kernels, models, skipped, sizes);
+    report(effects, { models, skipped, kernels, sizes });
+    writeKernelDataset(out, collection, options, sources);
+    return { out, models, kernels, skipped };
+  },
+  render: ({ out, models, kernels, skipped }) => {
+    const sizes = Object.keys(kernels);
+    const blocks = [
+      table(
+        ['model', 'format', 'layers', ...sizes],
+        models.map(({ path, format, layers, kernels: found }) => [
+          path,
+          format,
+          layers,
+          ...sizes.map((size) => found[size] ?? 0),
+        ]),
+      ),
+      table(
+        [
+          'size',
+          'found',
+          'not finite',
+          'constant',
+          'near zero',
+          'duplicate',
+          'kept',
+          'train',
+          'test',
+          'split by',
+        ],
+        sizes.map((size) => {
+          const { found, kept, train, test, split, dropped } = kernels[size];
+          const { nonFinite, constant, nearZero, duplicate } = dropped;
+          return [size, found, nonFinite, constant, nearZero, duplicate, kept, train, test, split];
+        }),
+      ),
+    ];
+    if (skipped.length > 0)
+      blocks.push(
+        table(
+          ['skipped', 'reason'],
+          skipped.map(({ path, reason }) => [path, reason]),
+        ),
+      );
+    return [...blocks, `written to ${out}`].join('\n\n');
+  },
+});
+
+/** The model, or why it cannot be read. */
+async function tryModel(path: string): Promise<Model | string> {
+  try {
+    return await readModel(path);
+  } catch (error) {
+    if (error instanceof DwpError && error.code === 'INPUT')
+      return error.message.startsWith(`${path}: `) ? error.message.slice(path.length + 2) : error.message;
+    throw error;
+  }
+}
+
+function countReasons({ skipped }: Model): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { reason } of skipped) counts[reason] = (counts[reason] ?? 0) + 1;
+  return counts;
+}
+
+function noLayers(model: Model): string | undefined {
+  if (model.layers.length > 0) return undefined;
+  const reasons = Object.entries(countReasons(model)).map(([reason, n]) => `${n} × ${reason}`);
+  return `no 2-D convolutions with stored weights${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
+}
+
+function nothingLeft(
+  kernels: CollectResult['kernels'],
+  models: CollectResult['models'],
+  skipped: CollectResult['skipped'],
+  sizes: KernelSize[] | undefined,
+): DwpError {
+  const found = Object.entries(kernels).filter(([, counts]) => counts.found > 0);
+  if (found.length > 0) {
+    const parts = found.map(([size, { found: n, dropped }]) => {
+      const reasons = Object.entries(dropped).filter(([, count]) => count > 0);
+      return `${n} of ${size}: ${reasons.map(([reason, count]) => `${count} ${reason}`).join(', ')}`;
+    });
+    return inputError(
+      `no kernels left after cleaning (${parts.join('; ')})`,
+      'see --min-norm, or use other models',
+    );
+  }
+  if (models.length > 0)
+    return inputError(
+      `no kernels of ${sizes?.join(', ') ?? 'any size above 1x1'} in ${models.length} model${models.length === 1 ? '' : 's'}`,
+      'see what a model has with dwp inspect; see also --size and --depthwise',
+    );
+  const more = skipped.length > 1 ? ` (and ${skipped.length - 1} more)` : '';
+  return inputError(
+    `no kernels: ${skipped[0].path}: ${skipped[0].reason}${more}`,
+    'use ONNX or Keras HDF5 files of models with 2-D convolutions',
+  );
+}
+
+function report(
+  effects: Effects,
+  {
+    models,
+    skipped,
+    kernels,
+    sizes,
+  }: Pick<CollectResult, 'models' | 'skipped' | 'kernels'> & { sizes?: KernelSize[] },
+): void {
+  for (const { path, reason } of skipped) effects.warn(`${path}: skipped: ${reason}`);
+  for (const { path, skippedLayers } of models)
+    for (const [reason, n] of Object.entries(skippedLayers))
+      effects.warn(`${path}: ${n} layer${n === 1 ? '' : 's'} skipped: ${reason}`);
+  for (const size of sizes ?? [])
+    if (!kernels[size]?.kept)
+      effects.warn(`no kernels of ${size}${kernels[size] ? ' left after cleaning' : ' found'}`);
+}

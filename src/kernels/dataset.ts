@@ -1,0 +1,244 @@
+// Kernel datasets on disk: dataset.json with the origin of every row, and per size train.npy and test.npy.
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
+import { inputError } from '../errors.js';
+import { readBytes, readJson, refuseExisting, writeFileAtomic, writeJson } from '../formats/files.js';
+import { encodeNpy, parseNpy } from '../formats/npy.js';
+import type { Collection, CollectOptions } from './collect.js';
+import {
+  compareSizes,
+  type KernelSize,
+  type Kernels,
+  kernelSize,
+  parseKernelSize,
+  pooledMoments,
+} from './kernels.js';
+
+const count = z.number().int().nonnegative();
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const size = z.string().regex(/^[1-9]\d?x[1-9]\d?$/);
+const rows = z.object({ offset: count, count });
+const dropped = z.object({ nonFinite: count, constant: count, nearZero: count, duplicate: count });
+const part = z.object({ rows: count, sha256 });
+
+const datasetSchema = z.object({
+  format: z.literal('dwp-kernels'),
+  version: z.literal(1),
+  options: z.object({
+    sizes: z.array(size).optional(),
+    depthwise: z.enum(['include', 'exclude', 'only']),
+    transposed: z.enum(['include', 'exclude']),
+    minNorm: z.number().optional(),
+    normalize: z.enum(['none', 'layer', 'unit']),
+    testFraction: z.number(),
+    seed: z.number(),
+  }),
+  sources: z.array(
+    z.object({
+      name: z.string(),
+      format: z.string(),
+      sha256,
+      bytes: count,
+      licence: z.string().optional(),
+      producer: z.string().optional(),
+    }),
+  ),
+  sizes: z.record(
+    size,
+    z.object({
+      found: count,
+      dropped,
+      split: z.object({ by: z.enum(['model', 'kernel', 'none']), testModels: z.array(count) }),
+      train: part,
+      test: part.optional(),
+      /** Over every value of the train kernels, as stored. */
+      mean: z.number(),
+      std: z.number(),
+    }),
+  ),
+  layers: z.array(
+    z.object({
+      model: count,
+      layer: z.string(),
+      kind: z.enum(['conv', 'depthwise', 'transposed']),
+      shape: z.tuple([count, count, count, count]),
+      size,
+      dtype: z.string(),
+      found: count,
+      train: rows,
+      test: rows,
+      statistics: z
+        .object({ mean: z.number(), std: z.number(), minNorm: z.number(), maxNorm: z.number() })
+        .nullable(),
+      scale: z.number().nullable(),
+    }),
+  ),
+});
+
+/** The content of dataset.json. */
+export type DatasetDescription = z.infer<typeof datasetSchema>;
+export type DatasetSource = DatasetDescription['sources'][number];
+
+/** What a part of the project that learns from kernels is given. */
+export interface KernelDataset {
+  train: Kernels;
+  /** Absent for a bare .npy, and where nothing was held out. */
+  test?: Kernels;
+  /** Of dataset.json, which holds those of the arrays, or of the .npy. */
+  sha256: string;
+  /** The folder's or file's name, without where it lies. */
+  name: string;
+  /** Over every value of the train kernels. */
+  mean: number;
+  std: number;
+}
+
+const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+/**
+ * Writes the whole folder beside its place and moves it there: a reader sees all of it or nothing.
+ *
+ * @throws DwpError USAGE when `folder` exists
+ */
+export function writeKernelDataset(
+  folder: string,
+  collection: Collection,
+  options: CollectOptions,
+  sources: DatasetSource[],
+): DatasetDescription {
+  refuseExisting(folder);
+  const target = resolve(folder);
+  const temporary = join(dirname(target), `.${basename(target)}.${process.pid}.tmp`);
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(temporary, { recursive: true });
+  try {
+    const writePart = (name: string, kernels: Kernels) => {
+      const bytes = encodeNpy({ data: kernels.data, shape: [kernels.count, kernels.h, kernels.w] });
+      writeFileAtomic(join(temporary, name), bytes);
+      return { rows: kernels.count, sha256: digest(bytes) };
+    };
+    const sizes: DatasetDescription['sizes'] = {};
+    for (const [name, { found, dropped, split, train, test, scales }] of collection.sizes) {
+      sizes[name] = {
+        found,
+        dropped,
+        split,
+        train: writePart(`${name}/train.npy`, train),
+        ...(test.count > 0 && { test: writePart(`${name}/test.npy`, test) }),
+        ...pooledMoments(train.data),
+      };
+      if (scales)
+        for (const which of ['train', 'test'] as const)
+          if (scales[which].length > 0)
+            writeFileAtomic(
+              join(temporary, name, `${which}.scale.npy`),
+              encodeNpy({ data: scales[which], shape: [scales[which].length] }),
+            );
+    }
+    const description: DatasetDescription = {
+      format: 'dwp-kernels',
+      version: 1,
+      options,
+      sources,
+      sizes,
+      layers: collection.layers,
+    };
+    writeJson(join(temporary, 'dataset.json'), description);
+    renameSync(temporary, target);
+    return description;
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** @throws DwpError INPUT when `folder` holds no valid dataset.json. */
+export function readDatasetDescription(folder: string): DatasetDescription {
+  const path = join(folder, 'dataset.json');
+  if (!existsSync(path))
+    throw inputError(
+      `${folder}: no kernel dataset (it has no dataset.json)`,
+      'make one with dwp collect-kernels',
+    );
+  const parsed = datasetSchema.safeParse(readJson(path));
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw inputError(
+      `${path}: not a valid kernel dataset (${issue.path.join('.') || 'document'}: ${issue.message})`,
+      'collect the kernels again',
+    );
+  }
+  return parsed.data;
+}
+
+/**
+ * Kernels of one size, from a dataset folder or a bare .npy of [n, k, k] or [n, 1, k, k].
+ *
+ * @param size may be left out for a .npy and for a dataset of one size
+ * @throws DwpError INPUT when there is no such size, no kernel, a value that is not finite, or a damaged file
+ */
+export function readKernelDataset(path: string, size?: KernelSize): KernelDataset {
+  const wanted = size === undefined ? undefined : kernelSize(...sides(size));
+  const name = basename(resolve(path));
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    const bytes = readBytes(path);
+    const train = parseKernels(bytes, path);
+    const present = kernelSize(train.h, train.w);
+    if (wanted && present !== wanted) throw noSuchSize(path, wanted, [present]);
+    return { train, sha256: digest(bytes), name, ...pooledMoments(train.data) };
+  }
+  const { sizes } = readDatasetDescription(path);
+  const present = Object.keys(sizes).sort(compareSizes);
+  if (wanted === undefined && present.length !== 1)
+    throw inputError(`${path}: kernels of ${present.join(', ') || 'no size'}`, 'choose one with --size');
+  const chosen = wanted ?? present[0];
+  if (!Object.hasOwn(sizes, chosen)) throw noSuchSize(path, chosen, present);
+  const read = (which: 'train' | 'test', { rows, sha256 }: { rows: number; sha256: string }) => {
+    const file = join(path, chosen, `${which}.npy`);
+    const bytes = readBytes(file);
+    if (digest(bytes) !== sha256)
+      throw inputError(`${file}: not the file that dataset.json describes`, 'collect the kernels again');
+    const kernels = parseKernels(bytes, file);
+    if (kernels.count !== rows || kernelSize(kernels.h, kernels.w) !== chosen)
+      throw inputError(
+        `${file}: holds ${kernels.count} kernels of ${kernels.h}x${kernels.w}, not ${rows} of ${chosen}`,
+      );
+    return kernels;
+  };
+  const { train, test, mean, std } = sizes[chosen];
+  return {
+    train: read('train', train),
+    ...(test && { test: read('test', test) }),
+    sha256: digest(readBytes(join(path, 'dataset.json'))),
+    name,
+    mean,
+    std,
+  };
+}
+
+/** @throws DwpError INPUT, see {@link readKernelDataset}. */
+function parseKernels(bytes: Uint8Array, path: string): Kernels {
+  const { data, shape } = parseNpy(bytes, path);
+  const [n, h, w] = shape.length === 4 && shape[1] === 1 ? [shape[0], shape[2], shape[3]] : shape;
+  if (!(shape.length === 3 || (shape.length === 4 && shape[1] === 1)))
+    throw inputError(`${path}: an array of [${shape}], not of kernels`, 'expected [n, k, k] or [n, 1, k, k]');
+  if (n === 0 || h * w === 0) throw inputError(`${path}: holds no kernels (shape [${shape}])`);
+  if (h > 99 || w > 99) throw inputError(`${path}: kernels of ${h}x${w}`, 'at most 99x99');
+  const bad = data.findIndex((x) => !Number.isFinite(x));
+  if (bad !== -1)
+    throw inputError(
+      `${path}: kernel ${Math.floor(bad / (h * w))} (counted from 0) holds ${data[bad]}`,
+      'remove the kernels that are not finite',
+    );
+  return { data, count: n, h, w };
+}
+
+function sides(size: KernelSize): [number, number] {
+  const { h, w } = parseKernelSize(size);
+  return [h, w];
+}
+
+const noSuchSize = (path: string, wanted: KernelSize, present: KernelSize[]) =>
+  inputError(`${path}: no kernels of ${wanted}`, `it has ${present.join(', ')}`);
