@@ -1,0 +1,88 @@
+// The density of held-out kernels under a prior: exact where it is known, else ELBO and importance-weighted bound.
+import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, spec, tf } from '../engine/index.js';
+import type { Arrays, KernelPrior, Tensors } from '../priors/index.js';
+import { hierarchicalLowerBound, importanceWeightedBound } from './hierarchical.js';
+
+/** Nats per kernel, with standard errors over kernels. */
+export interface DensityReport {
+  n: number;
+  /** Exact mean log p(w); only for families that have it. */
+  logDensity?: number;
+  /** Mean one-sample bound (1), and the K-sample bound (4); only for latent-variable families. */
+  elbo?: number;
+  bound?: number;
+  samples?: number;
+  standardError: number;
+}
+
+/** Kernels × importance samples that one call evaluates: bounds the memory whatever K is. */
+const CHUNK = 50_000;
+
+/**
+ * @param w kernels [n, d]
+ * @param samples K of bound (4)
+ */
+export async function evaluateDensity(
+  prior: KernelPrior,
+  w: Float32Array,
+  samples: number,
+  engine: Engine,
+  key: Key,
+  progress?: (done: number, total: number) => void,
+): Promise<DensityReport> {
+  const d = prior.size.h * prior.size.w;
+  const n = w.length / d;
+  const { density } = prior;
+  const perKernel = density.kind === 'exact' ? n : Math.max(1, Math.floor(CHUNK / samples));
+  const rows = Math.min(n, perKernel);
+  const latentSize = density.kind === 'latent' ? density.latentSize : 0;
+  const step = await engine.compile(
+    ({ w, noise }: Tensors, parameters: Tensors): Tensors => {
+      if (density.kind === 'exact') return { logDensity: density.logDensity(parameters, w) };
+      const latent = density.of(parameters);
+      const first = tf.reshape(tf.slice(noise, [0, 0, 0], [1, rows, latentSize]), [rows, latentSize]);
+      return {
+        elbo: hierarchicalLowerBound(latent, w, first),
+        bound: importanceWeightedBound(latent, w, noise),
+      };
+    },
+    {
+      inputs: {
+        w: spec([rows, d]),
+        ...(latentSize ? { noise: spec([samples, rows, latentSize]) } : {}),
+      } as never,
+      constants: prior.parameters,
+    },
+  );
+  const totals: Record<string, Float64Array> = {};
+  for (let start = 0, chunk = 0; start < n; start += rows, chunk++) {
+    const from = Math.min(start, n - rows); // the last chunk looks back, so that all have one shape
+    const noise = latentSize
+      ? {
+          noise: f32(
+            [samples, rows, latentSize],
+            new RandomStream(foldIn(key, chunk)).fillNormal(new Float32Array(samples * rows * latentSize)),
+          ),
+        }
+      : {};
+    const out = (await step.run({
+      w: f32([rows, d], w.subarray(from * d, (from + rows) * d)),
+      ...noise,
+    } as never)) as unknown as Arrays;
+    for (const [name, { data }] of Object.entries(out) as [string, NdArray][]) {
+      totals[name] ??= new Float64Array(n);
+      totals[name].set(data, from);
+    }
+    progress?.(Math.min(n, start + rows), n);
+  }
+  await step.release();
+  const mean = (x: Float64Array) => x.reduce((a, b) => a + b, 0) / n;
+  const main = totals.logDensity ?? totals.bound;
+  const center = mean(main);
+  const standardError = Math.sqrt(
+    main.reduce((sum, x) => sum + (x - center) ** 2, 0) / Math.max(1, n - 1) / n,
+  );
+  return totals.logDensity
+    ? { n, logDensity: center, standardError }
+    : { n, elbo: mean(totals.elbo), bound: center, samples, standardError };
+}

@@ -1,0 +1,14 @@
+// A density with a latent variable, p(w) = ∫ p(w|z) p(z) dz, and an auxiliary network r(z|w) for bounding it.
+import type { tf } from '../engine/index.js';
+import type { DiagonalNormal } from './normal.js';
+
+/** What a bound needs of a semi-implicit density of kernels. */
+export interface LatentDensity {
+  latentSize: number;
+  /** r(z|w): [.., d] → diagonal normal over z. */
+  encode(w: tf.Tensor): DiagonalNormal;
+  /** log p(w|z): w [.., d], z [.., l] → [..]. */
+  logLikelihood(w: tf.Tensor, z: tf.Tensor): tf.Tensor;
+  /** log p(z): [.., l] → [..]. */
+  logLatent(z: tf.Tensor): tf.Tensor;
+}

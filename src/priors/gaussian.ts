@@ -1,0 +1,88 @@
+// N(μ, Σ) with a full covariance, by maximum likelihood: the density that a better prior must beat.
+import { CholeskyDecomposition, Matrix } from 'ml-matrix';
+import { z } from 'zod';
+import { LOG_2PI } from '../distributions/normal.js';
+import { f32, spec, tf } from '../engine/index.js';
+import { inputError } from '../errors.js';
+import type { Arrays, PriorFamily, TrainingKernels } from './prior.js';
+
+const config = z.object({
+  jitter: z.number().positive().default(1e-6).describe("added to Σ's diagonal, relative to its mean"),
+});
+type Config = z.infer<typeof config>;
+
+/** Mean, lower Cholesky factor L of Σ, and its inverse: [d], [d, d], [d, d]. */
+function fit({ data, count, h, w }: TrainingKernels, { jitter }: Config): Arrays {
+  const d = h * w;
+  if (count <= d)
+    throw inputError(`${count} kernels cannot determine a ${d}×${d} covariance`, `give more than ${d}`);
+  const mean = new Float64Array(d);
+  for (let i = 0; i < count; i++) for (let j = 0; j < d; j++) mean[j] += data[i * d + j] / count;
+  const covariance = Matrix.zeros(d, d);
+  const x = new Float64Array(d);
+  for (let i = 0; i < count; i++) {
+    for (let j = 0; j < d; j++) x[j] = data[i * d + j] - mean[j];
+    for (let j = 0; j < d; j++)
+      for (let k = 0; k <= j; k++) covariance.set(j, k, covariance.get(j, k) + (x[j] * x[k]) / count);
+  }
+  const ridge = (jitter * covariance.trace()) / d;
+  for (let j = 0; j < d; j++) {
+    covariance.set(j, j, covariance.get(j, j) + ridge);
+    for (let k = 0; k < j; k++) covariance.set(k, j, covariance.get(j, k));
+  }
+  const lower = new CholeskyDecomposition(covariance).lowerTriangularMatrix;
+  const inverse = lowerInverse(lower);
+  const array = (m: Matrix) => f32([d, d], Float32Array.from(m.to1DArray()));
+  return { mean: f32([d], Float32Array.from(mean)), cholesky: array(lower), inverseCholesky: array(inverse) };
+}
+
+function lowerInverse(lower: Matrix): Matrix {
+  const d = lower.rows;
+  const inverse = Matrix.zeros(d, d);
+  for (let column = 0; column < d; column++)
+    for (let i = column; i < d; i++) {
+      let sum = i === column ? 1 : 0;
+      for (let k = column; k < i; k++) sum -= lower.get(i, k) * inverse.get(k, column);
+      inverse.set(i, column, sum / lower.get(i, i));
+    }
+  return inverse;
+}
+
+export const gaussian: PriorFamily<Config> = {
+  name: 'gaussian',
+  summary: 'normal with a full covariance, by maximum likelihood',
+  config,
+  fit: { kind: 'closed-form', parameters: fit },
+  prior: (size, config, parameters) => {
+    const d = size.h * size.w;
+    const { data } = parameters.cholesky;
+    let logDeterminant = 0; // log det L = ½ log det Σ
+    for (let j = 0; j < d; j++) logDeterminant += Math.log(data[j * d + j]);
+    const constant = -logDeterminant - 0.5 * d * LOG_2PI;
+    // ‖L⁻¹(w − μ)‖², row by row
+    const whiten = (parameters: Record<string, tf.Tensor>, w: tf.Tensor) =>
+      tf.matMul(tf.sub(w, parameters.mean), parameters.inverseCholesky, false, true);
+    return {
+      family: 'gaussian',
+      size,
+      config,
+      parameters,
+      noise: () => ({}),
+      // E_q log N(w | μ, Σ) = −½ [ ‖L⁻¹(mean − μ)‖² + Σ_j (Σ⁻¹)_jj std_j² ] − log det L − ½ d log 2π
+      expectedLogDensity: (parameters, { mean, logStd }) => {
+        const precision = tf.sum(tf.square(parameters.inverseCholesky), 0); // diagonal of Σ⁻¹ = L⁻ᵀL⁻¹, [d]
+        const distance = tf.sum(tf.square(whiten(parameters, mean)), 1);
+        const spread = tf.sum(tf.mul(tf.exp(tf.mul(logStd, 2)), precision), 1);
+        return tf.add(tf.mul(tf.add(distance, spread), -0.5), constant);
+      },
+      generateNoise: (n) => ({ kernels: spec([n, d]) }),
+      generate: (parameters, { kernels }) =>
+        tf.add(tf.matMul(kernels, parameters.cholesky, false, true), parameters.mean),
+      density: {
+        kind: 'exact',
+        logDensity: (parameters, w) =>
+          tf.add(tf.mul(tf.sum(tf.square(whiten(parameters, w)), -1), -0.5), constant),
+      },
+    };
+  },
+};

@@ -1,0 +1,71 @@
+// What a kernel prior is, for those who train with it, evaluate it or draw from it.
+import type { z } from 'zod';
+import type { LatentDensity } from '../distributions/latent.js';
+import type { Key, NdArray, TensorSpec, tf } from '../engine/index.js';
+
+export interface KernelSize {
+  h: number;
+  w: number;
+}
+
+/** Flat lists of named arrays: what is stored in weights.safetensors. */
+export type Arrays = Readonly<Record<string, NdArray>>;
+export type Tensors = Readonly<Record<string, tf.Tensor>>;
+export type Specs = Readonly<Record<string, TensorSpec>>;
+
+/** The posterior of n kernels of one layer, and one sample of it. Shapes [n, d] with d = h·w. */
+export interface KernelPosterior {
+  mean: tf.Tensor;
+  logStd: tf.Tensor;
+  sample: tf.Tensor;
+}
+
+/** A fitted prior p(w) of kernels of one size. Its functions are pure and run inside steps. */
+export interface KernelPrior {
+  family: string;
+  size: KernelSize;
+  config: Readonly<Record<string, unknown>>;
+  parameters: Arrays;
+  /** Standard normals that `expectedLogDensity` needs for n kernels. */
+  noise(n: number): Specs;
+  /**
+   * E_q log p(w) of each kernel, or an unbiased estimate of it or of a lower bound on it: [n], nats.
+   * Closed form where the family has one.
+   */
+  expectedLogDensity(parameters: Tensors, q: KernelPosterior, noise: Tensors): tf.Tensor;
+  /** Standard normals that `generate` needs for n kernels. */
+  generateNoise(n: number): Specs;
+  /** Samples of the prior, [n, d]. */
+  generate(parameters: Tensors, noise: Tensors): tf.Tensor;
+  /** How log p(w) is known: exactly, or as a latent-variable density that is bounded. */
+  density:
+    | { kind: 'exact'; logDensity(parameters: Tensors, w: tf.Tensor): tf.Tensor }
+    | { kind: 'latent'; latentSize: number; of(parameters: Tensors): LatentDensity };
+}
+
+/** Kernels to fit a prior on: rows of d = h·w numbers, [n, d]. */
+export interface TrainingKernels extends KernelSize {
+  data: Float32Array;
+  count: number;
+}
+
+/** A family whose parameters are found by stochastic gradients of a bound. */
+export interface Learner<C> {
+  initial(kernels: TrainingKernels, config: C, key: Key): { trainable: Arrays; fixed: Arrays };
+  /** Standard normals for one batch. */
+  noise(batch: number, config: C): Specs;
+  /** The lower bound of log p(w) to maximise, [batch], nats per kernel. */
+  bound(parameters: Tensors, w: tf.Tensor, noise: Tensors, size: KernelSize, config: C): tf.Tensor;
+}
+
+/** A family of priors: one file, one line in index.ts. */
+export interface PriorFamily<C extends Record<string, unknown> = Record<string, unknown>> {
+  name: string;
+  summary: string;
+  config: z.ZodType<C>;
+  fit:
+    | { kind: 'closed-form'; parameters(kernels: TrainingKernels, config: C): Arrays }
+    | ({ kind: 'gradient' } & Learner<C>);
+  /** @throws DwpError INPUT when the arrays are not those of this family, size and configuration */
+  prior(size: KernelSize, config: C, parameters: Arrays): KernelPrior;
+}

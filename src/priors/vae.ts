@@ -1,0 +1,129 @@
+// The deep weight prior: decoder and latent prior of a variational auto-encoder of kernels (Kingma & Welling 2014;
+// as a prior of weights, Atanov et al. 2019, section 3). p(w) = ∫ p(w|z) N(z | 0, I) dz with
+// p(w|z) = N(w | μ(z), diag σ²(z)); r(z|w) is the encoder.
+import { z } from 'zod';
+import { hierarchicalLowerBound } from '../bounds/hierarchical.js';
+import type { LatentDensity } from '../distributions/latent.js';
+import {
+  type DiagonalNormal,
+  klToStandard,
+  logDensity,
+  logStandardDensity,
+  reparameterise,
+} from '../distributions/normal.js';
+import { f32, foldIn, type Key, spec, tf } from '../engine/index.js';
+import { inputError } from '../errors.js';
+import type { Arrays, KernelPrior, KernelSize, PriorFamily, Tensors } from './prior.js';
+import { convolutionalNetworks } from './vae-convolutional.js';
+import { denseNetworks } from './vae-dense.js';
+
+const config = z.object({
+  networks: z.enum(['dense', 'convolutional']).default('dense').describe('encoder and decoder'),
+  latent: z.number().int().min(1).max(256).default(8).describe('dimension of z'),
+  hidden: z.number().int().min(1).max(4096).default(128).describe('width of the hidden layers, or channels'),
+  variance: z.enum(['latent', 'shared']).default('latent').describe('σ² depends on z, or is one vector'),
+});
+export type VaeConfig = z.infer<typeof config>;
+
+/** Encoder and decoder of a VAE: their parameters and their forward passes. */
+export interface VaeNetworks {
+  initial(size: KernelSize, config: VaeConfig, key: Key): Arrays;
+  /** Scaled kernels [m, d] → [m, 2l]. */
+  encode(parameters: Tensors, u: tf.Tensor2D, size: KernelSize, config: VaeConfig): tf.Tensor2D;
+  /** z [m, l] → [m, 2d], or [m, d] with a shared variance. */
+  decode(parameters: Tensors, z: tf.Tensor2D, size: KernelSize, config: VaeConfig): tf.Tensor2D;
+}
+
+const networksOf = ({ networks }: VaeConfig): VaeNetworks =>
+  networks === 'dense' ? denseNetworks : convolutionalNetworks;
+
+/** Smallest standard deviation of a pixel given z, in units of the data's: keeps the density bounded. */
+const LOG_STD_FLOOR = -4;
+const floorLogStd = (x: tf.Tensor) => tf.add(tf.softplus(tf.sub(x, LOG_STD_FLOOR)), LOG_STD_FLOOR);
+
+/** Networks see u = w / scale, so that they start well whatever the kernels' scale; densities are those of w. */
+function latentDensity(
+  parameters: Tensors,
+  size: KernelSize,
+  config: VaeConfig,
+): LatentDensity & {
+  decode(z: tf.Tensor): DiagonalNormal;
+} {
+  const d = size.h * size.w;
+  const networks = networksOf(config);
+  const rows = (x: tf.Tensor) => tf.reshape(x, [-1, x.shape.at(-1)!]) as tf.Tensor2D;
+  const like = (x: tf.Tensor, reference: tf.Tensor) =>
+    tf.reshape(x, [...reference.shape.slice(0, -1), x.shape[1]!]);
+  const split = (x: tf.Tensor, size: number) => tf.split(x, [size, size], -1);
+  const logScale = tf.log(parameters.scale);
+  const decode = (z: tf.Tensor): DiagonalNormal => {
+    const out = like(networks.decode(parameters, rows(z), size, config), z);
+    const [mean, logStd] = config.variance === 'latent' ? split(out, d) : [out, parameters['decoder.logStd']];
+    return { mean: tf.mul(mean, parameters.scale), logStd: tf.add(floorLogStd(logStd), logScale) };
+  };
+  return {
+    latentSize: config.latent,
+    encode(w) {
+      const u = tf.div(w, parameters.scale);
+      const [mean, logStd] = split(
+        like(networks.encode(parameters, rows(u), size, config), w),
+        config.latent,
+      );
+      return { mean, logStd: floorLogStd(logStd) };
+    },
+    decode,
+    logLikelihood: (w, z) => logDensity(w, decode(z)),
+    logLatent: logStandardDensity,
+  };
+}
+
+export const vae: PriorFamily<VaeConfig> = {
+  name: 'vae',
+  summary: 'deep weight prior: a variational auto-encoder of kernels',
+  config,
+  fit: {
+    kind: 'gradient',
+    initial(kernels, config, key) {
+      const scale = Math.sqrt(kernels.data.reduce((sum, x) => sum + x * x, 0) / kernels.data.length);
+      const trainable = networksOf(config).initial(kernels, config, foldIn(key, 'networks'));
+      const shared: Arrays =
+        config.variance === 'shared' ? { 'decoder.logStd': f32([kernels.h * kernels.w]) } : {};
+      return { trainable: { ...trainable, ...shared }, fixed: { scale: f32([], Float32Array.of(scale)) } };
+    },
+    noise: (batch, config) => ({ latent: spec([batch, config.latent]) }),
+    // ELBO with the divergence in closed form: E_r log p(w|z) − KL( r(z|w) ‖ N(0, I) )
+    bound(parameters, w, { latent }, size, config) {
+      const density = latentDensity(parameters, size, config);
+      const r = density.encode(w);
+      return tf.sub(density.logLikelihood(w, reparameterise(r, latent)), klToStandard(r));
+    },
+  },
+  prior(size, config, parameters): KernelPrior {
+    const expected = { ...networksOf(config).initial(size, config, [0, 0, 0, 1]), scale: f32([]) } as Arrays;
+    for (const [name, { shape }] of Object.entries(expected))
+      if (`${parameters[name]?.shape}` !== `${shape}`)
+        throw inputError(
+          `prior weights: ${name} has shape [${parameters[name]?.shape ?? 'none'}], expected [${shape}]`,
+          'the prior folder is damaged: fit it again',
+        );
+    const d = size.h * size.w;
+    return {
+      family: 'vae',
+      size,
+      config,
+      parameters,
+      noise: (n) => ({ latent: spec([n, config.latent]) }),
+      // (1): E_q E_r log [ p(w|z) p(z) / r(z|w) ], one sample of each
+      expectedLogDensity: (parameters, { sample }, { latent }) =>
+        hierarchicalLowerBound(latentDensity(parameters, size, config), sample, latent),
+      generateNoise: (n) => ({ latent: spec([n, config.latent]), kernels: spec([n, d]) }),
+      generate: (parameters, { latent, kernels }) =>
+        reparameterise(latentDensity(parameters, size, config).decode(latent), kernels),
+      density: {
+        kind: 'latent',
+        latentSize: config.latent,
+        of: (parameters) => latentDensity(parameters, size, config),
+      },
+    };
+  },
+};

@@ -1,0 +1,234 @@
+// Fitting a kernel prior: closed-form families at once, the others by Adam on their bound with early stopping.
+import {
+  type Engine,
+  f32,
+  foldIn,
+  type Key,
+  type NdArray,
+  RandomStream,
+  sizeOf,
+  tf,
+  valueAndGradients,
+} from '../engine/index.js';
+import { DwpError } from '../errors.js';
+import type {
+  Arrays,
+  KernelPrior,
+  Learner,
+  PriorFamily,
+  Specs,
+  Tensors,
+  TrainingKernels,
+} from '../priors/index.js';
+import { adam, correctedRate, zeroMoments } from './adam.js';
+
+export interface FitOptions {
+  steps: number;
+  batch: number;
+  learningRate: number;
+  /** Share of the training kernels that decides when to stop; they are not trained on. */
+  validationFraction: number;
+  /** Stop after this many validations without a better one. */
+  patience: number;
+  validateEvery: number;
+}
+
+export const defaultFit: FitOptions = {
+  steps: 12_000,
+  batch: 128,
+  learningRate: 2e-3,
+  validationFraction: 0.1,
+  patience: 20,
+  validateEvery: 100,
+};
+
+export interface FitReport {
+  steps: number;
+  bestStep: number;
+  /** Nats per kernel; the bound on validation kernels at the best step. */
+  validationBound: number;
+  trace: { step: number; trainBound: number; validationBound: number }[];
+}
+
+export interface FitHooks {
+  signal?: AbortSignal;
+  progress?(step: number, steps: number, detail: string): void;
+}
+
+/** Normal noise for a flat list of specs, from one key. */
+export const noiseFor = (specs: Specs, key: Key): Arrays =>
+  Object.fromEntries(
+    Object.entries(specs).map(([name, { shape }]) => [
+      name,
+      f32(shape, new RandomStream(foldIn(key, name)).fillNormal(new Float32Array(sizeOf(shape)))),
+    ]),
+  );
+
+/**
+ * @returns the fitted prior and, for families learned by gradients, how the fit went
+ * @throws DwpError DIVERGED when the bound becomes NaN, INTERRUPTED when `hooks.signal` aborts
+ */
+export async function fitPrior<C extends Record<string, unknown>>(
+  family: PriorFamily<C>,
+  kernels: TrainingKernels,
+  config: C,
+  options: FitOptions,
+  engine: Engine,
+  key: Key,
+  hooks: FitHooks = {},
+): Promise<{ prior: KernelPrior; report?: FitReport }> {
+  const size = { h: kernels.h, w: kernels.w };
+  if (family.fit.kind === 'closed-form')
+    return { prior: family.prior(size, config, family.fit.parameters(kernels, config)) };
+  const { parameters, report } = await learn(family.fit, kernels, config, options, engine, key, hooks);
+  return { prior: family.prior(size, config, parameters), report };
+}
+
+async function learn<C>(
+  learner: Learner<C>,
+  kernels: TrainingKernels,
+  config: C,
+  options: FitOptions,
+  engine: Engine,
+  key: Key,
+  { signal, progress }: FitHooks,
+): Promise<{ parameters: Arrays; report: FitReport }> {
+  const d = kernels.h * kernels.w;
+  const order = new RandomStream(foldIn(key, 'validation')).permutation(kernels.count);
+  const validationCount = Math.max(1, Math.round(kernels.count * options.validationFraction));
+  const validationRows = order.subarray(0, validationCount);
+  const trainRows = order.subarray(validationCount);
+  const batch = Math.min(options.batch, trainRows.length);
+  const { trainable, fixed } = learner.initial(kernels, config, foldIn(key, 'initial'));
+
+  const step = await engine.compile(
+    (
+      inputs: {
+        parameters: Tensors;
+        moments: { first: Tensors; second: Tensors };
+        w: tf.Tensor;
+        noise: Tensors;
+        rate: tf.Tensor;
+      },
+      fixed: Tensors,
+    ) => {
+      const { objective, gradients } = valueAndGradients((parameters: Tensors) => {
+        const bound = learner.bound({ ...parameters, ...fixed }, inputs.w, inputs.noise, kernels, config);
+        return { objective: tf.neg(tf.mean(bound)) as tf.Scalar, aux: {} };
+      }, inputs.parameters);
+      return { negativeBound: objective, ...adam(inputs.parameters, gradients, inputs.moments, inputs.rate) };
+    },
+    {
+      inputs: {
+        parameters: trainable,
+        moments: zeroMoments(trainable),
+        w: f32([batch, d]),
+        noise: learner.noise(batch, config) as unknown as Arrays,
+        rate: f32([]),
+      },
+      constants: fixed,
+    },
+  );
+  const validation = await boundStep(learner, kernels, config, engine, trainable, fixed, validationRows);
+
+  let state = { parameters: trainable, moments: zeroMoments(trainable) as { first: Arrays; second: Arrays } };
+  let best = { parameters: trainable, validationBound: Number.NEGATIVE_INFINITY, step: 0 };
+  const report: FitReport = { steps: 0, bestStep: 0, validationBound: Number.NEGATIVE_INFINITY, trace: [] };
+  const w = f32([batch, d]);
+  let epochOrder = trainRows;
+  let at = trainRows.length;
+  let epoch = 0;
+  let sum = 0;
+  let stale = 0;
+  for (let t = 1; t <= options.steps && stale < options.patience; t++) {
+    if (signal?.aborted)
+      throw new DwpError('INTERRUPTED', `fit interrupted at step ${t}`, 'run the command again');
+    for (let i = 0; i < batch; i++, at++) {
+      if (at >= trainRows.length) {
+        const shuffle = new RandomStream(foldIn(key, 'epoch', epoch++)).permutation(trainRows.length);
+        epochOrder = shuffle.map((j) => trainRows[j]);
+        at = 0;
+      }
+      const row = epochOrder[at];
+      w.data.set(kernels.data.subarray(row * d, (row + 1) * d), i * d);
+    }
+    const rate = f32([], Float32Array.of(correctedRate(schedule(options, t), t)));
+    const noise = noiseFor(learner.noise(batch, config), foldIn(key, 'noise', t));
+    const out = await step.run({ ...state, w, noise, rate } as never);
+    const { negativeBound, parameters, moments } = out as unknown as {
+      negativeBound: NdArray;
+    } & typeof state;
+    state = { parameters, moments };
+    if (!Number.isFinite(negativeBound.data[0]))
+      throw new DwpError(
+        'DIVERGED',
+        `the bound became ${negativeBound.data[0]} at step ${t}`,
+        'try a smaller --learning-rate',
+      );
+    sum -= negativeBound.data[0];
+    report.steps = t;
+    if (t % options.validateEvery === 0 || t === options.steps) {
+      const validationBound = await validation.mean(state.parameters, foldIn(key, 'validation noise'));
+      const trainBound = sum / options.validateEvery;
+      sum = 0;
+      report.trace.push({ step: t, trainBound, validationBound });
+      if (validationBound > best.validationBound) {
+        best = { parameters: state.parameters, validationBound, step: t };
+        stale = 0;
+      } else stale++;
+      progress?.(
+        t,
+        options.steps,
+        `bound ${trainBound.toFixed(2)} train, ${validationBound.toFixed(2)} validation nats`,
+      );
+    }
+  }
+  await Promise.all([step.release(), validation.release()]);
+  report.bestStep = best.step;
+  report.validationBound = best.validationBound;
+  return { parameters: { ...best.parameters, ...fixed }, report };
+}
+
+/** Constant, then falling linearly to a twentieth over the second half. */
+const schedule = ({ learningRate, steps }: FitOptions, t: number): number =>
+  learningRate * Math.min(1, Math.max(0.05, 2 * (1 - t / steps)));
+
+const VALIDATION_SAMPLES = 8;
+
+async function boundStep<C>(
+  learner: Learner<C>,
+  kernels: TrainingKernels,
+  config: C,
+  engine: Engine,
+  trainable: Arrays,
+  fixed: Arrays,
+  rows: Int32Array,
+) {
+  const d = kernels.h * kernels.w;
+  const w = f32([rows.length, d]);
+  rows.forEach((row, i) => {
+    w.data.set(kernels.data.subarray(row * d, (row + 1) * d), i * d);
+  });
+  const specs = learner.noise(rows.length, config);
+  const step = await engine.compile(
+    ({ parameters, noise }: { parameters: Tensors; noise: Tensors }, { w, ...fixed }: Tensors) => ({
+      bound: tf.mean(learner.bound({ ...parameters, ...fixed }, w, noise, kernels, config)),
+    }),
+    { inputs: { parameters: trainable, noise: specs as unknown as Arrays }, constants: { ...fixed, w } },
+  );
+  return {
+    /** Mean bound over the rows, with the same noise each time so that validations compare. */
+    async mean(parameters: Arrays, key: Key): Promise<number> {
+      let sum = 0;
+      for (let i = 0; i < VALIDATION_SAMPLES; i++) {
+        const { bound } = (await step.run({
+          parameters,
+          noise: noiseFor(specs, foldIn(key, i)),
+        } as never)) as unknown as { bound: NdArray };
+        sum += bound.data[0];
+      }
+      return sum / VALIDATION_SAMPLES;
+    },
+    release: () => step.release(),
+  };
+}
