@@ -146,5 +146,7 @@ export async function withHdf5<T>(bytes: Uint8Array, path: string, use: (file: H
 function reasonOf(error: unknown): string {
   const lines = (error instanceof Error ? error.message : String(error)).split('\n');
   const innermost = lines.filter((line) => line.trim() !== '').at(-1) ?? 'unreadable';
-  return messageOf(innermost).slice(0, 200);
+  return messageOf(innermost)
+    .replace(/^(major|minor): /, '')
+    .slice(0, 200);
 }

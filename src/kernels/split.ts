@@ -30,18 +30,29 @@ export function splitRows(models: readonly number[], fraction: number, key: Key)
   return { by: 'model', testModels, isTest: models.map((model) => testModels.includes(model)) };
 }
 
-/** In random order, every model that brings the test part nearer to `wanted` rows; at least one, never all. */
+const ORDERS = 32;
+
+/**
+ * Of some random orders of the models the one whose greedy choice comes nearest to `wanted` rows, where greedy is:
+ * every model that brings the test part nearer. At least one model, never all.
+ */
 function chooseModels(counts: Map<number, number>, wanted: number, key: Key): number[] {
   const models = [...counts.keys()].sort((a, b) => a - b);
-  const chosen: number[] = [];
-  let rows = 0;
-  for (const i of new RandomStream(key).permutation(models.length)) {
-    const n = counts.get(models[i])!;
-    if (chosen.length === models.length - 1 || Math.abs(rows + n - wanted) >= Math.abs(rows - wanted))
-      continue;
-    chosen.push(models[i]);
-    rows += n;
+  const random = new RandomStream(key);
+  let best = [models.reduce((a, b) => (counts.get(b)! < counts.get(a)! ? b : a))];
+  let bestDistance = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < ORDERS; i++) {
+    const chosen: number[] = [];
+    let rows = 0;
+    for (const at of random.permutation(models.length)) {
+      const n = counts.get(models[at])!;
+      if (chosen.length === models.length - 1 || Math.abs(rows + n - wanted) >= Math.abs(rows - wanted))
+        continue;
+      chosen.push(models[at]);
+      rows += n;
+    }
+    const distance = Math.abs(rows - wanted);
+    if (chosen.length > 0 && distance < bestDistance) [best, bestDistance] = [chosen, distance];
   }
-  if (chosen.length === 0) chosen.push(models.reduce((a, b) => (counts.get(b)! < counts.get(a)! ? b : a)));
-  return chosen.sort((a, b) => a - b);
+  return best.sort((a, b) => a - b);
 }

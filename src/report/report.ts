@@ -15,7 +15,7 @@ import { STYLE } from './style.js';
 import { fitted, legend } from './svg.js';
 import type { ReportInput, ReportRun } from './types.js';
 
-type Section = { id: string; title: string; content: Html | undefined };
+type Section = { id: string; short: string; title: string; content: Html | undefined };
 
 // Nothing is fetched and nothing runs, whatever a file has put into the page.
 const POLICY =
@@ -28,13 +28,23 @@ const POLICY =
 export function renderReport(input: ReportInput): string {
   const series = seriesOf(input);
   const sections = [
-    { id: 'accuracy', title: 'Accuracy against training examples', content: accuracy(input, series) },
-    { id: 'kernels', title: 'Learned kernels', content: kernels(input.runs, series) },
-    { id: 'priors', title: 'Priors over kernels', content: priors(input) },
-    { id: 'calibration', title: 'Calibration and ensembles', content: calibration(input.runs, series) },
-    { id: 'bound', title: 'The bound during training', content: traces(input.runs, series) },
-    { id: 'runs', title: 'Every run', content: everyRun(input.runs, series) },
-    { id: 'reproduce', title: 'How to make this page again', content: reproduce(input) },
+    {
+      id: 'accuracy',
+      short: 'Accuracy',
+      title: accuracyTitle(input),
+      content: accuracy(input, series),
+    },
+    { id: 'kernels', short: 'Kernels', title: 'Learned kernels', content: kernels(input.runs, series) },
+    { id: 'priors', short: 'Priors', title: 'Priors over kernels', content: priors(input) },
+    {
+      id: 'calibration',
+      short: 'Calibration',
+      title: 'Calibration and ensembles',
+      content: calibration(input.runs, series),
+    },
+    { id: 'bound', short: 'Bound', title: 'The bound during training', content: traces(input.runs, series) },
+    { id: 'runs', short: 'Runs', title: 'Every run', content: everyRun(input.runs, series) },
+    { id: 'reproduce', short: 'Reproduce', title: 'How to make this page again', content: reproduce(input) },
   ].filter((section): section is Section & { content: Html } => section.content !== undefined);
   const table = figure(metricsTable(input.rows, series, input.reference), METRICS_CAPTION);
   const empty = input.rows.length + input.runs.length + input.priors.length === 0;
@@ -52,7 +62,7 @@ export function renderReport(input: ReportInput): string {
 <header>
 <h1>${input.title}</h1>
 <div class="muted">${input.generated} · ${plural(input.runs.length, 'run')} · ${plural(input.priors.length, 'fitted prior')}</div>
-<nav>${sections.map(({ id, title }) => html`<a href="#${id}">${title}</a>`)}</nav>
+<nav>${sections.map(({ id, short }) => html`<a href="#${id}">${short}</a>`)}</nav>
 </header>
 ${input.sentence ? html`<p class="sentence">${input.sentence}</p>` : ''}
 ${table ?? ''}
@@ -65,10 +75,18 @@ ${sections.map(({ id, title, content }) => html`<section id="${id}">\n<h2>${titl
   return page.text;
 }
 
+function accuracyTitle({ rows, reference = [] }: ReportInput): string {
+  const sizes = sizesOf([...rows, ...reference]);
+  return sizes.length === 1
+    ? `Accuracy with ${plural(sizes[0]!, 'training example')}`
+    : 'Accuracy against training examples';
+}
+
 function accuracy({ rows, reference = [] }: ReportInput, series: readonly Series[]): Html | undefined {
   if (rows.length === 0) return undefined;
   const shown = series.filter(({ label }) => rows.some((row) => row.label === label));
-  const main = html`${examplesLegend(shown, reference)}${fitted(
+  const oneSize = sizesOf([...rows, ...reference]).length === 1;
+  const main = html`${oneSize && reference.length === 0 ? '' : examplesLegend(shown, reference)}${fitted(
     (width, narrow) => examplesChart(rows, shown, { reference, width, height: narrow ? 320 : 400 }) ?? html``,
   )}`;
   const small = (['nll', 'ece'] as const).map((metric) => {
@@ -76,7 +94,7 @@ function accuracy({ rows, reference = [] }: ReportInput, series: readonly Series
     return drawing && html`<div class="panel">${drawing}</div>`;
   });
   return html`${figure(main, examplesCaption(rows, reference))}${figure(
-    html`${legend(shown)}<div class="panels">${small}</div>`,
+    html`${oneSize ? '' : legend(shown)}<div class="panels">${small}</div>`,
     'The same comparison for the quality of the predicted probabilities: negative log-likelihood and calibration error; lower is better for both.',
   )}`;
 }
@@ -94,7 +112,7 @@ function priors(input: ReportInput): Html | undefined {
   if (input.priors.length === 0) return undefined;
   return figure(
     html`<div class="cards">${input.priors.map(priorCard)}</div>`,
-    `Kernels of the source nets beside draws from the prior that was fitted to them: the closer the two look, the better the prior. The tables give the log density of kernels that were held out, in nats; higher is better, and a lower bound (≥) may be better than it says. ${SCALE_NOTE}`,
+    `Kernels of the source nets beside draws from the prior that was fitted to them: the closer the two look, the better the prior. The tables give the log density of kernels that were held out, in nats; higher is better. Values with ≥ are lower bounds, the others exact; ± is the standard error. ${SCALE_NOTE}`,
   );
 }
 

@@ -21,15 +21,16 @@ nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .6rem 0 0; font-s
 .sentence { font-size: 1.2rem; line-height: 1.45; margin: 1.2rem 0 1.4rem; padding-left: .9rem; border-left: 4px solid var(--c0); max-width: 46em; overflow-wrap: anywhere; }
 figure { margin: .8rem 0 1.4rem; }
 figcaption { color: var(--muted); font-size: .875rem; margin-top: .6rem; max-width: 52em; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; background: linear-gradient(to right, var(--page) 60%, transparent) left / 24px 100% no-repeat local, linear-gradient(to left, var(--page) 60%, transparent) right / 24px 100% no-repeat local, linear-gradient(to right, var(--line), transparent) left / 10px 100% no-repeat, linear-gradient(to left, var(--line), transparent) right / 10px 100% no-repeat; }
+.card .scroll { background: none; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; }
 th { font-weight: 400; }
 thead th { color: var(--muted); font-size: .8125rem; border-bottom: 1px solid var(--line); }
-tbody th[scope=row], thead th:nth-child(2), .densities th:first-child, .densities td:last-child, .densities thead th { text-align: left; }
-.densities td:nth-child(2), .densities thead th:nth-child(2) { text-align: right; }
+tbody th[scope=row], thead th:nth-child(2), .densities th:first-child { text-align: left; }
+.densities td, .densities thead th + th { text-align: right; }
 tbody + tbody { border-top: 1px solid var(--line); }
-th:first-child, td:first-child { padding-left: 0; }
+thead th:first-child, .size, .densities th:first-child { padding-left: 0; }
 .size { vertical-align: top; font-weight: 600; }
 .best { font-weight: 700; }
 .swatch { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .45em; }
@@ -43,7 +44,8 @@ figure svg[role=img] { display: block; max-width: 100%; height: auto; }
 .panels.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 260px), 1fr)); }
 .panel { min-width: 0; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem 1.6rem; }
-.picture { min-width: 0; max-width: 15rem; }
+.picture { min-width: 0; max-width: 17rem; }
+.trace { margin-top: 1.2rem; }
 img { display: block; image-rendering: pixelated; max-width: 100%; height: auto; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 460px), 1fr)); gap: 1.2rem; }
 .card { background: var(--surface); border: 1px solid var(--line); border-radius: 8px; padding: .2rem 1.1rem 1rem; min-width: 0; }
@@ -57,6 +59,6 @@ code { overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .2rem 1.2rem; font-size: .9rem; margin: .8rem 0; }
 dt { color: var(--muted); overflow-wrap: anywhere; } dd { margin: 0; overflow-wrap: anywhere; min-width: 0; }
 @media (max-width: 640px) { main { padding: 18px 16px 48px; } h1 { font-size: 1.4rem; } .sentence { font-size: 1.05rem; }
-  .wide { display: none; } .narrow { display: block; } th, td { padding: .3rem .5rem; } .pictures { gap: .8rem; } .picture { max-width: 100%; } }
+  .wide { display: none; } .narrow { display: block; } th, td { padding: .3rem .5rem; } .pictures { display: grid; grid-template-columns: 1fr 1fr; gap: .9rem; align-items: end; } .picture img { width: 100% !important; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
 @media print { details::details-content { content-visibility: visible; } }
 `;

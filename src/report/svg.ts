@@ -34,9 +34,12 @@ export function chart(options: Plot.PlotOptions & { ariaLabel: string }): Html {
   return trusted(rounded(text));
 }
 
+/** Marks with a name of their own (Plot takes the option `ariaLabel` for a column of the data). */
+export const named = <M extends object>(ariaLabel: string, mark: M): M => Object.assign(mark, { ariaLabel });
+
 /** The same chart for a wide and for a narrow screen; the style sheet shows one of them. */
 export const fitted = (draw: (width: number, narrow: boolean) => Html): Html =>
-  html`<div class="wide">${draw(720, false)}</div><div class="narrow">${draw(350, true)}</div>`;
+  html`<div class="wide">${draw(860, false)}</div><div class="narrow">${draw(350, true)}</div>`;
 
 /** Names of the lines with a sample of each. */
 export const legend = (series: readonly Series[], extra: readonly Html[] = []): Html =>

@@ -107,11 +107,15 @@ export const collectKernels = defineCommand({
           throw new DwpError('INTERRUPTED', 'interrupted while reading models', 'nothing was written');
         progress.update(i, name);
         const model = await tryModel(path);
-        const again = typeof model === 'string' ? undefined : seen.get(model.sha256);
-        const reason =
-          typeof model === 'string' ? model : again ? `the same file as ${again}` : noLayers(model);
-        if (typeof model === 'string' || reason !== undefined) {
-          skipped.push({ path, reason: reason ?? '' });
+        if (model instanceof DwpError) {
+          if (files.length === 1) throw model; // its hint says more than a summary would
+          skipped.push({ path, reason: reasonOf(model, path) });
+          continue;
+        }
+        const again = seen.get(model.sha256);
+        const reason = again ? `the same file as ${again}` : noLayers(model);
+        if (reason) {
+          skipped.push({ path, reason });
           continue;
         }
         seen.set(model.sha256, path);
@@ -200,16 +204,18 @@ export const collectKernels = defineCommand({
   },
 });
 
-/** The model, or why it cannot be read. */
-async function tryModel(path: string): Promise<Model | string> {
+/** The model, or the error that says why it cannot be read. */
+async function tryModel(path: string): Promise<Model | DwpError> {
   try {
     return await readModel(path);
   } catch (error) {
-    if (error instanceof DwpError && error.code === 'INPUT')
-      return error.message.startsWith(`${path}: `) ? error.message.slice(path.length + 2) : error.message;
+    if (error instanceof DwpError && error.code === 'INPUT') return error;
     throw error;
   }
 }
+
+const reasonOf = ({ message }: DwpError, path: string) =>
+  message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;
 
 function countReasons({ skipped }: Model): Record<string, number> {
   const counts: Record<string, number> = {};

@@ -1,7 +1,7 @@
 // The bound and its parts against the training step, one line per run.
 import type { Html } from '../html.js';
 import { runsOf, type Series } from '../series.js';
-import { chart, Plot } from '../svg.js';
+import { chart, named, Plot } from '../svg.js';
 import type { ReportRun, TracePoint } from '../types.js';
 
 export type BoundPart = 'bound' | 'expectedLogLikelihood' | 'priorTerm' | 'entropyTerm';
@@ -95,21 +95,23 @@ export function traceChart(
     y: { label: 'nats', labelArrow: 'none', grid: true, nice: true, ticks: 5, tickFormat: '~s' },
     marks: lines.map(({ series: { colour, dash }, points }) =>
       points.length > 1
-        ? Plot.line(points, {
-            x: 'step',
-            y: 'value',
-            stroke: colour,
-            strokeWidth: 1.3,
-            strokeOpacity: 0.85,
-            strokeDasharray: dash || 'none',
-            ariaLabel: 'run',
-          })
-        : Plot.dot(points, { x: 'step', y: 'value', fill: colour, r: 2.5, ariaLabel: 'run' }),
+        ? named(
+            'run',
+            Plot.line(points, {
+              x: 'step',
+              y: 'value',
+              stroke: colour,
+              strokeWidth: 1.3,
+              strokeOpacity: 0.85,
+              strokeDasharray: dash || 'none',
+            }),
+          )
+        : named('run', Plot.dot(points, { x: 'step', y: 'value', fill: colour, r: 2.5 })),
     ),
   });
 }
 
 export const TRACE_CAPTION =
   'Lower bound of the log evidence and its parts, in nats over the whole training set, at temperature 1; one line per run. ' +
-  'Bound = expected log-likelihood + prior term + entropy term, and for the bound higher is better. ' +
+  'Bound = expected log-likelihood + prior term + entropy term, and for the bound higher is better; a net trained without a prior has no bound. ' +
   'Every panel has its own scale; where the first steps would squeeze the rest, they are left out.';

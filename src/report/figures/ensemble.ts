@@ -1,7 +1,7 @@
 // Quality against the number of weight samples that are averaged in a prediction.
 import type { Html } from '../html.js';
 import { distinct, runsOf, type Series } from '../series.js';
-import { chart, Plot } from '../svg.js';
+import { chart, named, Plot } from '../svg.js';
 import type { ReportRun } from '../types.js';
 
 export type EnsembleMetric = 'accuracy' | 'nll' | 'ece';
@@ -74,7 +74,7 @@ export function ensembleChart(
             strokeDasharray: each.dash || 'none',
           })
         : null,
-      Plot.dot(points, { x: 'samples', y: 'value', fill: each.colour, r: 3.5, ariaLabel: 'ensemble' }),
+      named('ensemble', Plot.dot(points, { x: 'samples', y: 'value', fill: each.colour, r: 3.5 })),
     ]),
   });
 }

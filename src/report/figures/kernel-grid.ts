@@ -19,8 +19,9 @@ export type Kernels = ArrayLike<number> | readonly ArrayLike<number>[];
 const MID_GREY = 128;
 const MAX_PIXELS = 2 ** 26;
 
-/** Up to 8 tiles in a row, fewer when the grid would not fill them. */
-export const columnsFor = (count: number): number => Math.min(8, Math.ceil(Math.sqrt(count))) || 1;
+/** Eight tiles in a row, more when there are over 64, fewer when one row holds all. */
+export const columnsFor = (count: number): number =>
+  Math.max(1, Math.min(count, 8), Math.ceil(Math.sqrt(count)));
 
 /**
  * @param kernels count kernels of [h, w]; the count follows from the length

@@ -21,7 +21,7 @@ export function learnedFilters(
   return html`${layers.map((layer) => {
     const pictures = shown.map(({ each, run }) => {
       const filters = run.filters.find((candidate) => candidate.layer === layer);
-      return filters && kernelPicture(filters.kernels, filters.h, filters.w, named(each));
+      return filters && kernelPicture(filters.kernels, filters.h, filters.w, named(each), 256);
     });
     return html`<h3>${layer} ${sizeOf(
       shown.map(({ run }) => run),

@@ -5,23 +5,23 @@ import { plural } from '../numbers.js';
 import { columnsFor, kernelGridPng } from './kernel-grid.js';
 
 const MOST = 64;
-const WIDTH = 200;
 
 export const SCALE_NOTE =
   'Mid-grey is zero, lighter is positive, darker is negative; every kernel is scaled by its own largest absolute weight, so pictures compare shapes, not sizes.';
 
-/** Up to 64 kernels of [h, w] as one image of about 200 CSS pixels; nothing when there are none. */
+/** Up to 64 kernels of [h, w] as one image, `wide` CSS pixels at most when eight are in a row; nothing when there are none. */
 export function kernelPicture(
   kernels: readonly (readonly number[])[],
   h: number,
   w: number,
   title: string | Html,
+  wide = 200,
 ): Html | undefined {
   const shown = kernels.slice(0, MOST);
   if (shown.length === 0) return undefined;
   const png = kernelGridPng(shown, shown.length, h, w, { gap: 'transparent' });
   const columns = columnsFor(MOST);
-  const zoom = Math.max(1, Math.floor(WIDTH / (columns * (w + 1) - 1)));
+  const zoom = Math.max(1, Math.floor(wide / (columns * (w + 1) - 1)));
   const width = (columnsFor(shown.length) * (w + 1) - 1) * zoom;
   return html`<div class="picture"><h4>${title}</h4><img src="${pngDataUri(png)}" alt="${plural(
     shown.length,

@@ -17,7 +17,7 @@ export function densityTable(densities: readonly ReportDensity[]): Html | undefi
     Number.isFinite(natsPerKernel) ? natsPerKernel : Number.NEGATIVE_INFINITY;
   const sorted = [...densities].sort((a, b) => value(b) - value(a));
   const best = value(sorted[0]!);
-  return html`<div class="scroll"><table class="densities"><thead><tr><th scope="col">Density of held-out kernels</th><th scope="col">nats per kernel</th><th scope="col">value is</th></tr></thead><tbody>${sorted.map(
+  return html`<div class="scroll"><table class="densities"><thead><tr><th scope="col">Density of held-out kernels</th><th scope="col">nats per kernel</th></tr></thead><tbody>${sorted.map(
     (density) =>
       html`<tr><th scope="row">${density.name}</th><td${value(density) === best && html` class="best"`}>${
         density.bound ? '≥ ' : ''
@@ -25,6 +25,6 @@ export function densityTable(densities: readonly ReportDensity[]): Html | undefi
         density.standardError !== undefined && Number.isFinite(density.standardError)
           ? ` ± ${decimals(density.standardError, 1)}`
           : ''
-      }</td><td>${density.bound ? 'a lower bound' : 'exact'}</td></tr>`,
+      }</td></tr>`,
   )}</tbody></table></div>`;
 }

@@ -1,6 +1,6 @@
 // Reliability diagram: how often predictions of a given confidence are right.
 import type { Html } from '../html.js';
-import { chart, Plot } from '../svg.js';
+import { chart, named, Plot } from '../svg.js';
 import type { ReliabilityBin } from '../types.js';
 
 /** Equal-width bins of confidence that runs are pooled in, as in the expected calibration error. */
@@ -48,25 +48,30 @@ export function reliabilityChart(
     y: { ...axis, label: 'right (%)', grid: true },
     r: { range: [0, 9], domain: [0, Math.max(...bins.map(({ count }) => count))] },
     marks: [
-      Plot.line(
-        [
-          [0, 0],
-          [100, 100],
-        ],
-        { stroke: 'var(--muted)', strokeDasharray: '4 4', ariaLabel: 'diagonal' },
+      named(
+        'diagonal',
+        Plot.line(
+          [
+            [0, 0],
+            [100, 100],
+          ],
+          { stroke: 'var(--muted)', strokeDasharray: '4 4' },
+        ),
       ),
-      Plot.ruleX(percent, {
-        x: 'confidence',
-        y1: 'confidence',
-        y2: 'accuracy',
-        stroke: colour,
-        strokeOpacity: 0.45,
-        strokeWidth: 3,
-        ariaLabel: 'gap',
-      }),
-      Plot.dot(percent, { x: 'confidence', y: 'accuracy', r: 'count', fill: colour, ariaLabel: 'bin' }),
+      named(
+        'gap',
+        Plot.ruleX(percent, {
+          x: 'confidence',
+          y1: 'confidence',
+          y2: 'accuracy',
+          stroke: colour,
+          strokeOpacity: 0.45,
+          strokeWidth: 3,
+        }),
+      ),
+      named('bin', Plot.dot(percent, { x: 'confidence', y: 'accuracy', r: 'count', fill: colour })),
       // a dot of its own for bins so small that their area would not be seen
-      Plot.dot(percent, { x: 'confidence', y: 'accuracy', r: 2, fill: colour, ariaLabel: 'centre' }),
+      named('centre', Plot.dot(percent, { x: 'confidence', y: 'accuracy', r: 2, fill: colour })),
     ],
   });
 }
