@@ -11,6 +11,11 @@ export interface Tensor {
 
 export type Tensors = Record<string, Tensor>;
 
+/** What can be written; the arrays are only read. */
+export type ReadonlyTensors = Readonly<
+  Record<string, { readonly shape: readonly number[]; readonly data: Float32Array | Int32Array }>
+>;
+
 export interface SafetensorsFile {
   tensors: Tensors;
   metadata: Record<string, string>;
@@ -37,7 +42,10 @@ const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
  * multiple of 8 bytes.
  * @throws RangeError when a shape does not fit its data, or a tensor is called `__metadata__`
  */
-export function encodeSafetensors(tensors: Tensors, metadata?: Record<string, string>): Uint8Array {
+export function encodeSafetensors(
+  tensors: ReadonlyTensors,
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array {
   const header: [string, unknown][] = [];
   if (metadata)
     header.push([
@@ -118,8 +126,11 @@ export function parseSafetensors(bytes: Uint8Array, name: string): SafetensorsFi
 export const readSafetensors = (path: string): SafetensorsFile => parseSafetensors(readBytes(path), path);
 
 /** Atomic; see {@link encodeSafetensors}. */
-export const writeSafetensors = (path: string, tensors: Tensors, metadata?: Record<string, string>): void =>
-  writeFileAtomic(path, encodeSafetensors(tensors, metadata));
+export const writeSafetensors = (
+  path: string,
+  tensors: ReadonlyTensors,
+  metadata?: Readonly<Record<string, string>>,
+): void => writeFileAtomic(path, encodeSafetensors(tensors, metadata));
 
 type Bad = (why: string, cause?: unknown) => Error;
 
