@@ -15,7 +15,7 @@ h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .25rem; overflow-wrap: an
 h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.2rem 0 .5rem; overflow-wrap: anywhere; }
 h4 { font-size: .875rem; font-weight: 600; margin: 0 0 .35rem; overflow-wrap: anywhere; }
-small, .muted { color: var(--muted); font-weight: 400; }
+small, .muted { color: var(--muted); font-weight: 400; overflow-wrap: anywhere; }
 a { color: var(--accent); }
 nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .6rem 0 0; font-size: .9rem; }
 .sentence { font-size: 1.2rem; line-height: 1.45; margin: 1.2rem 0 1.4rem; padding-left: .9rem; border-left: 4px solid var(--c0); max-width: 46em; overflow-wrap: anywhere; }
@@ -59,6 +59,6 @@ code { overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .2rem 1.2rem; font-size: .9rem; margin: .8rem 0; }
 dt { color: var(--muted); overflow-wrap: anywhere; } dd { margin: 0; overflow-wrap: anywhere; min-width: 0; }
 @media (max-width: 640px) { main { padding: 18px 16px 48px; } h1 { font-size: 1.4rem; } .sentence { font-size: 1.05rem; }
-  .wide { display: none; } .narrow { display: block; } th, td { padding: .3rem .5rem; } .pictures { display: grid; grid-template-columns: 1fr 1fr; gap: .9rem; align-items: end; } .picture img { width: 100% !important; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+  .wide { display: none; } .narrow { display: block; } th, td { padding: .3rem .5rem; } tbody th[scope=row] { white-space: normal; min-width: 7rem; } .pictures { display: grid; grid-template-columns: 1fr 1fr; gap: .9rem; align-items: end; } .picture img { width: 100% !important; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
 @media print { details::details-content { content-visibility: visible; } }
 `;

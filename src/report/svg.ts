@@ -29,7 +29,6 @@ export function chart(options: Plot.PlotOptions & { ariaLabel: string }): Html {
   const text = (svg as unknown as { outerHTML: string }).outerHTML
     // the page has the few rules that this repeats in every chart
     .replace(/<style>[\s\S]*?<\/style>/g, '')
-    .replace(/ xmlns(:\w+)?="[^"]*"/g, '')
     .replace('<svg', '<svg role="img"');
   return trusted(rounded(text));
 }
