@@ -155,3 +155,14 @@ test.each([8, 100, 3000])('cut to %i bytes: an input error that names the file',
   const bytes = await wholeModel();
   await expect(read(bytes.subarray(0, length))).rejects.toThrow(/^model\.h5: not a complete HDF5 file/);
 });
+
+test('float16, big-endian, with dense attributes', async () => {
+  // fixtures/half.h5, by h5py with libver='latest':
+  //   f.attrs['layer_names'] = [b'conv'], f['conv'].attrs['weight_names'] = [b'kernel:0'], 12 more attributes
+  //   f['conv/kernel:0'] = np.array([1, -2, 65504, 2**-24], '>f2').reshape(2, 2, 1, 1)
+  const path = fileURLToPath(new URL('../fixtures/half.h5', import.meta.url));
+  const { layers } = await readModel(path);
+  expect(layers).toHaveLength(1);
+  expect(layers[0]).toMatchObject({ name: 'conv', dtype: 'float16', shape: [1, 1, 2, 2] });
+  expect([...layers[0].data]).toEqual([1, -2, 65504, 2 ** -24]);
+});
