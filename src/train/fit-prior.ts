@@ -6,7 +6,6 @@ import {
   type Key,
   type NdArray,
   RandomStream,
-  sizeOf,
   tf,
   valueAndGradients,
 } from '../engine/index.js';
@@ -16,11 +15,11 @@ import type {
   KernelPrior,
   Learner,
   PriorFamily,
-  Specs,
   Tensors,
   TrainingKernels,
 } from '../priors/index.js';
 import { adam, correctedRate, zeroMoments } from './adam.js';
+import { noiseFor } from './noise.js';
 
 export interface FitOptions {
   steps: number;
@@ -54,15 +53,6 @@ export interface FitHooks {
   signal?: AbortSignal;
   progress?(step: number, steps: number, detail: string): void;
 }
-
-/** Normal noise for a flat list of specs, from one key. */
-export const noiseFor = (specs: Specs, key: Key): Arrays =>
-  Object.fromEntries(
-    Object.entries(specs).map(([name, { shape }]) => [
-      name,
-      f32(shape, new RandomStream(foldIn(key, name)).fillNormal(new Float32Array(sizeOf(shape)))),
-    ]),
-  );
 
 /**
  * @returns the fitted prior and, for families learned by gradients, how the fit went

@@ -1,0 +1,140 @@
+// The evidence lower bound of a CNN with random convolution weights, on one mini-batch:
+//   L = (N/B) Σ_b log p(y_b | x_b, W) + Σ_layers (n/S) Σ_s [ E_q log p(w_s) ] − Σ_layers Σ E_q log q(w)
+// The first sum is over the batch, the second over a uniform subsample of S of the layer's n kernels; both are
+// unbiased for the whole (docs/math.md, section 1). All terms are in nats for the whole training set.
+import { negativeEntropy, reparameterise } from '../distributions/normal.js';
+import { spec, tf } from '../engine/index.js';
+import { type Architecture, type ConvLayer, convLayers, forward, type WeightedLayers } from '../nn/index.js';
+import type { Estimator, Posterior } from '../posteriors/index.js';
+import type { KernelPrior, Specs, Tensors } from '../priors/index.js';
+
+/** Everything about a network's training that does not change from step to step. */
+export interface Model {
+  architecture: Architecture;
+  posterior: Posterior;
+  estimator: Estimator;
+  /** Prior of each convolution by the layer's name; none for deterministic training. */
+  priors: Readonly<Record<string, KernelPrior>>;
+  /** Training examples N. */
+  examples: number;
+  /** Kernels S of a layer in the prior term of one step; all when the layer has fewer. */
+  kernelSubsample: number;
+}
+
+export interface BoundTerms {
+  /** (N/B) Σ log p(y|x, W) */
+  expectedLogLikelihood: tf.Scalar;
+  /** E_q log p(W), or a lower bound on it */
+  priorTerm: tf.Scalar;
+  /** E_q log q(W) */
+  entropyTerm: tf.Scalar;
+}
+
+export const kernelCount = ({ shape }: ConvLayer): number => shape[0] * shape[1];
+
+/** How many of a layer's kernels a step's prior term uses. */
+export const subsampleSize = (model: Model, layer: ConvLayer): number =>
+  Math.min(model.kernelSubsample, kernelCount(layer));
+
+/** Parameters of one layer from the flat list: `conv1.mean` → `mean`. */
+export const ofLayer = (tensors: Tensors, layer: { name: string }): Tensors =>
+  Object.fromEntries(
+    Object.entries(tensors)
+      .filter(([name]) => name.startsWith(`${layer.name}.`))
+      .map(([name, tensor]) => [name.slice(layer.name.length + 1), tensor]),
+  );
+
+const named = (layer: { name: string }, part: string, specs: Specs): Specs =>
+  Object.fromEntries(Object.entries(specs).map(([name, s]) => [`${layer.name}.${part}.${name}`, s]));
+
+/** Standard normals that one step needs, by layer and use. */
+export function boundNoise(model: Model, batch: number): Specs {
+  return Object.assign(
+    {},
+    ...convLayers(model.architecture).flatMap((layer) => {
+      const prior = model.priors[layer.name];
+      const s = subsampleSize(model, layer);
+      const d = layer.shape[2] * layer.shape[3];
+      return [
+        named(layer, 'likelihood', model.posterior.noise(layer, batch, model.estimator)),
+        prior && model.posterior.kernels
+          ? named(layer, 'prior', { ...prior.noise(s), kernels: spec([s, d]) })
+          : {},
+      ];
+    }),
+  );
+}
+
+/** Logits [n, classes] of a batch under random weights. */
+export function randomLogits(
+  model: Model,
+  parameters: Tensors,
+  images: tf.Tensor4D,
+  noise: Tensors,
+): tf.Tensor2D {
+  const weighted: WeightedLayers = {
+    conv: (layer, x) =>
+      tf.add(
+        model.posterior.convolve(
+          layer,
+          ofLayer(parameters, layer),
+          x,
+          ofLayer(noise, { name: `${layer.name}.likelihood` }),
+          model.estimator,
+        ),
+        parameters[`${layer.name}.bias`],
+      ),
+    dense: (layer, x) =>
+      tf.add(
+        tf.matMul(x, parameters[`${layer.name}.kernel`] as tf.Tensor2D),
+        parameters[`${layer.name}.bias`],
+      ),
+  };
+  return forward(model.architecture, images, weighted);
+}
+
+/** Σ_b log p(y_b | x_b, W), nats. */
+export function logLikelihood(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar {
+  return tf.sum(tf.mul(tf.logSoftmax(logits), tf.oneHot(labels, logits.shape[1]))) as tf.Scalar;
+}
+
+/**
+ * @param rows for each layer whose kernels are subsampled, the S row numbers of this step
+ * @param priorParameters parameters of each layer's prior, named `layer.parameter`
+ */
+export function boundTerms(
+  model: Model,
+  parameters: Tensors,
+  batch: { images: tf.Tensor4D; labels: tf.Tensor1D },
+  noise: Tensors,
+  rows: Tensors,
+  priorParameters: Tensors,
+): BoundTerms {
+  const logits = randomLogits(model, parameters, batch.images, noise);
+  const scale = model.examples / batch.labels.shape[0];
+  let priorTerm: tf.Tensor = tf.scalar(0);
+  let entropyTerm: tf.Tensor = tf.scalar(0);
+  for (const layer of convLayers(model.architecture)) {
+    const q = model.posterior.kernels?.(layer, ofLayer(parameters, layer));
+    const prior = model.priors[layer.name];
+    if (!q || !prior) continue;
+    const picked = rows[layer.name];
+    const take = (x: tf.Tensor) => (picked ? tf.gather(x, picked as tf.Tensor1D) : x);
+    const mean = take(q.mean);
+    const logStd = take(q.logStd);
+    const { kernels, ...priorNoise } = ofLayer(noise, { name: `${layer.name}.prior` });
+    const sample = reparameterise({ mean, logStd }, kernels);
+    const perKernel = prior.expectedLogDensity(
+      ofLayer(priorParameters, layer),
+      { mean, logStd, sample },
+      priorNoise,
+    );
+    priorTerm = tf.add(priorTerm, tf.mul(tf.sum(perKernel), kernelCount(layer) / perKernel.shape[0]!));
+    entropyTerm = tf.add(entropyTerm, tf.sum(negativeEntropy(q)));
+  }
+  return {
+    expectedLogLikelihood: tf.mul(logLikelihood(logits, batch.labels), scale) as tf.Scalar,
+    priorTerm: priorTerm as tf.Scalar,
+    entropyTerm: entropyTerm as tf.Scalar,
+  };
+}
