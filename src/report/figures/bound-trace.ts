@@ -6,12 +6,12 @@ import type { ReportRun, TracePoint } from '../types.js';
 
 export type BoundPart = 'bound' | 'expectedLogLikelihood' | 'priorTerm' | 'entropyTerm';
 
-/** The panels, in the order of the page: bound = the sum of the other three. */
+/** The panels, in the order of the page: bound = expected log-likelihood + prior term − entropy term. */
 export const BOUND_PARTS: readonly { part: BoundPart; title: string }[] = [
-  { part: 'bound', title: 'Bound: the sum of the three parts' },
+  { part: 'bound', title: 'Bound: fit + prior − entropy term' },
   { part: 'expectedLogLikelihood', title: 'Expected log-likelihood: fit to the data' },
   { part: 'priorTerm', title: 'Prior term: how likely the prior finds the weights' },
-  { part: 'entropyTerm', title: 'Entropy term: how uncertain the posterior is' },
+  { part: 'entropyTerm', title: 'Entropy term: how sharp the posterior is' },
 ];
 
 const MOST_POINTS = 200;
@@ -35,7 +35,12 @@ export function traceLines(
     .filter(({ points }) => points.length > 0);
 }
 
+/** Without a prior there is nothing to bound: both terms are zero or missing throughout. */
+const isBayesian = (trace: readonly TracePoint[]) =>
+  trace.some(({ priorTerm, entropyTerm }) => Boolean(priorTerm) || Boolean(entropyTerm));
+
 function valuesOf(trace: readonly TracePoint[], part: BoundPart) {
+  if (part !== 'expectedLogLikelihood' && !isBayesian(trace)) return [];
   const points = trace
     .filter((point) => Number.isFinite(point[part]))
     .map((point) => ({ step: point.step, value: point[part] }));
@@ -113,5 +118,5 @@ export function traceChart(
 
 export const TRACE_CAPTION =
   'Lower bound of the log evidence and its parts, in nats over the whole training set, at temperature 1; one line per run. ' +
-  'Bound = expected log-likelihood + prior term + entropy term, and for the bound higher is better; a net trained without a prior has no bound. ' +
+  'Bound = expected log-likelihood + prior term − entropy term (the negative entropy of the posterior), and for the bound higher is better; a net trained without a prior has no bound. ' +
   'Every panel has its own scale; where the first steps would squeeze the rest, they are left out.';
