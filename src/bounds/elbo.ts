@@ -1,5 +1,5 @@
 // The evidence lower bound of a CNN with random convolution weights, on one mini-batch:
-//   L = (N/B) Σ_b log p(y_b | x_b, W) + Σ_layers (n/S) Σ_s [ E_q log p(w_s) ] − Σ_layers Σ E_q log q(w)
+//   L = (N/B) Σ_b log p(y_b | x_b, W) + Σ_layers (n/S) Σ_s E_q log p(w_s) + Σ_layers Σ H[q(w)]
 // The first sum is over the batch, the second over a uniform subsample of S of the layer's n kernels; both are
 // unbiased for the whole (docs/math.md, section 1). All terms are in nats for the whole training set.
 import { negativeEntropy, reparameterise } from '../distributions/normal.js';
@@ -26,7 +26,7 @@ export interface BoundTerms {
   expectedLogLikelihood: tf.Scalar;
   /** E_q log p(W), or a lower bound on it */
   priorTerm: tf.Scalar;
-  /** E_q log q(W) */
+  /** H[q] = −E_q log q(W) */
   entropyTerm: tf.Scalar;
 }
 
@@ -130,7 +130,7 @@ export function boundTerms(
       priorNoise,
     );
     priorTerm = tf.add(priorTerm, tf.mul(tf.sum(perKernel), kernelCount(layer) / perKernel.shape[0]!));
-    entropyTerm = tf.add(entropyTerm, tf.sum(negativeEntropy(q)));
+    entropyTerm = tf.sub(entropyTerm, tf.sum(negativeEntropy(q)));
   }
   return {
     expectedLogLikelihood: tf.mul(logLikelihood(logits, batch.labels), scale) as tf.Scalar,

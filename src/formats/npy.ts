@@ -61,7 +61,7 @@ export const readNpy = (path: string): NpyArray => parseNpy(readBytes(path), pat
 export function encodeNpy({ data, shape }: NpyArray): Uint8Array {
   const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
   const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${tuple}), }`;
-  const padded = header.padEnd(Math.ceil((10 + header.length + 1) / 64) * 64 - 11) + '\n';
+  const padded = `${header.padEnd(Math.ceil((10 + header.length + 1) / 64) * 64 - 11)}\n`;
   const bytes = new Uint8Array(10 + padded.length + data.byteLength);
   bytes.set([...MAGIC, 1, 0, padded.length & 0xff, padded.length >> 8]);
   bytes.set(new TextEncoder().encode(padded), 10);

@@ -19,7 +19,7 @@ import { denseNetworks } from './vae-dense.js';
 
 const config = z.object({
   networks: z.enum(['dense', 'convolutional']).default('dense').describe('encoder and decoder'),
-  latent: z.number().int().min(1).max(256).default(8).describe('dimension of z'),
+  latent: z.number().int().min(1).max(256).default(16).describe('dimension of z'),
   hidden: z.number().int().min(1).max(4096).default(128).describe('width of the hidden layers, or channels'),
   variance: z.enum(['latent', 'shared']).default('latent').describe('σ² depends on z, or is one vector'),
 });

@@ -32,13 +32,13 @@ export interface ReferencePoint {
 /** The bound and its parts at one step, in nats over the whole training set, at temperature 1. */
 export interface TracePoint {
   step: number;
-  /** Lower bound of the log evidence: expectedLogLikelihood + priorTerm − entropyTerm. */
+  /** Lower bound of the log evidence: expectedLogLikelihood + priorTerm + entropyTerm. */
   bound: number;
   /** E_q log p(D|W). */
   expectedLogLikelihood: number;
   /** Lower bound of E_q log p(W). */
   priorTerm: number;
-  /** E_q log q(W), or an upper bound of it: it is subtracted. Like priorTerm 0 where there is no prior. */
+  /** H[q] = −E_q log q(W), or a lower bound of it. Like priorTerm 0 where there is no prior. */
   entropyTerm: number;
   accuracy?: number;
 }

@@ -10,14 +10,7 @@ import {
   valueAndGradients,
 } from '../engine/index.js';
 import { DwpError } from '../errors.js';
-import type {
-  Arrays,
-  KernelPrior,
-  Learner,
-  PriorFamily,
-  Tensors,
-  TrainingKernels,
-} from '../priors/index.js';
+import type { Arrays, KernelPrior, Learner, PriorFamily, Tensors, TrainingKernels } from '../priors/index.js';
 import { adam, correctedRate, zeroMoments } from './adam.js';
 import { noiseFor } from './noise.js';
 

@@ -141,8 +141,11 @@ export async function trainNetwork(
     (inputs: StepInputs, priorParameters: Tensors) => {
       const { aux, gradients } = valueAndGradients((parameters: Tensors) => {
         const terms = boundTerms(model, parameters, inputs, inputs.noise, inputs.rows, priorParameters);
-        const divergence = tf.sub(terms.entropyTerm, terms.priorTerm); // KL(q‖p), or an upper bound on it
-        const bound = tf.sub(terms.expectedLogLikelihood, tf.mul(divergence, inputs.divergenceWeight));
+        const negativeDivergence = tf.add(terms.priorTerm, terms.entropyTerm); // −KL(q‖p), or a lower bound of it
+        const bound = tf.add(
+          terms.expectedLogLikelihood,
+          tf.mul(negativeDivergence, inputs.divergenceWeight),
+        );
         const objective = tf.div(tf.sub(decay(model, parameters, options), bound), model.examples);
         return { objective: objective as tf.Scalar, aux: { ...terms } };
       }, inputs.parameters);
@@ -198,7 +201,7 @@ export async function trainNetwork(
         priorTerm: out.terms.priorTerm.data[0],
         entropyTerm: out.terms.entropyTerm.data[0],
       };
-      const bound = terms.expectedLogLikelihood + terms.priorTerm - terms.entropyTerm;
+      const bound = terms.expectedLogLikelihood + terms.priorTerm + terms.entropyTerm;
       if (!Number.isFinite(bound))
         throw new DwpError(
           'DIVERGED',

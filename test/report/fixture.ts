@@ -75,13 +75,13 @@ function run(setting: (typeof SETTINGS)[number], n: number, split: number): Repo
       const expectedLogLikelihood = -SIZES[n]! * (0.1 + 3 * progress) + random.normal();
       const priorTerm = setting.klNats && 60_000 - setting.klNats * progress + 20 * random.normal();
       const entropyTerm =
-        setting.klNats && 60_000 + 4 * setting.klNats * progress ** 3 + 0.3 * setting.klNats;
+        setting.klNats && -(60_000 + 4 * setting.klNats * progress ** 3 + 0.3 * setting.klNats);
       return {
         step: 40 * i,
         expectedLogLikelihood,
         priorTerm,
         entropyTerm,
-        bound: expectedLogLikelihood + priorTerm - entropyTerm,
+        bound: expectedLogLikelihood + priorTerm + entropyTerm,
       };
     }),
     filters: [

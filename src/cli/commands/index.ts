@@ -1,6 +1,19 @@
 // Every command of the command line, in the order that --help lists them.
 import type { AnyCommand } from '../command.js';
 import { collectKernels } from './collect-kernels.js';
+import { evalPrior } from './eval-prior.js';
+import { evaluate } from './evaluate.js';
+import { fitPriorCommand } from './fit-prior.js';
 import { inspect } from './inspect.js';
+import { samplePriorCommand } from './sample-prior.js';
+import { train } from './train.js';
 
-export const commands: readonly AnyCommand[] = [collectKernels, inspect];
+export const commands: readonly AnyCommand[] = [
+  inspect,
+  collectKernels,
+  fitPriorCommand,
+  evalPrior,
+  samplePriorCommand,
+  train,
+  evaluate,
+];

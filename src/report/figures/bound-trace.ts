@@ -6,12 +6,12 @@ import type { ReportRun, TracePoint } from '../types.js';
 
 export type BoundPart = 'bound' | 'expectedLogLikelihood' | 'priorTerm' | 'entropyTerm';
 
-/** The panels, in the order of the page: bound = expected log-likelihood + prior term − entropy term. */
+/** The panels, in the order of the page: bound = expected log-likelihood + prior term + entropy. */
 export const BOUND_PARTS: readonly { part: BoundPart; title: string }[] = [
-  { part: 'bound', title: 'Bound: fit + prior − entropy term' },
+  { part: 'bound', title: 'Bound: fit + prior + entropy' },
   { part: 'expectedLogLikelihood', title: 'Expected log-likelihood: fit to the data' },
   { part: 'priorTerm', title: 'Prior term: how likely the prior finds the weights' },
-  { part: 'entropyTerm', title: 'Entropy term: how sharp the posterior is' },
+  { part: 'entropyTerm', title: 'Entropy: how wide the posterior is' },
 ];
 
 const MOST_POINTS = 200;
@@ -118,5 +118,5 @@ export function traceChart(
 
 export const TRACE_CAPTION =
   'Lower bound of the log evidence and its parts, in nats over the whole training set, at temperature 1; one line per run. ' +
-  'Bound = expected log-likelihood + prior term − entropy term (the negative entropy of the posterior), and for the bound higher is better; a net trained without a prior has no bound. ' +
+  'Bound = expected log-likelihood + prior term + entropy of the posterior, and for the bound higher is better; a net trained without a prior has no bound. ' +
   'Every panel has its own scale; where the first steps would squeeze the rest, they are left out.';

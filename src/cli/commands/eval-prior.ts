@@ -1,0 +1,45 @@
+// dwp eval-prior: the density of other kernels under a fitted prior.
+import { z } from 'zod';
+import { type DensityReport, evaluateDensity } from '../../bounds/evaluate.js';
+import { seedKey } from '../../engine/index.js';
+import { readPriorFolder } from '../../experiment/prior-folder.js';
+import { readKernelDataset } from '../../kernels/index.js';
+import { argument, defineCommand, integer, option } from '../command.js';
+import { engineOptions, openEngine, seedOption } from '../options.js';
+
+export const evalPrior = defineCommand({
+  name: 'eval-prior',
+  summary: 'density of kernels under a fitted prior, in nats per kernel',
+  arguments: { prior: argument('<prior>', 'folder of dwp fit-prior', z.string()) },
+  options: {
+    kernels: option(
+      '--kernels <path>',
+      'a .npy of [n, h, w], or a kernel dataset: then its test kernels',
+      z.string(),
+    ),
+    samples: option(
+      '--samples <K>',
+      'samples of the importance-weighted bound',
+      integer(1, 50_000).default(200),
+    ),
+    seed: seedOption,
+    ...engineOptions,
+  },
+  examples: ['dwp eval-prior priors/7x7 --kernels other-filters.npy --samples 1000'],
+  async run(input, effects): Promise<DensityReport & { prior: string }> {
+    const { prior } = readPriorFolder(input.prior);
+    const dataset = readKernelDataset(input.kernels, `${prior.size.h}x${prior.size.w}`);
+    const { data, count } = dataset.test ?? dataset.train;
+    const engine = await openEngine(input);
+    const progress = effects.progress('evaluating', count);
+    const report = await evaluateDensity(prior, data, input.samples, engine, seedKey(input.seed), (done) =>
+      progress.update(done),
+    );
+    progress.stop();
+    return { prior: input.prior, ...report };
+  },
+  render: ({ n, logDensity, elbo, bound, samples, standardError }) =>
+    logDensity !== undefined
+      ? `${n} kernels: ${logDensity.toFixed(2)} ± ${standardError.toFixed(2)} nats per kernel (exact log-density)`
+      : `${n} kernels: at least ${bound!.toFixed(2)} ± ${standardError.toFixed(2)} nats per kernel (${samples}-sample bound; ELBO ${elbo!.toFixed(2)})`,
+});

@@ -1,0 +1,84 @@
+// dwp evaluate: predictions of a finished run again, with other numbers of weight draws or on other data.
+import { z } from 'zod';
+import { loadDataset } from '../../data/index.js';
+import { createEngine } from '../../engine/index.js';
+import { usageError } from '../../errors.js';
+import type { EnsembleMetrics } from '../../evaluate/index.js';
+import { readCheckpoint } from '../../experiment/checkpoint.js';
+import { prepare } from '../../experiment/problem.js';
+import { judge, readRunConfig } from '../../experiment/run.js';
+import { argument, defineCommand, integer, option } from '../command.js';
+import { table } from '../table.js';
+import { progressHooks } from './train.js';
+
+export const evaluate = defineCommand({
+  name: 'evaluate',
+  summary: "accuracy and calibration of a run's predictions, by number of weight draws",
+  arguments: { run: argument('<run>', 'folder of dwp train', z.string()) },
+  options: {
+    samples: option(
+      '--samples <M>',
+      'draws of the weights that predictions average',
+      integer(1, 10_000).default(10),
+    ),
+    data: option(
+      '--data <name>',
+      'judge on the test images of another dataset',
+      z.string().optional(),
+      "the run's",
+    ),
+    dataDir: option(
+      '--data-dir <dir>',
+      'folder with the four IDX files of that dataset',
+      z.string().optional(),
+    ),
+  },
+  examples: ['dwp evaluate runs/dwp-100 --samples 50'],
+  async run(
+    { run, samples, data, dataDir },
+    effects,
+  ): Promise<{ run: string; data: string; test: EnsembleMetrics[] }> {
+    const config = readRunConfig(run);
+    const state = readCheckpoint(run);
+    if (state.step < config.steps)
+      throw usageError(
+        `${run} has stopped at step ${state.step} of ${config.steps}`,
+        `continue it with dwp train --resume ${run}`,
+      );
+    const problem = prepare(config);
+    const name = data ?? (dataDir ? 'data' : config.data);
+    if (data !== undefined || dataDir !== undefined) {
+      const { test } = loadDataset(name, dataDir);
+      const { input, classes } = problem.model.architecture;
+      if (
+        test.height !== input.height ||
+        test.width !== input.width ||
+        test.channels !== input.channels ||
+        test.classes !== classes
+      )
+        throw usageError(
+          `${name} has ${test.height}×${test.width}×${test.channels} images of ${test.classes} classes, the network takes ${input.height}×${input.width}×${input.channels} of ${classes}`,
+        );
+      problem.judged = test;
+    }
+    const hooks = progressHooks(effects);
+    try {
+      const engine = await createEngine(config.engine, config.threads);
+      const { ensemble } = await judge(problem, state.parameters, samples, engine, hooks);
+      return { run, data: name, test: ensemble };
+    } finally {
+      hooks.stop();
+    }
+  },
+  render: ({ data, test }) =>
+    `${test[0].examples} test images of ${data}:\n\n${table(
+      ['weight draws', 'accuracy', 'NLL (nats)', 'ECE', 'Brier'],
+      test.map((e) => [
+        e.samples,
+        e.accuracy.toFixed(4),
+        e.nll.toFixed(4),
+        e.ece.toFixed(4),
+        e.brier.toFixed(4),
+      ]),
+    )}`,
+});

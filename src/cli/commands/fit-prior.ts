@@ -1,0 +1,213 @@
+// dwp fit-prior: kernels → a generative model of them.
+import { z } from 'zod';
+import { type DensityReport, evaluateDensity } from '../../bounds/evaluate.js';
+import { foldIn, seedKey } from '../../engine/index.js';
+import { usageError } from '../../errors.js';
+import { writePriorFolder } from '../../experiment/prior-folder.js';
+import { refuseExisting } from '../../formats/files.js';
+import { holdOut, readKernelDataset } from '../../kernels/index.js';
+import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../../priors/index.js';
+import { defaultFit, fitPrior } from '../../train/fit-prior.js';
+import { argument, defineCommand, integer, option, real } from '../command.js';
+import { engineOptions, openEngine, seedOption } from '../options.js';
+import { table } from '../table.js';
+
+interface FitResult {
+  out: string;
+  family: string;
+  size: string;
+  kernels: { train: number; test: number };
+  seconds: number;
+  steps?: number;
+  bestStep?: number;
+  /** Nats per kernel on test kernels. */
+  test: DensityReport;
+  baselines: Record<'standardNormal' | 'isotropic' | 'gaussian', DensityReport>;
+}
+
+/** The closed-form densities that every fit is compared with. */
+const BASELINES: readonly [keyof FitResult['baselines'], string, string, Record<string, unknown>][] = [
+  ['standardNormal', 'N(0, I)', 'normal', { std: 1 }],
+  ['isotropic', 'N(0, s²I), s fitted', 'normal', {}],
+  ['gaussian', 'N(μ, Σ), full covariance', 'gaussian', {}],
+];
+
+export const fitPriorCommand = defineCommand({
+  name: 'fit-prior',
+  summary: 'fit a generative model of kernels: the deep weight prior',
+  description:
+    'Takes a kernel dataset or a bare .npy of [n, h, w]. Part of the train kernels decides when to stop; test kernels ' +
+    'are used once, for the figures printed at the end. Without a test split of its own, --test-fraction of the ' +
+    'kernels is held out at random.',
+  arguments: { dataset: argument('<dataset>', 'folder of dwp collect-kernels, or a .npy file', z.string()) },
+  options: {
+    size: option(
+      '--size <kxk>',
+      'which kernels of the dataset',
+      z.string().optional(),
+      'the only size there is',
+    ),
+    family: option(
+      '--family <name>',
+      Object.values(families)
+        .map(({ name, summary }) => `${name}: ${summary}`)
+        .join('; '),
+      z.enum(Object.keys(families)).default('vae'),
+    ),
+    out: option('--out <dir>', 'folder to write; must not exist yet', z.string()),
+    networks: option(
+      '--networks <kind>',
+      'vae: dense, or convolutional as published',
+      z.enum(['dense', 'convolutional']).optional(),
+      'dense',
+    ),
+    latent: option('--latent <n>', 'vae: dimension of z', integer(1, 256).optional(), '16'),
+    hidden: option(
+      '--hidden <n>',
+      'vae: width of hidden layers, or channels',
+      integer(1, 4096).optional(),
+      '128',
+    ),
+    variance: option(
+      '--variance <kind>',
+      'vae: σ² by latent, or one shared vector',
+      z.enum(['latent', 'shared']).optional(),
+      'latent',
+    ),
+    std: option('--std <s>', 'normal: standard deviation', real(1e-12).optional(), 'fitted'),
+    steps: option('--steps <n>', 'most optimiser steps', integer(1, 10_000_000).default(defaultFit.steps)),
+    batch: option('--batch <n>', 'kernels per step', integer(1, 1_000_000).default(defaultFit.batch)),
+    learningRate: option('--learning-rate <x>', 'of Adam', real(1e-9, 10).default(defaultFit.learningRate)),
+    samples: option(
+      '--samples <K>',
+      'samples of the importance-weighted bound',
+      integer(1, 50_000).default(200),
+    ),
+    testFraction: option(
+      '--test-fraction <part>',
+      'held out where the dataset has no test split',
+      real(0.01, 0.9).default(0.2),
+    ),
+    seed: seedOption,
+    ...engineOptions,
+  },
+  examples: [
+    'dwp fit-prior kernels-dataset --size 7x7 --out priors/7x7',
+    'dwp fit-prior filters.npy --networks convolutional --latent 2 --hidden 32 --variance shared --out priors/published',
+    'dwp fit-prior kernels-dataset --size 5x5 --family gaussian --out priors/5x5-gaussian --format json',
+  ],
+  async run(input, effects): Promise<FitResult> {
+    refuseExisting(input.out);
+    const family = families[input.family];
+    const { networks, latent, hidden, variance, std } = input;
+    const given = Object.fromEntries(
+      Object.entries({ networks, latent, hidden, variance, std }).filter(([, v]) => v !== undefined),
+    );
+    const config = configOf(family, given);
+    const dataset = readKernelDataset(input.dataset, input.size);
+    const key = seedKey(input.seed);
+    const split = dataset.test
+      ? { train: dataset.train, test: dataset.test }
+      : holdOut(dataset.train, input.testFraction, foldIn(key, 'test'));
+    const { train, test } = split;
+    if (train.count < 20 || test.count < 1)
+      throw usageError(
+        `${train.count} train and ${test.count} test kernels are too few to fit and judge a prior`,
+        'collect more kernels',
+      );
+    const engine = await openEngine(input);
+    const size = `${train.h}x${train.w}`;
+
+    const started = Date.now();
+    const progress = effects.progress(
+      `fitting ${family.name} on ${train.count} ${size} kernels`,
+      input.steps,
+    );
+    const options = {
+      ...defaultFit,
+      steps: input.steps,
+      batch: input.batch,
+      learningRate: input.learningRate,
+    };
+    const { prior, report } = await fitPrior(family, train, config, options, engine, foldIn(key, 'fit'), {
+      signal: effects.signal,
+      progress: (step, _, detail) => progress.update(step, detail),
+    }).finally(() => progress.stop());
+    const seconds = (Date.now() - started) / 1000;
+
+    const density = (prior: KernelPrior) =>
+      evaluateDensity(prior, test.data, input.samples, engine, foldIn(key, 'evaluate'));
+    const testDensity = await density(prior);
+    const baselines = {} as FitResult['baselines'];
+    for (const [name, , familyName, baselineConfig] of BASELINES)
+      baselines[name] = await density(closedForm(families[familyName], train, baselineConfig));
+
+    writePriorFolder(input.out, prior, {
+      source: {
+        name: dataset.name,
+        sha256: dataset.sha256,
+        train: train.count,
+        test: test.count,
+        std: dataset.std,
+      },
+      seed: input.seed,
+      seconds,
+      test: testDensity,
+      baselines,
+    });
+    return {
+      out: input.out,
+      family: family.name,
+      size,
+      kernels: { train: train.count, test: test.count },
+      seconds,
+      ...(report && { steps: report.steps, bestStep: report.bestStep }),
+      test: testDensity,
+      baselines,
+    };
+  },
+  render({ out, family, size, kernels, seconds, steps, bestStep, test, baselines }) {
+    const rows = [
+      [`${family} (this prior)`, value(test), kind(test)],
+      ...BASELINES.map(([name, label]) => [label, value(baselines[name]), kind(baselines[name])]),
+    ];
+    const best = test.bound ?? test.logDensity!;
+    const difference = best - baselines.gaussian.logDensity!;
+    const effort = steps ? ` in ${seconds.toFixed(1)} s (${steps} steps, best at ${bestStep})` : '';
+    return [
+      `${size} prior fitted on ${kernels.train} kernels${effort}; nats per kernel on ${kernels.test} test kernels, higher is better:`,
+      '',
+      table(['density', 'nats per kernel', ''], rows),
+      '',
+      family === 'gaussian'
+        ? ''
+        : `${difference >= 0 ? 'Above' : 'Below'} the full-covariance Gaussian by ${Math.abs(difference).toFixed(1)} nats per kernel.`,
+      `Written to ${out}. Look at samples:  dwp sample-prior ${out} --out samples.npy --png samples.png`,
+    ]
+      .filter((line, i) => line || i < 4)
+      .join('\n');
+  },
+});
+
+const value = (d: DensityReport) =>
+  `${(d.bound ?? d.logDensity!).toFixed(1)} ± ${d.standardError.toFixed(1)}`;
+const kind = (d: DensityReport) =>
+  d.bound === undefined ? 'exact' : `lower bound, K = ${d.samples} (ELBO ${d.elbo!.toFixed(1)})`;
+
+function configOf(family: PriorFamily, given: Record<string, unknown>): Record<string, unknown> {
+  const config = family.config.parse(given);
+  const unknown = Object.keys(given).find((name) => !(name in config));
+  if (unknown)
+    throw usageError(`--${unknown} is no option of the ${family.name} family`, 'see dwp fit-prior --help');
+  return config;
+}
+
+function closedForm(
+  family: PriorFamily,
+  kernels: TrainingKernels,
+  given: Record<string, unknown>,
+): KernelPrior {
+  if (family.fit.kind !== 'closed-form') throw new Error(`${family.name} has no closed form`);
+  const config = family.config.parse(given);
+  return family.prior(kernels, config, family.fit.parameters(kernels, config));
+}

@@ -1,0 +1,48 @@
+// dwp sample-prior: kernels drawn from a fitted prior, as numbers and as a picture.
+import { z } from 'zod';
+import { seedKey } from '../../engine/index.js';
+import { readPriorFolder } from '../../experiment/prior-folder.js';
+import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
+import { writeNpy } from '../../formats/npy.js';
+import { kernelGridPng } from '../../report/figures/kernel-grid.js';
+import { samplePrior } from '../../train/sample-prior.js';
+import { argument, defineCommand, integer, option } from '../command.js';
+import { engineOptions, openEngine, seedOption } from '../options.js';
+
+export const samplePriorCommand = defineCommand({
+  name: 'sample-prior',
+  summary: 'draw kernels from a fitted prior',
+  arguments: { prior: argument('<prior>', 'folder of dwp fit-prior', z.string()) },
+  options: {
+    count: option('-n, --count <n>', 'how many', integer(1, 10_000_000).default(64)),
+    out: option('--out <file.npy>', 'float32 [n, h, w] to write; must not exist yet', z.string()),
+    png: option('--png <file.png>', 'a grid of the first 256 as a picture', z.string().optional()),
+    denoised: option('--denoised', 'means of p(w|z) instead of samples of it', z.boolean().default(false)),
+    seed: seedOption,
+    ...engineOptions,
+  },
+  examples: ['dwp sample-prior priors/7x7 -n 64 --out samples.npy --png samples.png'],
+  async run(input) {
+    refuseExisting(input.out);
+    if (input.png) refuseExisting(input.png);
+    const { prior } = readPriorFolder(input.prior);
+    const { h, w } = prior.size;
+    const engine = await openEngine(input);
+    const data = await samplePrior(prior, input.count, engine, seedKey(input.seed), input.denoised);
+    const mean = data.reduce((a, b) => a + b, 0) / data.length;
+    const std = Math.sqrt(data.reduce((a, b) => a + (b - mean) ** 2, 0) / data.length);
+    writeNpy(input.out, { data, shape: [input.count, h, w] });
+    if (input.png)
+      writeFileAtomic(input.png, kernelGridPng(data, Math.min(256, input.count), h, w, { scale: 8 }));
+    return {
+      n: input.count,
+      size: `${h}x${w}`,
+      mean,
+      std,
+      out: input.out,
+      ...(input.png && { png: input.png }),
+    };
+  },
+  render: ({ n, size, mean, std, out, png }) =>
+    `${n} kernels of ${size}, mean ${mean.toFixed(4)}, standard deviation ${std.toFixed(4)}, written to ${out}${png ? `; picture in ${png}` : ''}`,
+});

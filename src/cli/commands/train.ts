@@ -1,0 +1,144 @@
+// dwp train: a CNN from few examples, with what other networks' kernels know.
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { usageError } from '../../errors.js';
+import { type RunConfig, runConfig } from '../../experiment/config.js';
+import { type RunSummary, resumeRun, startRun } from '../../experiment/run.js';
+import { defineCommand, type OptionDefinition, option } from '../command.js';
+import type { Effects } from '../effects.js';
+import { table } from '../table.js';
+
+/** The shape of each option on the command line; its meaning and default are those of the configuration. */
+const FLAGS: Record<keyof RunConfig, string> = {
+  data: '--data <name>',
+  dataDir: '--data-dir <dir>',
+  examples: '--examples <n>',
+  split: '--split <s>',
+  validation: '--validation <n>',
+  arch: '--arch <name>',
+  width: '--width <x>',
+  channels: '--channels <n...>',
+  prior: '--prior <name>',
+  priorPath: '--prior-path <dirs...>',
+  posterior: '--posterior <name>',
+  estimator: '--estimator <name>',
+  init: '--init <kind>',
+  filters: '--filters <paths...>',
+  initialLogStd: '--initial-log-std <x>',
+  steps: '--steps <n>',
+  batch: '--batch <n>',
+  learningRate: '--learning-rate <x>',
+  temperature: '--temperature <T>',
+  warmUp: '--warm-up <n>',
+  kernelSubsample: '--kernel-subsample <n>',
+  weightDecay: '--weight-decay <x>',
+  denseDecay: '--dense-decay <x>',
+  samples: '--samples <M>',
+  seed: '--seed <n>',
+  engine: '--engine <name>',
+  threads: '--threads <n>',
+};
+
+const configOptions = Object.fromEntries(
+  Object.entries(FLAGS).map(([name, flags]) => {
+    const schema = runConfig.shape[name as keyof RunConfig] as z.ZodType;
+    return [name, option(flags, `${schema.description}${choices(schema)}`, schema)];
+  }),
+) as unknown as { [K in keyof typeof runConfig.shape]-?: OptionDefinition<(typeof runConfig.shape)[K]> };
+
+export interface TrainResult extends RunSummary {
+  out: string;
+}
+
+export const train = defineCommand({
+  name: 'train',
+  summary: 'train a CNN on few examples, with a prior of its convolution kernels',
+  description:
+    'Writes a run folder: config.yaml (complete: pass it to --config to run again), metrics.jsonl, checkpoint, ' +
+    'summary.json. Ctrl-C writes a checkpoint; --resume goes on and ends in the same numbers, bit for bit.',
+  arguments: {},
+  options: {
+    out: option('--out <dir>', 'run folder to write; must not exist yet', z.string().optional(), 'required'),
+    resume: option(
+      '--resume <run>',
+      'go on with an interrupted run; its config.yaml decides everything',
+      z.string().optional(),
+    ),
+    ...configOptions,
+  },
+  examples: [
+    'dwp train --examples 100 --prior dwp --prior-path priors/7x7 priors/5x5 --out runs/dwp-100',
+    'dwp train --examples 100 --prior standard-normal --out runs/normal-100',
+    'dwp train --data fashion-mnist --examples 20000 --prior none --channels 32 16 --steps 1000 --batch 64 --out runs/source',
+    'dwp train --resume runs/dwp-100',
+  ],
+  async run({ out, resume, ...config }, effects): Promise<TrainResult> {
+    if (resume === undefined && out === undefined)
+      throw usageError('--out is required', 'name a folder for the run');
+    const hooks = progressHooks(effects);
+    try {
+      if (resume !== undefined) return { out: resume, ...(await resumeRun(resume, hooks)) };
+      const absolute = (paths: readonly string[]) => paths.map((path) => resolve(path));
+      const complete: RunConfig = {
+        ...config,
+        priorPath: absolute(config.priorPath),
+        filters: absolute(config.filters),
+      };
+      return { out: out!, ...(await startRun(complete, out!, hooks)) };
+    } finally {
+      hooks.stop();
+    }
+  },
+  render({ out, prior, init, examples, split, judgedOn, test, ensemble, bound, steps, seconds }) {
+    const rows = ensemble.map((e) => [
+      e.samples,
+      percent(e.accuracy),
+      e.nll.toFixed(3),
+      percent(e.ece),
+      e.brier.toFixed(3),
+    ]);
+    const parts = bound
+      ? [
+          '',
+          `Lower bound of the log evidence at T = 1: ${nats(bound.total)} ± ${bound.standardError.toFixed(0)} nats =`,
+          `  expected log-likelihood ${nats(bound.expectedLogLikelihood)} + prior term ${nats(bound.priorTerm)} + entropy ${nats(bound.entropyTerm)}`,
+          `  (the prior term is at least ${nats(bound.innerGap)} nats below its true value)`,
+        ]
+      : [];
+    return [
+      `${examples} examples (split ${split}), prior ${prior}, started from ${init}: ${steps} steps in ${seconds.toFixed(1)} s`,
+      '',
+      table(['weight draws', 'accuracy', 'NLL (nats)', 'ECE', 'Brier'], rows),
+      ...parts,
+      '',
+      `${percent(test.accuracy)} of ${test.examples} ${judgedOn} images are right. Run written to ${out}`,
+    ].join('\n');
+  },
+});
+
+const percent = (x: number) => `${(100 * x).toFixed(2)}%`;
+const nats = (x: number) => x.toFixed(Math.abs(x) < 100 ? 1 : 0);
+
+function choices(schema: z.ZodType): string {
+  const inner = 'unwrap' in schema ? ((schema as z.ZodOptional).unwrap() as z.ZodType) : schema;
+  return inner instanceof z.ZodEnum ? `: ${inner.options.join(', ')}` : '';
+}
+
+/** Progress of training and predicting as bars; `stop` ends whichever is open. */
+export function progressHooks(effects: Effects, prefix = '') {
+  let open: { phase: string; bar: ReturnType<Effects['progress']> } | undefined;
+  return {
+    signal: effects.signal,
+    progress(phase: 'training' | 'predicting', done: number, total: number, detail: string) {
+      if (open?.phase !== phase) {
+        open?.bar.stop();
+        open = { phase, bar: effects.progress(`${prefix}${phase}`, total) };
+      }
+      open.bar.update(done, detail);
+    },
+    stop() {
+      open?.bar.stop();
+      open = undefined;
+    },
+  };
+}

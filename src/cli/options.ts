@@ -1,0 +1,22 @@
+// Options that several commands share.
+import { z } from 'zod';
+import { createEngine, ENGINES, type Engine, type EngineName } from '../engine/index.js';
+import { integer, option } from './command.js';
+
+export const engineOptions = {
+  engine: option(
+    '--engine <name>',
+    'native (onnxruntime), cpu (plain JavaScript, slow) or tensorflow',
+    z.enum(ENGINES).default('native'),
+  ),
+  threads: option(
+    '--threads <n>',
+    'threads of the native engine; 0 for one per core',
+    integer(0, 256).default(0),
+  ),
+};
+
+export const seedOption = option('--seed <n>', 'determines every random number', integer(0).default(0));
+
+export const openEngine = ({ engine, threads }: { engine: EngineName; threads: number }): Promise<Engine> =>
+  createEngine(engine, threads);

@@ -1,0 +1,67 @@
+// Everything that decides a run, with its default and meaning. config.yaml of a run folder holds exactly this.
+import { z } from 'zod';
+import { ENGINES } from '../engine/index.js';
+import { architectures } from '../nn/index.js';
+import { ESTIMATORS } from '../posteriors/index.js';
+
+export const PRIORS = ['dwp', 'gaussian', 'standard-normal', 'none'] as const;
+export type PriorName = (typeof PRIORS)[number];
+export const INITS = ['prior', 'filters', 'xavier'] as const;
+
+const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
+  z.coerce
+    .number()
+    .int('must be a whole number')
+    .min(min, `must be at least ${min}`)
+    .max(max, `must be at most ${max}`);
+const real = (min: number, max: number) =>
+  z.coerce.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
+const listOf = <S extends z.ZodType>(item: S) =>
+  z.preprocess((v) => (v === undefined || Array.isArray(v) ? v : [v]), z.array(item));
+
+export const runConfig = z.object({
+  data: z.string().default('mnist').describe('mnist, fashion-mnist, or any name together with --data-dir'),
+  dataDir: z.string().optional().describe('folder with the four IDX files of a dataset'),
+  examples: whole(1).default(100).describe('training examples, the same number of each class'),
+  split: whole(0).default(0).describe('which stratified draw of the training examples'),
+  validation: whole(0)
+    .default(0)
+    .describe('judge on this many other training images instead of the test images'),
+  arch: z.enum(Object.keys(architectures)).default('lenet').describe('network'),
+  width: real(1 / 64, 16)
+    .default(1)
+    .describe("multiplies the network's numbers of channels"),
+  channels: listOf(whole(1, 4096)).optional().describe('numbers of channels, instead of --width'),
+  prior: z
+    .enum(PRIORS)
+    .default('dwp')
+    .describe('prior of convolution kernels; none trains without uncertainty'),
+  priorPath: listOf(z.string()).default([]).describe('folders of dwp fit-prior, one for each kernel size'),
+  posterior: z.enum(['mean-field']).default('mean-field').describe('family of the posterior'),
+  estimator: z.enum(ESTIMATORS).default('weight-samples').describe('estimate of the likelihood term'),
+  init: z
+    .enum(INITS)
+    .optional()
+    .describe('start of the convolutions: samples of the prior, real filters, or Glorot'),
+  filters: listOf(z.string()).default([]).describe('--init filters: kernel datasets or .npy files'),
+  initialLogStd: real(-20, 5).default(-5).describe('log standard deviation that the posterior starts with'),
+  steps: whole(1, 100_000_000).default(1000).describe('steps of Adam'),
+  batch: whole(1, 65_536).default(50).describe('examples per step'),
+  learningRate: real(1e-9, 10).default(1e-3).describe('falls linearly to 0'),
+  temperature: real(0, 1000)
+    .default(0.1)
+    .describe('weight of the divergence KL(q‖p) in training; reported bounds are at 1'),
+  warmUp: whole(0).default(0).describe("steps over which the divergence's weight rises from 0"),
+  kernelSubsample: whole(1).default(512).describe("kernels per layer in a step's prior term"),
+  weightDecay: real(0, 1e6).default(0).describe('prior none: ½ · this · ‖w‖² for convolutions'),
+  denseDecay: real(0, 1e6).default(0).describe('½ · this · ‖w‖² for the classifier'),
+  samples: whole(1, 10_000).default(10).describe('draws of the weights that predictions average'),
+  seed: whole(0).default(0).describe('determines every random number'),
+  engine: z
+    .enum(ENGINES)
+    .default('native')
+    .describe('native (onnxruntime), cpu (plain JavaScript, slow) or tensorflow'),
+  threads: whole(0, 256).default(0).describe('threads of the native engine; 0 for one per core'),
+});
+
+export type RunConfig = z.infer<typeof runConfig>;

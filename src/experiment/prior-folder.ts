@@ -1,0 +1,77 @@
+// A fitted prior on disk: prior.json says what it is, weights.safetensors holds its numbers.
+import { join } from 'node:path';
+import { z } from 'zod';
+import { inputError } from '../errors.js';
+import { readJson, refuseExisting, writeJson } from '../formats/files.js';
+import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
+import { families, type KernelPrior } from '../priors/index.js';
+
+const density = z.object({
+  n: z.number(),
+  logDensity: z.number().optional(),
+  elbo: z.number().optional(),
+  bound: z.number().optional(),
+  samples: z.number().optional(),
+  standardError: z.number(),
+});
+
+const description = z.object({
+  format: z.literal('dwp-prior-1'),
+  family: z.string(),
+  size: z.object({ h: z.number().int().min(1).max(99), w: z.number().int().min(1).max(99) }),
+  config: z.record(z.string(), z.unknown()),
+  /** What it was fitted on. */
+  source: z.object({
+    name: z.string(),
+    sha256: z.string(),
+    train: z.number(),
+    test: z.number(),
+    std: z.number(),
+  }),
+  seed: z.number(),
+  seconds: z.number(),
+  /** Nats per kernel on the test kernels. */
+  test: density,
+  baselines: z.record(z.string(), density),
+});
+
+export type PriorDescription = z.infer<typeof description>;
+
+export function writePriorFolder(
+  folder: string,
+  prior: KernelPrior,
+  about: Omit<PriorDescription, 'format' | 'family' | 'size' | 'config'>,
+): void {
+  refuseExisting(folder);
+  const { family, size, config, parameters } = prior;
+  writeSafetensors(join(folder, 'weights.safetensors'), parameters as never);
+  writeJson(join(folder, 'prior.json'), { format: 'dwp-prior-1', family, size, config, ...about });
+}
+
+/** @throws DwpError INPUT when the folder does not hold a prior of a known family, or its weights do not fit. */
+export function readPriorFolder(folder: string): { prior: KernelPrior; about: PriorDescription } {
+  const path = join(folder, 'prior.json');
+  const parsed = description.safeParse(readJson(path));
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw inputError(
+      `${path}: ${issue.path.join('.')}: ${issue.message}`,
+      'expected a folder written by dwp fit-prior',
+    );
+  }
+  const about = parsed.data;
+  const family = families[about.family];
+  if (!family)
+    throw inputError(`${path}: unknown family ${about.family}`, `known: ${Object.keys(families).join(', ')}`);
+  const config = family.config.safeParse(about.config);
+  if (!config.success)
+    throw inputError(
+      `${path}: config.${config.error.issues[0].path.join('.')}: ${config.error.issues[0].message}`,
+    );
+  const weightsPath = join(folder, 'weights.safetensors');
+  const { tensors } = readSafetensors(weightsPath);
+  for (const [name, { data }] of Object.entries(tensors))
+    if (!data.every(Number.isFinite))
+      throw inputError(`${weightsPath}: ${name} holds values that are not finite`, 'fit the prior again');
+  return { prior: family.prior(about.size, config.data, tensors), about };
+}

@@ -1,0 +1,154 @@
+// From a run's configuration to everything its training needs: data, network, priors, start.
+import type { Model } from '../bounds/elbo.js';
+import { type Dataset, type ImageSet, loadDataset, stratifiedSplit } from '../data/index.js';
+import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, seedKey } from '../engine/index.js';
+import { usageError } from '../errors.js';
+import { type Kernels, readKernelDataset } from '../kernels/index.js';
+import { type Architecture, architectures, type ConvLayer, convLayers } from '../nn/index.js';
+import { posteriors } from '../posteriors/index.js';
+import { isotropicNormal, type KernelPrior } from '../priors/index.js';
+import { samplePrior } from '../train/sample-prior.js';
+import { xavier } from '../train/train-network.js';
+import type { RunConfig } from './config.js';
+import { readPriorFolder } from './prior-folder.js';
+
+export interface Problem {
+  model: Model;
+  train: { images: ImageSet; rows: Int32Array };
+  /** What the run is judged on. */
+  judged: ImageSet;
+  /** Root of all randomness of the training. */
+  key: Key;
+  /** Start of each convolution. */
+  weights(engine: Engine): Promise<Record<string, NdArray>>;
+}
+
+const sizeOf = ({ shape }: ConvLayer) => `${shape[2]}x${shape[3]}`;
+
+export const buildArchitecture = (
+  config: RunConfig,
+  { height, width, channels, classes }: ImageSet,
+): Architecture => {
+  const choice = architectures[config.arch];
+  const scaled = config.channels ?? choice.channels.map((c) => Math.max(1, Math.round(c * config.width)));
+  return choice.build({ height, width, channels }, classes, scaled);
+};
+
+/** @param dataset the dataset that `config` names, where it has been read already */
+export function prepare(
+  config: RunConfig,
+  dataset: Dataset = loadDataset(config.data, config.dataDir),
+): Problem {
+  const { train, test } = dataset;
+  const architecture = buildArchitecture(config, train);
+  const layers = convLayers(architecture);
+  // The draw of examples depends on the split alone: every prior and seed sees the same ones.
+  const splitKey = foldIn(seedKey(0), 'split', config.split);
+  const { train: rows, validation } = stratifiedSplit(
+    train.labels,
+    train.classes,
+    config.examples,
+    config.validation,
+    splitKey,
+  );
+
+  const fitted = config.priorPath.map((path) => ({ path, ...readPriorFolder(path) }));
+  const fittedFor = (layer: ConvLayer): KernelPrior | undefined =>
+    fitted.find(({ prior: { size } }) => `${size.h}x${size.w}` === sizeOf(layer))?.prior;
+  const requireFitted = (layer: ConvLayer, why: string): KernelPrior => {
+    const prior = fittedFor(layer);
+    if (prior) return prior;
+    const have =
+      fitted.map(({ path, prior: { size } }) => `${path} (${size.h}x${size.w})`).join(', ') || 'none';
+    throw usageError(
+      `${why} needs a fitted prior of size ${sizeOf(layer)} for layer ${layer.name} of ${architecture.name}; given: ${have}`,
+      `fit one with dwp fit-prior --size ${sizeOf(layer)} and pass it with --prior-path`,
+    );
+  };
+  const wanted = config.prior === 'dwp' ? 'vae' : config.prior;
+  for (const { path, prior } of fitted)
+    if ((config.prior === 'dwp' || config.prior === 'gaussian') && prior.family !== wanted)
+      throw usageError(
+        `--prior ${config.prior} with ${path}, which is a prior of family ${prior.family}`,
+        `fit one with dwp fit-prior --family ${wanted}`,
+      );
+  const priors: Record<string, KernelPrior> = {};
+  for (const layer of layers) {
+    const [, , h, w] = layer.shape;
+    if (config.prior === 'standard-normal') priors[layer.name] = isotropicNormal({ h, w }, {}, 1);
+    else if (config.prior !== 'none') priors[layer.name] = requireFitted(layer, `--prior ${config.prior}`);
+  }
+
+  const init = initOf(config);
+  if (init === 'prior') for (const layer of layers) requireFitted(layer, '--init prior');
+  const filters = init === 'filters' ? layers.map((layer) => filtersFor(layer, config.filters)) : [];
+  const key = foldIn(seedKey(config.seed), 'run', config.split, config.examples);
+  const startKey = foldIn(key, 'start');
+  return {
+    model: {
+      architecture,
+      posterior: posteriors[config.prior === 'none' ? 'point' : config.posterior],
+      estimator: config.estimator,
+      priors,
+      examples: config.examples,
+      kernelSubsample: config.kernelSubsample,
+    },
+    train: { images: train, rows },
+    judged: config.validation > 0 ? takeImages(train, validation) : test,
+    key,
+    async weights(engine) {
+      const weights: Record<string, NdArray> = {};
+      for (const [i, layer] of layers.entries()) {
+        const layerKey = foldIn(startKey, layer.name);
+        if (init === 'xavier') weights[layer.name] = xavier(layer, startKey);
+        else if (init === 'filters') weights[layer.name] = drawFilters(layer, filters[i], layerKey);
+        else {
+          // As published, posterior means start as outputs of the decoder, without the noise of p(w|z).
+          const count = layer.shape[0] * layer.shape[1];
+          weights[layer.name] = f32(
+            layer.shape,
+            await samplePrior(fittedFor(layer)!, count, engine, layerKey),
+          );
+        }
+      }
+      return weights;
+    },
+  };
+}
+
+/** Where the convolutions start when nothing is said: at samples of a fitted prior if there is one. */
+export const initOf = (config: RunConfig) =>
+  config.init ?? (config.priorPath.length > 0 && config.prior !== 'standard-normal' ? 'prior' : 'xavier');
+
+function filtersFor(layer: ConvLayer, paths: readonly string[]): Kernels {
+  if (paths.length === 0)
+    throw usageError('--init filters needs --filters', 'pass a kernel dataset or .npy files');
+  let reason: unknown;
+  for (const path of paths)
+    try {
+      return readKernelDataset(path, sizeOf(layer)).train;
+    } catch (error) {
+      reason = error;
+    }
+  throw reason;
+}
+
+function drawFilters(layer: ConvLayer, kernels: Kernels, key: Key): NdArray {
+  const weights = f32(layer.shape);
+  const d = kernels.h * kernels.w;
+  const stream = new RandomStream(key);
+  for (let at = 0; at < weights.data.length; at += d) {
+    const row = stream.integer(kernels.count);
+    weights.data.set(kernels.data.subarray(row * d, (row + 1) * d), at);
+  }
+  return weights;
+}
+
+function takeImages(set: ImageSet, rows: Int32Array): ImageSet {
+  const size = set.height * set.width * set.channels;
+  const images = new Uint8Array(rows.length * size);
+  rows.forEach((row, i) => {
+    images.set(set.images.subarray(row * size, (row + 1) * size), i * size);
+  });
+  return { ...set, count: rows.length, images, labels: Int32Array.from(rows, (row) => set.labels[row]) };
+}

@@ -1,0 +1,265 @@
+// One training run in its folder: config.yaml, metrics.jsonl, checkpoint.safetensors, summary.json, environment.json.
+import { existsSync, readFileSync } from 'node:fs';
+import { arch, cpus, platform, release } from 'node:os';
+import { join } from 'node:path';
+import { parse as parseYaml, stringify as stringifyYaml } from 'yaml';
+import type { Dataset } from '../data/index.js';
+import { createEngine, type Engine, foldIn } from '../engine/index.js';
+import { DwpError, inputError, messageOf, usageError } from '../errors.js';
+import {
+  type ClassificationMetrics,
+  type EnsembleMetrics,
+  ensembleSizes,
+  PredictiveMean,
+  predictions,
+  type ReliabilityBin,
+  reliabilityBins,
+} from '../evaluate/index.js';
+import { readBytes, readJson, writeFileAtomic, writeJson } from '../formats/files.js';
+import { type BoundReport, finalBound } from '../train/final-bound.js';
+import {
+  initialState,
+  type NetworkOptions,
+  type TracePoint,
+  type TrainingState,
+  trainNetwork,
+} from '../train/train-network.js';
+import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { type RunConfig, runConfig } from './config.js';
+import { initOf, type Problem, prepare } from './problem.js';
+
+export interface RunSummary {
+  prior: string;
+  init: string;
+  examples: number;
+  split: number;
+  /** On the test images, or on validation images where the configuration says so. */
+  judgedOn: 'test' | 'validation';
+  test: ClassificationMetrics;
+  /** Metrics of growing ensembles. */
+  ensemble: EnsembleMetrics[];
+  reliability: ReliabilityBin[];
+  /** Absent for --prior none. */
+  bound?: BoundReport;
+  steps: number;
+  /** Of training, without loading and judging; of the last stretch only where the run was resumed. */
+  seconds: number;
+}
+
+export interface RunHooks {
+  signal?: AbortSignal;
+  progress?(phase: 'training' | 'predicting', done: number, total: number, detail: string): void;
+  /** Data that several runs share. */
+  dataset?: Dataset;
+  engine?: Engine;
+}
+
+/** A checkpoint is written this often while training, at the end, and on interruption. */
+const CHECKPOINT_EVERY_MS = 10_000;
+const TRACE_POINTS = 200;
+
+export const networkOptions = (config: RunConfig): NetworkOptions => ({
+  ...config,
+  logEvery: Math.max(1, Math.round(config.steps / TRACE_POINTS)),
+});
+
+/** Starts a run in a new folder. Nothing is written before configuration, data and priors have been found good. */
+export async function startRun(config: RunConfig, folder: string, hooks: RunHooks = {}): Promise<RunSummary> {
+  if (existsSync(folder))
+    throw usageError(
+      `${folder} exists already`,
+      existsSync(join(folder, 'summary.json')) || !existsSync(join(folder, 'config.yaml'))
+        ? 'choose another --out'
+        : `it is an unfinished run: continue it with dwp train --resume ${folder}`,
+    );
+  const problem = prepare(config, hooks.dataset);
+  const engine = hooks.engine ?? (await createEngine(config.engine, config.threads));
+  const { architecture, posterior } = problem.model;
+  const weights = await problem.weights(engine);
+  const state = initialState(
+    architecture,
+    posterior,
+    weights,
+    config.initialLogStd,
+    foldIn(problem.key, 'initial'),
+  );
+  writeFileAtomic(join(folder, 'config.yaml'), stringifyYaml(config));
+  writeJson(join(folder, 'environment.json'), environment());
+  writeFileAtomic(join(folder, 'metrics.jsonl'), '');
+  writeCheckpoint(folder, state);
+  return continueRun(config, folder, problem, engine, state, hooks);
+}
+
+/** Goes on from the last checkpoint; the result is bit for bit that of a run that was not interrupted. */
+export async function resumeRun(folder: string, hooks: RunHooks = {}): Promise<RunSummary> {
+  const config = readRunConfig(folder);
+  if (existsSync(join(folder, 'summary.json')))
+    throw usageError(`${folder} is finished`, `see dwp evaluate ${folder}`);
+  const problem = prepare(config, hooks.dataset);
+  const engine = hooks.engine ?? (await createEngine(config.engine, config.threads));
+  const state = readCheckpoint(folder);
+  const kept = readTrace(folder).filter(({ step }) => step <= state.step);
+  writeFileAtomic(join(folder, 'metrics.jsonl'), kept.map((point) => `${JSON.stringify(point)}\n`).join(''));
+  return continueRun(config, folder, problem, engine, state, hooks);
+}
+
+async function continueRun(
+  config: RunConfig,
+  folder: string,
+  problem: Problem,
+  engine: Engine,
+  start: TrainingState,
+  hooks: RunHooks,
+): Promise<RunSummary> {
+  const { model, train, key } = problem;
+  const trace = readTrace(folder);
+  let latest = start;
+  let saved = Date.now();
+  let detail = '';
+  const save = () => {
+    writeFileAtomic(
+      join(folder, 'metrics.jsonl'),
+      trace.map((point) => `${JSON.stringify(point)}\n`).join(''),
+    );
+    writeCheckpoint(folder, latest);
+    saved = Date.now();
+  };
+  const began = Date.now();
+  let final: TrainingState;
+  try {
+    final = await trainNetwork(model, train.images, train.rows, networkOptions(config), engine, key, start, {
+      signal: hooks.signal,
+      trace(point) {
+        trace.push(point);
+        detail = `log-likelihood ${(point.expectedLogLikelihood / config.examples).toFixed(3)} nats per example`;
+      },
+      stepped(state) {
+        latest = state;
+        hooks.progress?.('training', state.step, config.steps, detail);
+        if (Date.now() - saved > CHECKPOINT_EVERY_MS) save();
+      },
+    });
+  } catch (error) {
+    if (error instanceof DwpError && error.code === 'INTERRUPTED') {
+      save();
+      throw new DwpError(
+        'INTERRUPTED',
+        `${error.message}, checkpoint written`,
+        `continue with dwp train --resume ${folder}`,
+      );
+    }
+    throw error;
+  }
+  const seconds = (Date.now() - began) / 1000;
+  save();
+
+  const { ensemble, reliability } = await judge(problem, final.parameters, config.samples, engine, hooks);
+  const bound = model.posterior.kernels
+    ? await finalBound(model, train.images, train.rows, final.parameters, engine, foldIn(key, 'bound'))
+    : undefined;
+  const { samples: _, ...test } = ensemble.at(-1)!;
+  const summary: RunSummary = {
+    prior: config.prior,
+    init: initOf(config),
+    examples: config.examples,
+    split: config.split,
+    judgedOn: config.validation > 0 ? 'validation' : 'test',
+    test,
+    ensemble,
+    reliability: reliability.filter(({ count }) => count > 0),
+    ...(bound && { bound }),
+    steps: config.steps,
+    seconds,
+  };
+  writeJson(join(folder, 'summary.json'), summary);
+  return summary;
+}
+
+/** Predictions on the run's test (or validation) images with growing ensembles. */
+export async function judge(
+  { model, judged, key }: Problem,
+  parameters: TrainingState['parameters'],
+  samples: number,
+  engine: Engine,
+  hooks: RunHooks = {},
+): Promise<{ ensemble: EnsembleMetrics[]; reliability: ReliabilityBin[] }> {
+  const draws = model.posterior.kernels ? samples : 1;
+  const predictive = new PredictiveMean(judged.count, judged.classes);
+  const ensemble: EnsembleMetrics[] = [];
+  const sizes = ensembleSizes(draws);
+  for await (const probabilities of predictions(
+    model,
+    parameters,
+    judged,
+    draws,
+    engine,
+    foldIn(key, 'predict'),
+  )) {
+    if (hooks.signal?.aborted)
+      throw new DwpError('INTERRUPTED', 'interrupted while predicting', 'resume the run to predict again');
+    predictive.add(probabilities);
+    if (sizes.includes(predictive.samples)) ensemble.push(predictive.metrics(judged.labels));
+    hooks.progress?.(
+      'predicting',
+      predictive.samples,
+      draws,
+      `accuracy ${ensemble.at(-1)?.accuracy.toFixed(4)}`,
+    );
+  }
+  return {
+    ensemble,
+    reliability: reliabilityBins(predictive.probabilities(), judged.labels, judged.classes),
+  };
+}
+
+/** @throws DwpError INPUT when the folder holds no run or its configuration is not valid. */
+export function readRunConfig(folder: string): RunConfig {
+  const path = join(folder, 'config.yaml');
+  if (!existsSync(path))
+    throw inputError(`${folder} is not a run folder: it has no config.yaml`, 'runs are made by dwp train');
+  let raw: unknown;
+  try {
+    raw = parseYaml(new TextDecoder().decode(readBytes(path)));
+  } catch (error) {
+    throw inputError(`${path}: not valid YAML (${messageOf(error)})`);
+  }
+  const parsed = runConfig.strict().safeParse(raw);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw inputError(`${path}: ${issue.path.join('.')}: ${issue.message}`);
+}
+
+/** @throws DwpError INPUT when the run has not finished. */
+export function readSummary(folder: string): RunSummary {
+  const path = join(folder, 'summary.json');
+  if (!existsSync(path))
+    throw inputError(
+      `${folder} has no summary.json: the run has not finished`,
+      `continue it with dwp train --resume ${folder}`,
+    );
+  return readJson(path) as RunSummary;
+}
+
+/** Lines of metrics.jsonl; a last line cut short by a crash is left out. */
+export function readTrace(folder: string): TracePoint[] {
+  const path = join(folder, 'metrics.jsonl');
+  if (!existsSync(path)) return [];
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      try {
+        return [JSON.parse(line) as TracePoint];
+      } catch {
+        return [];
+      }
+    });
+}
+
+export function environment(): Record<string, string> {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return {
+    'deep-weight-prior': version,
+    node: process.version,
+    machine: `${platform()} ${release()} ${arch()}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown processor'}`,
+  };
+}

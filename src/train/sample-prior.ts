@@ -1,0 +1,29 @@
+// Kernels drawn from a fitted prior.
+import { type Engine, type Key, type NdArray, tf } from '../engine/index.js';
+import type { KernelPrior, Tensors } from '../priors/index.js';
+import { noiseFor } from './noise.js';
+
+/**
+ * @param denoised leave out the noise of p(w|z): the decoder's means
+ * @returns [n, h·w], row-major
+ */
+export async function samplePrior(
+  prior: KernelPrior,
+  n: number,
+  engine: Engine,
+  key: Key,
+  denoised = false,
+): Promise<Float32Array> {
+  const specs = prior.generateNoise(n);
+  const step = await engine.compile(
+    ({ noise }: { noise: Tensors }, parameters: Tensors) => ({
+      kernels: tf.add(prior.generate(parameters, noise), 0),
+    }),
+    { inputs: { noise: specs } as never, constants: prior.parameters },
+  );
+  const noise = noiseFor(specs, key);
+  if (denoised && noise.latent) noise.kernels.data.fill(0);
+  const { kernels } = (await step.run({ noise } as never)) as unknown as { kernels: NdArray };
+  await step.release();
+  return Float32Array.from(kernels.data);
+}
