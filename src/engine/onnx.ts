@@ -31,6 +31,7 @@ export function liveNodes(graph: Graph, outputs: readonly Value[]): Node[] {
 
 /**
  * @param outputs named values; a value may be named twice, and may be an input or a constant
+ *   A dimension of −1 in the shape of an input or output is the free dimension `batch`.
  * @returns an ONNX model of opset {@link OPSET}, with every constant as an initializer
  */
 export function encodeOnnx(
@@ -113,7 +114,14 @@ const valueInfo = (name: string, { shape, dtype }: Value) =>
         case: 'tensorType',
         value: {
           elemType: ONNX_TYPE[dtype],
-          shape: { dim: shape.map((n) => ({ value: { case: 'dimValue' as const, value: BigInt(n) } })) },
+          shape: {
+            dim: shape.map((n) => ({
+              value:
+                n < 0
+                  ? { case: 'dimParam' as const, value: 'batch' }
+                  : { case: 'dimValue' as const, value: BigInt(n) },
+            })),
+          },
         },
       },
     },

@@ -3,6 +3,7 @@ import type { AnyCommand } from '../command.js';
 import { collectKernels } from './collect-kernels.js';
 import { evalPrior } from './eval-prior.js';
 import { evaluate } from './evaluate.js';
+import { exportCommand } from './export.js';
 import { fitPriorCommand } from './fit-prior.js';
 import { inspect } from './inspect.js';
 import { samplePriorCommand } from './sample-prior.js';
@@ -16,4 +17,5 @@ export const commands: readonly AnyCommand[] = [
   samplePriorCommand,
   train,
   evaluate,
+  exportCommand,
 ];

@@ -1,0 +1,58 @@
+// dwp export: a trained network as a model that other programs read.
+import { z } from 'zod';
+import { loadDataset } from '../../data/index.js';
+import { usageError } from '../../errors.js';
+import { readCheckpoint } from '../../experiment/checkpoint.js';
+import { networkToKeras } from '../../experiment/export-keras.js';
+import { networkToOnnx } from '../../experiment/export-onnx.js';
+import { buildArchitecture } from '../../experiment/problem.js';
+import { readRunConfig } from '../../experiment/run.js';
+import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
+import { argument, defineCommand, option } from '../command.js';
+
+interface ExportResult {
+  files: { path: string; format: string; bytes: number }[];
+  inputs: { name: string; shape: (number | 'batch')[] }[];
+  outputs: { name: string; shape: (number | 'batch')[] }[];
+}
+
+export const exportCommand = defineCommand({
+  name: 'export',
+  summary: 'write the network of a run, with posterior means as weights, as ONNX or Keras HDF5',
+  arguments: { run: argument('<run>', 'folder of dwp train', z.string()) },
+  options: {
+    onnx: option('--onnx <file.onnx>', 'ONNX model to write; must not exist yet', z.string().optional()),
+    keras: option(
+      '--keras <file.h5>',
+      'Keras HDF5 weight file to write; must not exist yet',
+      z.string().optional(),
+    ),
+  },
+  examples: ['dwp export runs/dwp-100 --onnx digits.onnx'],
+  async run({ run, onnx, keras }): Promise<ExportResult> {
+    if (!onnx && !keras) throw usageError('nothing to write', 'pass --onnx or --keras');
+    for (const path of [onnx, keras]) if (path) refuseExisting(path);
+    const config = readRunConfig(run);
+    const { train } = loadDataset(config.data, config.dataDir);
+    const architecture = buildArchitecture(config, train);
+    const { parameters } = readCheckpoint(run);
+    const files: ExportResult['files'] = [];
+    const write = (path: string, format: string, bytes: Uint8Array) => {
+      writeFileAtomic(path, bytes);
+      files.push({ path, format, bytes: bytes.length });
+    };
+    if (onnx) write(onnx, 'onnx', networkToOnnx(architecture, parameters));
+    if (keras) write(keras, 'keras-hdf5', await networkToKeras(architecture, parameters));
+    const { height, width, channels } = architecture.input;
+    return {
+      files,
+      inputs: [{ name: 'images', shape: ['batch', channels, height, width] }],
+      outputs: [{ name: 'logits', shape: ['batch', architecture.classes] }],
+    };
+  },
+  render: ({ files, inputs, outputs }) =>
+    [
+      ...files.map(({ path, format, bytes }) => `${format}: ${path} (${bytes} bytes)`),
+      `images [${inputs[0].shape}] with values in [0, 1] → logits [${outputs[0].shape}]`,
+    ].join('\n'),
+});

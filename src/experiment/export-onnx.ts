@@ -1,0 +1,56 @@
+// A trained network as an ONNX model with its weights' posterior means: images [batch, c, h, w] in [0, 1] → logits.
+import { encodeOnnx, Graph, type NdArray, type Value } from '../engine/index.js';
+import type { Architecture } from '../nn/index.js';
+
+type Arrays = Readonly<Record<string, NdArray>>;
+
+export function networkToOnnx(
+  { name, input, classes, layers }: Architecture,
+  parameters: Arrays,
+): Uint8Array {
+  const g = new Graph();
+  const constant = (key: string) => {
+    const { data, shape } = parameters[key];
+    return g.constant(Float32Array.from(data), shape, 'float32');
+  };
+  let size = [input.height, input.width];
+  let channels = input.channels;
+  let x: Value = g.input('images', [-1, channels, ...size], 'float32');
+  for (const layer of layers)
+    switch (layer.kind) {
+      case 'conv': {
+        const [out, , ...kernel] = layer.shape;
+        size = [...layer.outputSize];
+        channels = out;
+        const pads: Record<string, string> = layer.pad === 'same' ? { auto_pad: 'SAME_UPPER' } : {};
+        const inputs = [x, constant(`${layer.name}.mean`), constant(`${layer.name}.bias`)];
+        x = g.emit1('Conv', inputs, [-1, out, ...size], { kernel_shape: kernel, ...pads });
+        break;
+      }
+      case 'leakyRelu':
+        x = g.emit1('LeakyRelu', [x], x.shape, { alpha: { float: layer.slope } });
+        break;
+      case 'maxPool':
+        size = size.map((n) => Math.floor(n / layer.size));
+        x = g.emit1('MaxPool', [x], [-1, channels, ...size], {
+          kernel_shape: [layer.size, layer.size],
+          strides: [layer.size, layer.size],
+        });
+        break;
+      case 'flatten': {
+        // The classifier's rows are in the order [h, w, c].
+        const nhwc = g.emit1('Transpose', [x], [-1, ...size, channels], { perm: [0, 2, 3, 1] });
+        x = g.emit1('Flatten', [nhwc], [-1, size[0] * size[1] * channels], { axis: 1 });
+        break;
+      }
+      case 'dense':
+        x = g.emit1(
+          'Gemm',
+          [x, constant(`${layer.name}.kernel`), constant(`${layer.name}.bias`)],
+          [-1, layer.shape[1]],
+        );
+        break;
+    }
+  if (x.shape[1] !== classes) throw new Error(`${name} ends in ${x.shape[1]} outputs, not ${classes}`);
+  return encodeOnnx(g, [['logits', x]], name);
+}
