@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { inputError } from '../errors.js';
 import { readJson, refuseExisting, writeJson } from '../formats/files.js';
+import { writeNpy } from '../formats/npy.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { families, type KernelPrior } from '../priors/index.js';
 
@@ -37,13 +38,16 @@ const description = z.object({
 
 export type PriorDescription = z.infer<typeof description>;
 
+/** @param real some of the kernels it was judged on, to be shown beside its samples: written to real.npy */
 export function writePriorFolder(
   folder: string,
   prior: KernelPrior,
   about: Omit<PriorDescription, 'format' | 'family' | 'size' | 'config'>,
+  real: { data: Float32Array; shape: number[] },
 ): void {
   refuseExisting(folder);
   const { family, size, config, parameters } = prior;
+  writeNpy(join(folder, 'real.npy'), real);
   writeSafetensors(join(folder, 'weights.safetensors'), parameters as never);
   writeJson(join(folder, 'prior.json'), { format: 'dwp-prior-1', family, size, config, ...about });
 }

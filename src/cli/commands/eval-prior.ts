@@ -1,7 +1,7 @@
 // dwp eval-prior: the density of other kernels under a fitted prior.
 import { z } from 'zod';
-import { type DensityReport, evaluateDensity } from '../../bounds/evaluate.js';
 import { seedKey } from '../../engine/index.js';
+import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
 import { readPriorFolder } from '../../experiment/prior-folder.js';
 import { readKernelDataset } from '../../kernels/index.js';
 import { argument, defineCommand, integer, option } from '../command.js';

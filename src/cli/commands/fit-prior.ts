@@ -1,8 +1,8 @@
 // dwp fit-prior: kernels → a generative model of them.
 import { z } from 'zod';
-import { type DensityReport, evaluateDensity } from '../../bounds/evaluate.js';
 import { foldIn, seedKey } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
+import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
 import { writePriorFolder } from '../../experiment/prior-folder.js';
 import { refuseExisting } from '../../formats/files.js';
 import { holdOut, readKernelDataset } from '../../kernels/index.js';
@@ -24,6 +24,9 @@ interface FitResult {
   test: DensityReport;
   baselines: Record<'standardNormal' | 'isotropic' | 'gaussian', DensityReport>;
 }
+
+/** Test kernels kept beside the prior, for pictures. */
+const SHOWN = 64;
 
 /** The closed-form densities that every fit is compared with. */
 const BASELINES: readonly [keyof FitResult['baselines'], string, string, Record<string, unknown>][] = [
@@ -142,19 +145,27 @@ export const fitPriorCommand = defineCommand({
     for (const [name, , familyName, baselineConfig] of BASELINES)
       baselines[name] = await density(closedForm(families[familyName], train, baselineConfig));
 
-    writePriorFolder(input.out, prior, {
-      source: {
-        name: dataset.name,
-        sha256: dataset.sha256,
-        train: train.count,
-        test: test.count,
-        std: dataset.std,
+    writePriorFolder(
+      input.out,
+      prior,
+      {
+        source: {
+          name: dataset.name,
+          sha256: dataset.sha256,
+          train: train.count,
+          test: test.count,
+          std: dataset.std,
+        },
+        seed: input.seed,
+        seconds,
+        test: testDensity,
+        baselines,
       },
-      seed: input.seed,
-      seconds,
-      test: testDensity,
-      baselines,
-    });
+      {
+        data: test.data.slice(0, SHOWN * train.h * train.w),
+        shape: [Math.min(SHOWN, test.count), train.h, train.w],
+      },
+    );
     return {
       out: input.out,
       family: family.name,

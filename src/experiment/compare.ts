@@ -1,0 +1,132 @@
+// Carries out a plan: every run in its folder, finished ones kept, interrupted ones resumed; then the table.
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { type Dataset, loadDataset } from '../data/index.js';
+import { createEngine, type Engine } from '../engine/index.js';
+import { usageError } from '../errors.js';
+import { mean, standardDeviation } from '../evaluate/index.js';
+import { writeJson } from '../formats/files.js';
+import type { Plan, PlannedRun } from './plan.js';
+import { type RunHooks, type RunSummary, readRunConfig, readSummary, resumeRun, startRun } from './run.js';
+
+export interface Spread {
+  mean: number;
+  /** Standard deviation over runs (n − 1); not a number for one run. */
+  std: number;
+  values: number[];
+}
+
+/** One method at one number of examples, over its splits. */
+export interface ComparisonRow {
+  label: string;
+  prior: string;
+  init: string;
+  examples: number;
+  runs: number;
+  accuracy: Spread;
+  nll: Spread;
+  ece: Spread;
+  brier: Spread;
+  seconds: Spread;
+}
+
+export interface FinishedRun {
+  path: string;
+  label: string;
+  summary: RunSummary;
+}
+
+export interface CompareHooks extends Pick<RunHooks, 'signal' | 'progress'> {
+  /** Before run i of n, counted from 1. */
+  starting?(run: PlannedRun, i: number, n: number): void;
+}
+
+export async function runPlan(plan: Plan, folder: string, hooks: CompareHooks = {}): Promise<FinishedRun[]> {
+  const shared = new Map<string, Dataset>();
+  const engines = new Map<string, Engine>();
+  const finished: FinishedRun[] = [];
+  for (const [i, run] of plan.runs.entries()) {
+    const path = join(folder, 'runs', run.name);
+    hooks.starting?.(run, i + 1, plan.runs.length);
+    const { data, dataDir, engine: engineName, threads } = run.config;
+    const dataset = remember(shared, `${data} ${dataDir}`, () => loadDataset(data, dataDir));
+    let engine = engines.get(`${engineName} ${threads}`);
+    if (!engine) {
+      engine = await createEngine(engineName, threads);
+      engines.set(`${engineName} ${threads}`, engine);
+    }
+    const runHooks: RunHooks = { ...hooks, dataset, engine };
+    finished.push({ path, label: run.label, summary: await finish(run, path, runHooks) });
+  }
+  return finished;
+}
+
+async function finish(run: PlannedRun, path: string, hooks: RunHooks): Promise<RunSummary> {
+  if (!existsSync(join(path, 'checkpoint.safetensors'))) {
+    rmSync(path, { recursive: true, force: true }); // ended before its first checkpoint: nothing is lost
+    return startRun(run.config, path, hooks);
+  }
+  // Threads and engine may change between stretches; whatever decides the result may not.
+  const decisive = ({ threads: _, ...config }: PlannedRun['config']) => JSON.parse(JSON.stringify(config));
+  if (!isDeepStrictEqual(decisive(readRunConfig(path)), decisive(run.config)))
+    throw usageError(
+      `${path} was made with another configuration than the plan's`,
+      'choose another --out, or remove that folder',
+    );
+  return existsSync(join(path, 'summary.json')) ? readSummary(path) : resumeRun(path, hooks);
+}
+
+/** Mean and standard deviation over splits, in the order in which methods and sizes first come. */
+export function comparisonRows(runs: readonly Omit<FinishedRun, 'path'>[]): ComparisonRow[] {
+  const groups = new Map<string, RunSummary[]>();
+  for (const { label, summary } of runs)
+    remember(groups, JSON.stringify([label, summary.examples]), () => []).push(summary);
+  return [...groups].map(([key, summaries]) => {
+    const spread = (f: (summary: RunSummary) => number): Spread => {
+      const values = summaries.map(f);
+      return { mean: mean(values), std: standardDeviation(values), values };
+    };
+    return {
+      label: JSON.parse(key)[0],
+      prior: summaries[0].prior,
+      init: summaries[0].init,
+      examples: summaries[0].examples,
+      runs: summaries.length,
+      accuracy: spread(({ test }) => test.accuracy),
+      nll: spread(({ test }) => test.nll),
+      ece: spread(({ test }) => test.ece),
+      brier: spread(({ test }) => test.brier),
+      seconds: spread(({ seconds }) => seconds),
+    };
+  });
+}
+
+/** What was seen, in one sentence: the first method against the best of the others, where there are others. */
+export function conclusion(rows: readonly ComparisonRow[]): string {
+  const percent = (x: number) => `${(100 * x).toFixed(1)}%`;
+  const parts = [...new Set(rows.map(({ examples }) => examples))].flatMap((n) => {
+    const [first, ...others] = rows.filter(({ examples }) => examples === n);
+    if (others.length === 0) return [];
+    const best = others.reduce((a, b) => (b.accuracy.mean > a.accuracy.mean ? b : a));
+    const points = 100 * (first.accuracy.mean - best.accuracy.mean);
+    const over = first.runs > 1 ? ` (mean of ${first.runs} splits)` : ' (one split)';
+    return [
+      `with ${n} examples, ${first.label} got ${percent(first.accuracy.mean)} of the test images right and the best of the others, ${best.label}, ${percent(best.accuracy.mean)}: ${points >= 0 ? '+' : '−'}${Math.abs(points).toFixed(1)} points${over}`,
+    ];
+  });
+  const text = parts.join('; ');
+  return text && `${text[0].toUpperCase()}${text.slice(1)}.`;
+}
+
+export const writeComparison = (folder: string, rows: readonly ComparisonRow[]) =>
+  writeJson(join(folder, 'comparison.json'), { rows });
+
+function remember<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}

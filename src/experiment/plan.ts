@@ -1,0 +1,98 @@
+// A plan of runs: methods × numbers of examples × splits, from a YAML file.
+import { dirname, resolve } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { inputError, messageOf, usageError } from '../errors.js';
+import { readBytes } from '../formats/files.js';
+import { type RunConfig, runConfig } from './config.js';
+
+const settings = z.record(z.string(), z.unknown());
+
+const planSchema = z.strictObject({
+  title: z.string().default('Comparison of kernel priors'),
+  /** Run options of every method. */
+  base: settings.default({}),
+  /** A label, and run options that differ from the base. */
+  methods: z.array(z.looseObject({ label: z.string().min(1).max(80) })).min(1, 'list at least one method'),
+  examples: z.array(z.number().int().min(1)).min(1, 'list at least one number of examples'),
+  splits: z.array(z.number().int().min(0)).min(1, 'list at least one split'),
+  /** Published accuracies to show beside the measured ones. */
+  reference: z
+    .array(z.strictObject({ label: z.string(), examples: z.number(), accuracy: z.number() }))
+    .default([]),
+});
+
+export interface PlannedRun {
+  label: string;
+  /** Name of its folder. */
+  name: string;
+  config: RunConfig;
+}
+
+export interface Plan {
+  title: string;
+  runs: PlannedRun[];
+  reference: { label: string; examples: number; accuracy: number }[];
+}
+
+/** @throws DwpError USAGE when the plan is not valid; INPUT when the file cannot be read. */
+export function readPlan(path: string): Plan {
+  let raw: unknown;
+  try {
+    raw = parseYaml(new TextDecoder().decode(readBytes(path)));
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'INPUT') throw error;
+    throw inputError(`${path}: not valid YAML (${messageOf(error)})`);
+  }
+  return makePlan(raw, path, dirname(path));
+}
+
+/**
+ * @param name of the plan, for errors
+ * @param folder that relative paths in the plan start from
+ */
+export function makePlan(raw: unknown, name: string, folder: string): Plan {
+  const parsed = planSchema.safeParse(raw);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw usageError(
+      `${name}: ${issue.path.join('.') || 'plan'}: ${issue.message}`,
+      'see examples/compare.yaml',
+    );
+  }
+  const { title, base, methods, examples, splits, reference } = parsed.data;
+  const runs = methods.flatMap(({ label, ...method }) =>
+    examples.flatMap((n) =>
+      splits.map((split): PlannedRun => {
+        const config = runConfig.strict().safeParse({ ...base, ...method, examples: n, split });
+        if (!config.success) {
+          const [issue] = config.error.issues;
+          throw usageError(
+            `${name}: method "${label}": ${issue.path.join('.')} ${issue.message}`,
+            'run options are those of dwp train --help, in camelCase',
+          );
+        }
+        const paths = (list: readonly string[]) => list.map((path) => resolve(folder, path));
+        return {
+          label,
+          name: `${slug(label)}-${n}-${split}`,
+          config: {
+            ...config.data,
+            priorPath: paths(config.data.priorPath),
+            filters: paths(config.data.filters),
+          },
+        };
+      }),
+    ),
+  );
+  const names = new Set(runs.map((run) => run.name));
+  if (names.size < runs.length)
+    throw usageError(`${name}: two methods, sizes or splits are the same`, 'give every method its own label');
+  return { title, runs, reference };
+}
+
+const slug = (label: string) =>
+  label
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '') || 'method';

@@ -1,0 +1,126 @@
+// From run folders to what the report room draws.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Engine, seedKey } from '../engine/index.js';
+import { readNpy } from '../formats/npy.js';
+import { samplePrior } from '../train/sample-prior.js';
+import { readCheckpoint } from './checkpoint.js';
+import { type ComparisonRow, comparisonRows, conclusion, type FinishedRun } from './compare.js';
+import { readPriorFolder } from './prior-folder.js';
+import { environment, type RunSummary, readRunConfig, readSummary, readTrace } from './run.js';
+
+const SHOWN = 64;
+
+/** Everything of one run that can be shown. */
+export interface RunFigures {
+  path: string;
+  label: string;
+  prior: string;
+  examples: number;
+  split: number;
+  trace: ReturnType<typeof readTrace>;
+  filters: { layer: string; h: number; w: number; kernels: number[][] }[];
+  ensemble: RunSummary['ensemble'];
+  reliability: RunSummary['reliability'];
+  test: RunSummary['test'];
+}
+
+export interface PriorFigures {
+  name: string;
+  size: string;
+  family: string;
+  h: number;
+  w: number;
+  real: number[][];
+  samples: number[][];
+  densities: { name: string; natsPerKernel: number; standardError: number; bound: boolean }[];
+}
+
+export interface Figures {
+  rows: ComparisonRow[];
+  sentence: string;
+  environment: Record<string, string>;
+  runs: RunFigures[];
+  priors: PriorFigures[];
+}
+
+/** Finished runs from folders, labelled by prior and start. @throws DwpError INPUT where a folder holds no finished run. */
+export const finishedRuns = (paths: readonly string[]): FinishedRun[] =>
+  paths.map((path) => {
+    readRunConfig(path);
+    const summary = readSummary(path);
+    return { path, label: `${summary.prior} (from ${summary.init})`, summary };
+  });
+
+export async function gatherFigures(finished: readonly FinishedRun[], engine: Engine): Promise<Figures> {
+  const rows = comparisonRows(finished);
+  const priorPaths = new Set(finished.flatMap(({ path }) => readRunConfig(path).priorPath));
+  const priors: PriorFigures[] = [];
+  for (const path of priorPaths)
+    if (existsSync(join(path, 'prior.json'))) priors.push(await priorFigures(path, engine));
+  return {
+    rows,
+    sentence: conclusion(rows),
+    environment: environment(),
+    runs: finished.map(runFigures),
+    priors,
+  };
+}
+
+function runFigures({ path, label, summary }: FinishedRun): RunFigures {
+  const { parameters } = readCheckpoint(path);
+  const filters = Object.entries(parameters).flatMap(([name, { shape, data }]) => {
+    if (!name.endsWith('.mean') || shape.length !== 4) return [];
+    const [, , h, w] = shape;
+    return [{ layer: name.slice(0, -'.mean'.length), h, w, kernels: rowsOf(data as Float32Array, h * w) }];
+  });
+  const { prior, examples, split, ensemble, reliability, test } = summary;
+  return {
+    path,
+    label,
+    prior,
+    examples,
+    split,
+    trace: readTrace(path),
+    filters,
+    ensemble,
+    reliability,
+    test,
+  };
+}
+
+async function priorFigures(path: string, engine: Engine): Promise<PriorFigures> {
+  const { prior, about } = readPriorFolder(path);
+  const { h, w } = prior.size;
+  const realPath = join(path, 'real.npy');
+  const real = existsSync(realPath) ? rowsOf(readNpy(realPath).data, h * w) : [];
+  const samples = rowsOf(await samplePrior(prior, SHOWN, engine, seedKey(0)), h * w);
+  const label: Record<string, string> = {
+    standardNormal: 'N(0, I)',
+    isotropic: 'N(0, s²I)',
+    gaussian: 'Gaussian, full covariance',
+  };
+  const densities = [[prior.family, about.test] as const, ...Object.entries(about.baselines)].map(
+    ([name, d]) => ({
+      name: label[name] ?? name,
+      natsPerKernel: d.bound ?? d.logDensity ?? Number.NaN,
+      standardError: d.standardError,
+      bound: d.bound !== undefined,
+    }),
+  );
+  return {
+    name: `${about.source.name}, ${h}×${w}`,
+    size: `${h}x${w}`,
+    family: prior.family,
+    h,
+    w,
+    real,
+    samples,
+    densities,
+  };
+}
+
+const rowsOf = (data: Float32Array, d: number): number[][] =>
+  Array.from({ length: Math.min(SHOWN, Math.floor(data.length / d)) }, (_, i) => [
+    ...data.subarray(i * d, (i + 1) * d),
+  ]);
