@@ -1,6 +1,7 @@
 // Keras HDF5 files: whole models (model_weights beside optimizer_weights), weight files of Keras 2 (layer_names,
 // weight_names) and of Keras 3 (layers/<name>/vars/<n>). Keras stores kernels as [h, w, in, out].
-import { type Hdf5, type Hdf5Dataset, withHdf5 } from './hdf5.js';
+import { halfToFloat } from '../formats/npy.js';
+import { type Hdf5Dataset, type Hdf5Tree, readHdf5 } from './hdf5.js';
 import type { Importer } from './importer.js';
 import { type ConvLayer, type LayerKind, type ModelLayers, permuteAxes } from './layers.js';
 
@@ -11,7 +12,7 @@ export const kerasHdf5: Importer = {
   extensions: ['.h5', '.hdf5'],
   recognises: (head, path) =>
     SIGNATURE.every((byte, i) => head[i] === byte) || /\.(h5|hdf5)$/.test(path.toLowerCase()),
-  read: (bytes, path) => withHdf5(bytes, path, readKeras),
+  read: async (bytes, path) => readKeras(await readHdf5(bytes, path)),
 };
 
 /** A stored weight, the layer that owns it, and the name of the weight inside that layer. */
@@ -24,9 +25,9 @@ interface Weight {
 /** Weights that a Keras convolution can have besides its bias. */
 const KERNELS = /^(kernel|depthwise_kernel|pointwise_kernel)$/;
 
-function readKeras(file: Hdf5): ModelLayers {
-  const base = file.has('model_weights') ? '/model_weights' : '/';
-  const classes = layerClasses(file.strings('/', 'model_config')?.[0]);
+function readKeras(file: Hdf5Tree): ModelLayers {
+  const base = file.attributes['/model_weights'] ? '/model_weights' : '/';
+  const classes = layerClasses(file.attributes['/'].model_config?.[0]);
   const weights = namedWeights(file, base) ?? foundWeights(file, base);
   const result: ModelLayers = { layers: [], skipped: [] };
   for (const weight of weights) {
@@ -34,18 +35,20 @@ function readKeras(file: Hdf5): ModelLayers {
     if (typeof layer === 'string') result.skipped.push({ layer: weight.layer, reason: layer });
     else if (layer) result.layers.push(layer);
   }
-  const version = file.strings(base, 'keras_version')?.[0] ?? file.strings('/', 'keras_version')?.[0];
+  const version = (file.attributes[base].keras_version ?? file.attributes['/'].keras_version)?.[0];
   if (version) result.producer = `keras ${version}`;
   return result;
 }
 
 /** Keras 2: the attributes say which datasets are weights, in the order of the layers. */
-function namedWeights(file: Hdf5, base: string): Weight[] | undefined {
-  const layers = listAttribute(file, base, 'layer_names');
+function namedWeights({ attributes, datasets }: Hdf5Tree, base: string): Weight[] | undefined {
+  const layers = listAttribute(attributes[base], 'layer_names');
   if (!layers) return undefined;
-  return layers.flatMap((layer) =>
-    (listAttribute(file, `${base}/${layer}`, 'weight_names') ?? []).flatMap((name) => {
-      const dataset = file.dataset(`${base}/${layer}/${name}`);
+  const byPath = new Map(datasets.map((dataset) => [dataset.path, dataset]));
+  return layers.flatMap((layer) => {
+    const group = join(base, layer);
+    return (listAttribute(attributes[group], 'weight_names') ?? []).flatMap((name) => {
+      const dataset = byPath.get(join(group, name));
       if (!dataset) return [];
       const parts = name.split('/');
       const weight = plain(parts.at(-1)!);
@@ -53,20 +56,20 @@ function namedWeights(file: Hdf5, base: string): Weight[] | undefined {
       const inner = parts.slice(0, -1).join('/');
       const nested = inner !== '' && inner !== layer && !inner.startsWith(`${layer}/`);
       return [{ layer: nested ? `${layer}/${inner}` : inner || layer, weight, dataset }];
-    }),
-  );
+    });
+  });
 }
 
+const join = (...parts: string[]) =>
+  `/${parts
+    .flatMap((part) => part.split('/'))
+    .filter(Boolean)
+    .join('/')}`;
+
 /** Keras 3, and any HDF5 file that is laid out like a tree of weights. */
-function foundWeights(file: Hdf5, base: string): Weight[] {
-  return file
-    .children(base)
-    .filter((child) => !/^optimizer(_weights)?$/.test(child))
-    .flatMap((child) => {
-      const at = base === '/' ? `/${child}` : `${base}/${child}`;
-      const single = file.dataset(at);
-      return single ? [single] : file.datasets(at);
-    })
+function foundWeights({ datasets }: Hdf5Tree, base: string): Weight[] {
+  return datasets
+    .filter(({ path }) => path.startsWith(base) && !/^\/optimizer(_weights)?\//.test(path))
     .map((dataset) => {
       const parts = dataset.path.split('/').filter(Boolean);
       const variable = /^\d+$/.test(parts.at(-1)!) && parts.at(-2) === 'vars';
@@ -82,15 +85,12 @@ function foundWeights(file: Hdf5, base: string): Weight[] {
 }
 
 /** HDF5 limits an attribute to 64 KB, so Keras cuts long lists into name0, name1, … */
-function listAttribute(file: Hdf5, path: string, name: string): string[] | undefined {
-  const whole = file.strings(path, name);
-  if (whole) return whole;
+function listAttribute(attributes: Record<string, string[]> | undefined, name: string): string[] | undefined {
+  if (!attributes) return undefined;
+  if (attributes[name]) return attributes[name];
   const pieces: string[] = [];
-  for (let i = 0; ; i++) {
-    const piece = file.strings(path, `${name}${i}`);
-    if (!piece) return i === 0 ? undefined : pieces;
-    pieces.push(...piece);
-  }
+  for (let i = 0; attributes[`${name}${i}`]; i++) pieces.push(...attributes[`${name}${i}`]);
+  return pieces.length > 0 ? pieces : undefined;
 }
 
 const plain = (weight: string) => weight.replace(/:\d+$/, '');
@@ -119,7 +119,7 @@ function toLayer(
   { layer, weight, dataset }: Weight,
   classes: Map<string, string>,
 ): ConvLayer | string | undefined {
-  const { shape, dtype } = dataset;
+  const { shape, dtype, raw } = dataset;
   const className = classes.get(layer.split('/').at(-1)!);
   if (!KERNELS.test(weight))
     return shape.length === 4 ? `a 4-D weight "${weight}" that no known convolution has` : undefined;
@@ -131,9 +131,9 @@ function toLayer(
   if (className && !/conv/i.test(className)) return `a layer of class ${className}`;
   if (!dtype) return 'its weights are not float';
   const [h, w, third, fourth] = shape;
-  if (h * w * third * fourth === 0) return `its weights [${shape}] are empty`;
+  if (!raw) return `its weights [${shape}] are empty`;
   const kind = kindOf(layer, weight, className);
-  const data = permuteAxes(dataset.read(), shape, kind === 'conv' ? [3, 2, 0, 1] : [2, 3, 0, 1]);
+  const data = permuteAxes(toFloats(raw, dtype), shape, kind === 'conv' ? [3, 2, 0, 1] : [2, 3, 0, 1]);
   return {
     name: weight === 'kernel' ? layer : `${layer}/${weight}`,
     kind,
@@ -147,6 +147,13 @@ function toLayer(
     data,
     dtype,
   };
+}
+
+function toFloats(raw: Uint8Array<ArrayBuffer>, dtype: string): Float32Array {
+  if (dtype === 'float32') return new Float32Array(raw.buffer);
+  return dtype === 'float64'
+    ? Float32Array.from(new Float64Array(raw.buffer))
+    : Float32Array.from(new Uint16Array(raw.buffer), halfToFloat);
 }
 
 function kindOf(layer: string, weight: string, className: string | undefined): LayerKind {
