@@ -2,11 +2,12 @@
 //   L = (N/B) Σ_b log p(y_b | x_b, W) + Σ_layers (n/S) Σ_s E_q log p(w_s) + Σ_layers Σ H[q(w)]
 // The first sum is over the batch, the second over a uniform subsample of S of the layer's n kernels; both are
 // unbiased for the whole (docs/math.md, section 1). All terms are in nats for the whole training set.
-import { negativeEntropy, reparameterise } from '../distributions/normal.js';
-import { spec, tf } from '../engine/index.js';
+import { negativeEntropy } from '../distributions/normal.js';
+import { tf } from '../engine/index.js';
 import { type Architecture, type ConvLayer, convLayers, forward, type WeightedLayers } from '../nn/index.js';
 import type { Estimator, Posterior } from '../posteriors/index.js';
 import type { KernelPrior, Specs, Tensors } from '../priors/index.js';
+import { expectedLogDensity, priorNoise } from './prior-term.js';
 
 /** Everything about a network's training that does not change from step to step. */
 export interface Model {
@@ -53,12 +54,10 @@ export function boundNoise(model: Model, batch: number): Specs {
     {},
     ...convLayers(model.architecture).flatMap((layer) => {
       const prior = model.priors[layer.name];
-      const s = subsampleSize(model, layer);
-      const d = layer.shape[2] * layer.shape[3];
       return [
         named(layer, 'likelihood', model.posterior.noise(layer, batch, model.estimator)),
         prior && model.posterior.kernels
-          ? named(layer, 'prior', { ...prior.noise(s), kernels: spec([s, d]) })
+          ? named(layer, 'prior', priorNoise(prior, subsampleSize(model, layer)))
           : {},
       ];
     }),
@@ -120,14 +119,11 @@ export function boundTerms(
     if (!q || !prior) continue;
     const picked = rows[layer.name];
     const take = (x: tf.Tensor) => (picked ? tf.gather(x, picked as tf.Tensor1D) : x);
-    const mean = take(q.mean);
-    const logStd = take(q.logStd);
-    const { kernels, ...priorNoise } = ofLayer(noise, { name: `${layer.name}.prior` });
-    const sample = reparameterise({ mean, logStd }, kernels);
-    const perKernel = prior.expectedLogDensity(
+    const perKernel = expectedLogDensity(
+      prior,
       ofLayer(priorParameters, layer),
-      { mean, logStd, sample },
-      priorNoise,
+      { mean: take(q.mean), logStd: take(q.logStd) },
+      ofLayer(noise, { name: `${layer.name}.prior` }),
     );
     priorTerm = tf.add(priorTerm, tf.mul(tf.sum(perKernel), kernelCount(layer) / perKernel.shape[0]!));
     entropyTerm = tf.sub(entropyTerm, tf.sum(negativeEntropy(q)));

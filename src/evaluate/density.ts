@@ -1,7 +1,7 @@
 // The density of held-out kernels under a prior: exact where it is known, else ELBO and importance-weighted bound.
+import { hierarchicalLowerBound, importanceWeightedBound } from '../bounds/hierarchical.js';
 import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, spec, tf } from '../engine/index.js';
 import type { Arrays, KernelPrior, Tensors } from '../priors/index.js';
-import { hierarchicalLowerBound, importanceWeightedBound } from './hierarchical.js';
 
 /** Nats per kernel, with standard errors over kernels. */
 export interface DensityReport {

@@ -67,14 +67,6 @@ export const gaussian: PriorFamily<Config> = {
       size,
       config,
       parameters,
-      noise: () => ({}),
-      // E_q log N(w | μ, Σ) = −½ [ ‖L⁻¹(mean − μ)‖² + Σ_j (Σ⁻¹)_jj std_j² ] − log det L − ½ d log 2π
-      expectedLogDensity: (parameters, { mean, logStd }) => {
-        const precision = tf.sum(tf.square(parameters.inverseCholesky), 0); // diagonal of Σ⁻¹ = L⁻ᵀL⁻¹, [d]
-        const distance = tf.sum(tf.square(whiten(parameters, mean)), 1);
-        const spread = tf.sum(tf.mul(tf.exp(tf.mul(logStd, 2)), precision), 1);
-        return tf.add(tf.mul(tf.add(distance, spread), -0.5), constant);
-      },
       generateNoise: (n) => ({ kernels: spec([n, d]) }),
       generate: (parameters, { kernels }) =>
         tf.add(tf.matMul(kernels, parameters.cholesky, false, true), parameters.mean),
@@ -82,6 +74,13 @@ export const gaussian: PriorFamily<Config> = {
         kind: 'exact',
         logDensity: (parameters, w) =>
           tf.add(tf.mul(tf.sum(tf.square(whiten(parameters, w)), -1), -0.5), constant),
+        // E_q log N(w | μ, Σ) = −½ [ ‖L⁻¹(mean − μ)‖² + Σ_j (Σ⁻¹)_jj std_j² ] − log det L − ½ d log 2π
+        expectedLogDensity: (parameters, { mean, logStd }) => {
+          const precision = tf.sum(tf.square(parameters.inverseCholesky), 0); // diagonal of Σ⁻¹ = L⁻ᵀL⁻¹, [d]
+          const distance = tf.sum(tf.square(whiten(parameters, mean)), 1);
+          const spread = tf.sum(tf.mul(tf.exp(tf.mul(logStd, 2)), precision), 1);
+          return tf.add(tf.mul(tf.add(distance, spread), -0.5), constant);
+        },
       },
     };
   },

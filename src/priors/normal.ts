@@ -39,17 +39,16 @@ export function isotropicNormal(size: KernelSize, config: Record<string, unknown
     size,
     config,
     parameters: { std: f32([], Float32Array.of(std)) },
-    noise: () => ({}),
-    // E_q log N(w | 0, σ²I) = −½ Σ (mean² + std²)/σ² − d log σ − ½ d log 2π
-    expectedLogDensity: (_, { mean, logStd }) => {
-      const secondMoment = tf.add(tf.square(mean), tf.exp(tf.mul(logStd, 2)));
-      return tf.add(tf.mul(tf.sum(secondMoment, 1), -0.5 / std ** 2), constant);
-    },
     generateNoise: (n) => ({ kernels: spec([n, d]) }),
     generate: (_, { kernels }) => tf.mul(kernels, std),
     density: {
       kind: 'exact',
       logDensity: (_, w) => tf.add(tf.mul(tf.sum(tf.square(w), -1), -0.5 / std ** 2), constant),
+      // E_q log N(w | 0, σ²I) = −½ Σ (mean² + std²)/σ² − d log σ − ½ d log 2π
+      expectedLogDensity: (_, { mean, logStd }) => {
+        const secondMoment = tf.add(tf.square(mean), tf.exp(tf.mul(logStd, 2)));
+        return tf.add(tf.mul(tf.sum(secondMoment, 1), -0.5 / std ** 2), constant);
+      },
     },
   };
 }

@@ -1,6 +1,7 @@
 // What a kernel prior is, for those who train with it, evaluate it or draw from it.
 import type { z } from 'zod';
 import type { LatentDensity } from '../distributions/latent.js';
+import type { DiagonalNormal } from '../distributions/normal.js';
 import type { Key, NdArray, TensorSpec, tf } from '../engine/index.js';
 
 export interface KernelSize {
@@ -13,34 +14,26 @@ export type Arrays = Readonly<Record<string, NdArray>>;
 export type Tensors = Readonly<Record<string, tf.Tensor>>;
 export type Specs = Readonly<Record<string, TensorSpec>>;
 
-/** The posterior of n kernels of one layer, and one sample of it. Shapes [n, d] with d = h·w. */
-export interface KernelPosterior {
-  mean: tf.Tensor;
-  logStd: tf.Tensor;
-  sample: tf.Tensor;
-}
-
 /** A fitted prior p(w) of kernels of one size. Its functions are pure and run inside steps. */
 export interface KernelPrior {
   family: string;
   size: KernelSize;
   config: Readonly<Record<string, unknown>>;
   parameters: Arrays;
-  /** Standard normals that `expectedLogDensity` needs for n kernels. */
-  noise(n: number): Specs;
-  /**
-   * E_q log p(w) of each kernel, or an unbiased estimate of it or of a lower bound on it: [n], nats.
-   * Closed form where the family has one.
-   */
-  expectedLogDensity(parameters: Tensors, q: KernelPosterior, noise: Tensors): tf.Tensor;
   /** Standard normals that `generate` needs for n kernels. */
   generateNoise(n: number): Specs;
   /** Samples of the prior, [n, d]. */
   generate(parameters: Tensors, noise: Tensors): tf.Tensor;
   /** How log p(w) is known: exactly, or as a latent-variable density that is bounded. */
-  density:
-    | { kind: 'exact'; logDensity(parameters: Tensors, w: tf.Tensor): tf.Tensor }
-    | { kind: 'latent'; latentSize: number; of(parameters: Tensors): LatentDensity };
+  density: ExactDensity | { kind: 'latent'; latentSize: number; of(parameters: Tensors): LatentDensity };
+}
+
+export interface ExactDensity {
+  kind: 'exact';
+  /** log p(w): [.., d] → [..], nats. */
+  logDensity(parameters: Tensors, w: tf.Tensor): tf.Tensor;
+  /** E_q log p(w) of n kernels, [n, d] → [n], nats; left out where it has no closed form. */
+  expectedLogDensity?(parameters: Tensors, q: DiagonalNormal): tf.Tensor;
 }
 
 /** Kernels to fit a prior on: rows of d = h·w numbers, [n, d]. */

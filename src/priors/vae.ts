@@ -2,7 +2,6 @@
 // as a prior of weights, Atanov et al. 2019, section 3). p(w) = ∫ p(w|z) N(z | 0, I) dz with
 // p(w|z) = N(w | μ(z), diag σ²(z)); r(z|w) is the encoder.
 import { z } from 'zod';
-import { hierarchicalLowerBound } from '../bounds/hierarchical.js';
 import type { LatentDensity } from '../distributions/latent.js';
 import {
   type DiagonalNormal,
@@ -112,10 +111,6 @@ export const vae: PriorFamily<VaeConfig> = {
       size,
       config,
       parameters,
-      noise: (n) => ({ latent: spec([n, config.latent]) }),
-      // (1): E_q E_r log [ p(w|z) p(z) / r(z|w) ], one sample of each
-      expectedLogDensity: (parameters, { sample }, { latent }) =>
-        hierarchicalLowerBound(latentDensity(parameters, size, config), sample, latent),
       generateNoise: (n) => ({ latent: spec([n, config.latent]), kernels: spec([n, d]) }),
       generate: (parameters, { latent, kernels }) =>
         reparameterise(latentDensity(parameters, size, config).decode(latent), kernels),
