@@ -154,6 +154,7 @@ test('a dataset that claims more than its file can hold is refused before it is 
 test.each([8, 100, 3000])('cut to %i bytes: an input error that names the file', async (length) => {
   const bytes = await wholeModel();
   await expect(read(bytes.subarray(0, length))).rejects.toThrow(/^model\.h5: not a complete HDF5 file/);
+  expect((await read(bytes)).layers).toHaveLength(3); // and the next file is read as ever
 });
 
 test('float16, big-endian, with dense attributes', async () => {

@@ -62,3 +62,9 @@ test('duplicates across calls; the set agrees with a set of strings', () => {
     Array.from({ length: seen.count }, (_, i) => all.subarray(4 * i, 4 * i + 4).join()),
   );
 });
+
+test('slices that differ in their last value only are no duplicates', () => {
+  const seen = new SliceSet(2);
+  for (let i = 0; i < 5000; i++) expect(seen.add(Float32Array.of(1, i))).toBe(true);
+  expect(seen.count).toBe(5000);
+});
