@@ -1,0 +1,98 @@
+// A training problem that takes milliseconds: LeNet of 2 and 3 channels on 20×20 images of three classes, with a
+// kernel VAE of random weights as prior.
+import type { Model } from '../../src/bounds/elbo.js';
+import type { ImageSet } from '../../src/data/index.js';
+import { foldIn, type NdArray, RandomStream, seedKey } from '../../src/engine/index.js';
+import { convLayers } from '../../src/nn/index.js';
+import { lenet } from '../../src/nn/lenet.js';
+import { type Estimator, posteriors } from '../../src/posteriors/index.js';
+import {
+  isotropicNormal,
+  type KernelPrior,
+  type KernelSize,
+  type TrainingKernels,
+} from '../../src/priors/index.js';
+import { type VaeConfig, vae } from '../../src/priors/vae.js';
+import {
+  initialState,
+  type NetworkOptions,
+  type TrainingState,
+  xavier,
+} from '../../src/train/train-network.js';
+
+const COUNT = 18;
+export const CLASSES = 3;
+
+/** Noise with a bright block whose place is the class. */
+export const tinyImages: ImageSet = (() => {
+  const stream = new RandomStream(seedKey(80));
+  const labels = Int32Array.from({ length: COUNT }, (_, i) => i % CLASSES);
+  const images = Uint8Array.from({ length: COUNT * 400 }, (_, p) => {
+    const row = Math.floor((p % 400) / 20);
+    return stream.integer(100) + (Math.floor(row / 7) === labels[Math.floor(p / 400)] ? 120 : 0);
+  });
+  return { images, labels, count: COUNT, height: 20, width: 20, channels: 1, classes: CLASSES };
+})();
+
+export const allRows = Int32Array.from({ length: COUNT }, (_, i) => i);
+
+/** A fitted-looking VAE: random networks, for kernels of standard deviation about 0.2. */
+export function randomVae(size: KernelSize, config: Partial<VaeConfig> = {}, seed = 81): KernelPrior {
+  const whole = vae.config.parse({ latent: 2, hidden: 6, ...config });
+  const d = size.h * size.w;
+  const data = new RandomStream(seedKey(seed)).fillNormal(new Float32Array(50 * d)).map((x) => 0.2 * x);
+  const kernels: TrainingKernels = { ...size, data, count: 50 };
+  if (vae.fit.kind !== 'gradient') throw new Error('learned by gradients');
+  const { trainable, fixed } = vae.fit.initial(kernels, whole, seedKey(seed));
+  return vae.prior(size, whole, { ...trainable, ...fixed });
+}
+
+export interface TinyOptions {
+  prior?: 'vae' | 'normal' | 'none';
+  estimator?: Estimator;
+  kernelSubsample?: number;
+  examples?: number;
+}
+
+export function tinyModel({
+  prior = 'vae',
+  estimator = 'weight-samples',
+  kernelSubsample = 2,
+  examples = COUNT,
+}: TinyOptions = {}): Model {
+  const architecture = lenet({ height: 20, width: 20, channels: 1 }, CLASSES, [2, 3]);
+  const priorOf = (h: number, w: number): KernelPrior =>
+    prior === 'vae' ? randomVae({ h, w }) : isotropicNormal({ h, w }, {}, 0.5);
+  return {
+    architecture,
+    posterior: posteriors[prior === 'none' ? 'point' : 'mean-field'],
+    estimator,
+    priors:
+      prior === 'none'
+        ? {}
+        : Object.fromEntries(
+            convLayers(architecture).map(({ name, shape }) => [name, priorOf(shape[2], shape[3])]),
+          ),
+    examples,
+    kernelSubsample,
+  };
+}
+
+export function tinyState({ architecture, posterior }: Model, logStd = -2): TrainingState {
+  const key = seedKey(82);
+  const weights: Record<string, NdArray> = Object.fromEntries(
+    convLayers(architecture).map((layer) => [layer.name, xavier(layer, foldIn(key, 'weights'))]),
+  );
+  return initialState(architecture, posterior, weights, logStd, foldIn(key, 'dense'));
+}
+
+export const tinyOptions: NetworkOptions = {
+  steps: 3,
+  batch: 6,
+  learningRate: 0.01,
+  temperature: 1,
+  warmUp: 0,
+  weightDecay: 0,
+  denseDecay: 0.1,
+  logEvery: 1,
+};
