@@ -1,0 +1,152 @@
+// The kernel VAE with either kind of networks: shapes, engines, gradients, and its bounds against each other.
+import { beforeAll, describe, expect, test } from 'vitest';
+import { hierarchicalLowerBound, importanceWeightedBound } from '../../src/bounds/hierarchical.js';
+import { type Engine, f32, type NdArray, seedKey, tf, valueAndGradients } from '../../src/engine/index.js';
+import type { KernelPrior, KernelSize, Tensors } from '../../src/priors/index.js';
+import { type VaeConfig, vae } from '../../src/priors/vae.js';
+import { engines, largestRelativeError, normal, runOn } from '../engine/reference.js';
+import { difference, estimate } from '../monte-carlo.js';
+import { randomVae } from '../train/tiny.js';
+
+const SIZES: KernelSize[] = [
+  { h: 3, w: 3 },
+  { h: 5, w: 5 },
+  { h: 7, w: 7 },
+  { h: 3, w: 5 },
+];
+const KINDS: Partial<VaeConfig>[] = (['dense', 'convolutional'] as const).flatMap((networks) =>
+  (['latent', 'shared'] as const).map((variance) => ({ networks, variance })),
+);
+
+let native: Engine;
+let cpu: Engine;
+beforeAll(async () => {
+  ({ native, cpu } = await engines());
+});
+
+const latentOf = ({ density }: KernelPrior) => {
+  if (density.kind !== 'latent') throw new Error('a latent-variable density');
+  return density;
+};
+const scaled = (seed: number, n: number, d: number) =>
+  f32([n, d], normal(seed, n, d).data.map((x) => 0.2 * x) as Float32Array);
+
+describe.each(KINDS)('$networks networks, $variance variance', (config) => {
+  test.each(SIZES)('$h×$w: shapes, and the same numbers on both engines', async ({ h, w }) => {
+    const n = 5;
+    const k = 3;
+    const d = h * w;
+    const prior = randomVae({ h, w }, config);
+    const { latentSize, of } = latentOf(prior);
+    const f = (inputs: {
+      w: tf.Tensor;
+      z: tf.Tensor;
+      many: tf.Tensor;
+      noise: Tensors;
+      parameters: Tensors;
+    }) => {
+      const density = of(inputs.parameters);
+      const { mean, logStd } = density.encode(inputs.w);
+      return {
+        mean,
+        logStd,
+        likelihood: density.logLikelihood(inputs.w, inputs.z),
+        bound: hierarchicalLowerBound(density, inputs.w, inputs.z),
+        weighted: importanceWeightedBound(density, inputs.w, inputs.many),
+        samples: prior.generate(inputs.parameters, inputs.noise),
+      };
+    };
+    const inputs = {
+      w: scaled(150, n, d),
+      z: normal(151, n, latentSize),
+      many: normal(152, k, n, latentSize),
+      noise: { latent: normal(153, n, latentSize), kernels: normal(154, n, d) },
+      parameters: prior.parameters,
+    };
+    const [a, b] = [await runOn(native, f, inputs as never), await runOn(cpu, f, inputs as never)];
+    const shapes = Object.fromEntries(
+      Object.entries(a as unknown as Record<string, NdArray>).map(([name, { shape }]) => [name, shape]),
+    );
+    expect(shapes).toEqual({
+      mean: [n, latentSize],
+      logStd: [n, latentSize],
+      likelihood: [n],
+      bound: [n],
+      weighted: [n],
+      samples: [n, d],
+    });
+    const { error, path } = largestRelativeError(a, b);
+    expect(error, path).toBeLessThan(1e-5);
+  });
+});
+
+describe.each(KINDS)('$networks networks, $variance variance', (config) => {
+  test("the fit's bound has finite gradients, none of them 0, the same on both engines", async () => {
+    const n = 8;
+    const whole = vae.config.parse({ latent: 2, hidden: 6, ...config });
+    const size = { h: 5, w: 5 };
+    if (vae.fit.kind !== 'gradient') throw new Error('learned by gradients');
+    const { bound, initial } = vae.fit;
+    const data = scaled(160, 50, 25).data;
+    const { trainable, fixed } = initial({ ...size, data, count: 50 }, whole, seedKey(161));
+    const f = (inputs: { parameters: Tensors; fixed: Tensors; w: tf.Tensor; latent: tf.Tensor }) =>
+      valueAndGradients((parameters: Tensors) => {
+        const value = bound(
+          { ...parameters, ...inputs.fixed },
+          inputs.w,
+          { latent: inputs.latent },
+          size,
+          whole,
+        );
+        return { objective: tf.mean(value) as tf.Scalar, aux: {} };
+      }, inputs.parameters).gradients;
+    const inputs = { parameters: trainable, fixed, w: scaled(162, n, 25), latent: normal(163, n, 2) };
+    const [a, b] = [await runOn(native, f, inputs as never), await runOn(cpu, f, inputs as never)];
+    const gradients = Object.entries(a as unknown as Record<string, NdArray>);
+    expect(gradients.map(([name]) => name).sort()).toEqual(Object.keys(trainable).sort());
+    for (const [name, { data }] of gradients) {
+      expect(data.every(Number.isFinite), name).toBe(true);
+      expect(
+        data.some((x) => x !== 0),
+        name,
+      ).toBe(true);
+    }
+    const { error, path } = largestRelativeError(a, b);
+    expect(error, path).toBeLessThan(1e-4);
+  });
+});
+
+test("the fit's bound, with its divergence in closed form, has the mean of (1)", async () => {
+  const n = 20_000;
+  const prior = randomVae({ h: 3, w: 3 });
+  const row = scaled(170, 1, 9).data;
+  const w = f32(
+    [n, 9],
+    Float32Array.from({ length: n * 9 }, (_, i) => row[i % 9]),
+  );
+  if (vae.fit.kind !== 'gradient') throw new Error('learned by gradients');
+  const { bound } = vae.fit;
+  const { closed, sampled } = await runOn(
+    native,
+    (inputs: { w: tf.Tensor; a: tf.Tensor; b: tf.Tensor; parameters: Tensors }) => ({
+      closed: bound(inputs.parameters, inputs.w, { latent: inputs.a }, prior.size, prior.config as VaeConfig),
+      sampled: hierarchicalLowerBound(latentOf(prior).of(inputs.parameters), inputs.w, inputs.b),
+    }),
+    { w, a: normal(171, n, 2), b: normal(172, n, 2), parameters: prior.parameters } as never,
+  );
+  const { mean, standardError } = estimate(difference((closed as NdArray).data, (sampled as NdArray).data));
+  expect(Math.abs(mean)).toBeLessThan(5 * standardError);
+  expect(standardError).toBeLessThan(0.05);
+});
+
+test('weights that do not fit the configuration are refused by name', () => {
+  const { parameters, size, config } = randomVae({ h: 3, w: 3 });
+  const { 'decoder.out.bias': _, ...missing } = parameters;
+  expect(() => vae.prior(size, config as VaeConfig, missing)).toThrow(
+    /decoder\.out\.bias has shape \[none\]/,
+  );
+  expect(() => vae.prior({ h: 5, w: 5 }, config as VaeConfig, parameters)).toThrow(/encoder\.0\.kernel/);
+  expect(() => vae.prior(size, { ...(config as VaeConfig), networks: 'convolutional' }, parameters)).toThrow(
+    /prior weights/,
+  );
+});
