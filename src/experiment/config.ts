@@ -62,6 +62,7 @@ export const runConfig = z.object({
     .default('native')
     .describe('native (onnxruntime), cpu (plain JavaScript, slow) or tensorflow'),
   threads: whole(0, 256).default(0).describe('threads of the native engine; 0 for one per core'),
+  checkpointEvery: real(0, 86_400).default(10).describe('seconds between checkpoints'),
 });
 
 export type RunConfig = z.infer<typeof runConfig>;

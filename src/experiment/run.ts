@@ -54,8 +54,6 @@ export interface RunHooks {
   engine?: Engine;
 }
 
-/** A checkpoint is written this often while training, at the end, and on interruption. */
-const CHECKPOINT_EVERY_MS = 10_000;
 const TRACE_POINTS = 200;
 
 export const networkOptions = (config: RunConfig): NetworkOptions => ({
@@ -136,7 +134,7 @@ async function continueRun(
       stepped(state) {
         latest = state;
         hooks.progress?.('training', state.step, config.steps, detail);
-        if (Date.now() - saved > CHECKPOINT_EVERY_MS) save();
+        if (Date.now() - saved >= 1000 * config.checkpointEvery) save();
       },
     });
   } catch (error) {

@@ -37,6 +37,7 @@ const FLAGS: Record<keyof RunConfig, string> = {
   seed: '--seed <n>',
   engine: '--engine <name>',
   threads: '--threads <n>',
+  checkpointEvery: '--checkpoint-every <seconds>',
 };
 
 const configOptions = Object.fromEntries(
