@@ -46,9 +46,13 @@ export async function main(argv: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) {
-      if (error.exitCode === 0 || error.code === 'commander.help')
-        return error.code === 'commander.help' ? 2 : 0;
-      process.stderr.write(`${error.message}\n`);
+      if (error.exitCode === 0) return 0;
+      // Without a command: what there is, at more length than an error.
+      if (error.code === 'commander.help') process.stderr.write(program.helpInformation());
+      else {
+        const known = commands.find(({ name }) => name === argv[0])?.name;
+        process.stderr.write(`${oneLine(error.message)} — see dwp ${known ? `${known} ` : ''}--help\n`);
+      }
       return 2;
     }
     if (error instanceof DwpError) {
