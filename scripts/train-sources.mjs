@@ -44,7 +44,7 @@ for (let i = 0; i < NETS; i++) {
       `${i}`,
     ],
     ...['--prior', 'none', '--channels', '32', '16', '--steps', '1000', '--batch', '64'],
-    ...['--learning-rate', '0.002', '--weight-decay', '50', '--threads', '1', '--quiet'],
+    ...['--learning-rate', '0.005', '--weight-decay', '100', '--threads', '1', '--quiet'],
   );
 }
 
