@@ -1,0 +1,20 @@
+// The library: everything the command line is made of, for programs.
+export * from './bounds/elbo.js';
+export * from './bounds/hierarchical.js';
+export * from './data/index.js';
+export * from './engine/index.js';
+export * from './errors.js';
+export * from './evaluate/index.js';
+export { type RunConfig, runConfig } from './experiment/config.js';
+export { readPriorFolder, writePriorFolder } from './experiment/prior-folder.js';
+export { readSummary, resumeRun, startRun } from './experiment/run.js';
+export { readNpy, writeNpy } from './formats/npy.js';
+export { readSafetensors, writeSafetensors } from './formats/safetensors.js';
+export { importers, readModel } from './importers/index.js';
+export { holdOut, type Kernels, readKernelDataset } from './kernels/index.js';
+export { architectures, convLayers, forward } from './nn/index.js';
+export { posteriors } from './posteriors/index.js';
+export { families, type KernelPrior, type PriorFamily } from './priors/index.js';
+export { type FitOptions, fitPrior } from './train/fit-prior.js';
+export { samplePrior } from './train/sample-prior.js';
+export { trainNetwork } from './train/train-network.js';
