@@ -1,7 +1,7 @@
 // A fitted prior on disk: prior.json says what it is, weights.safetensors holds its numbers.
 import { join } from 'node:path';
 import { z } from 'zod';
-import { inputError } from '../errors.js';
+import { DwpError, inputError } from '../errors.js';
 import { readJson, refuseExisting, writeJson } from '../formats/files.js';
 import { writeNpy } from '../formats/npy.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
@@ -59,12 +59,12 @@ export function readPriorFolder(folder: string): { prior: KernelPrior; about: Pr
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw inputError(
-      `${path}: ${issue.path.join('.')}: ${issue.message}`,
+      `${path}: ${issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''}${issue.message}`,
       'expected a folder written by dwp fit-prior',
     );
   }
   const about = parsed.data;
-  const family = families[about.family];
+  const family = Object.hasOwn(families, about.family) ? families[about.family] : undefined;
   if (!family)
     throw inputError(`${path}: unknown family ${about.family}`, `known: ${Object.keys(families).join(', ')}`);
   const config = family.config.safeParse(about.config);
@@ -77,5 +77,10 @@ export function readPriorFolder(folder: string): { prior: KernelPrior; about: Pr
   for (const [name, { data }] of Object.entries(tensors))
     if (!data.every(Number.isFinite))
       throw inputError(`${weightsPath}: ${name} holds values that are not finite`, 'fit the prior again');
-  return { prior: family.prior(about.size, config.data, tensors), about };
+  try {
+    return { prior: family.prior(about.size, config.data, tensors), about };
+  } catch (error) {
+    if (error instanceof DwpError) throw inputError(`${weightsPath}: ${error.message}`, error.hint, error);
+    throw error;
+  }
 }

@@ -16,7 +16,10 @@ export function lenet(
   channels: readonly number[] = [32, 128],
 ): Architecture {
   if (channels.length !== 2)
-    throw usageError(`lenet has 2 convolutions, ${channels.length} channel counts were given`);
+    throw usageError(
+      `lenet has 2 convolutions, ${channels.length} numbers of channels were given`,
+      'give one for each convolution',
+    );
   const layers: Layer[] = [];
   let size: [number, number] = [input.height, input.width];
   let depth = input.channels;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { LOG_2PI } from '../distributions/normal.js';
 import { f32, spec, tf } from '../engine/index.js';
 import { inputError } from '../errors.js';
+import { requirePositive, requireShapes } from './parameters.js';
 import type { Arrays, PriorFamily, TrainingKernels } from './prior.js';
 
 const config = z.object({
@@ -53,11 +54,12 @@ export const gaussian: PriorFamily<Config> = {
   summary: 'normal with a full covariance, by maximum likelihood',
   config,
   fit: { kind: 'closed-form', parameters: fit },
-  prior: (size, config, parameters) => {
+  prior: (size, config, given) => {
     const d = size.h * size.w;
-    const { data } = parameters.cholesky;
-    let logDeterminant = 0; // log det L = ½ log det Σ
-    for (let j = 0; j < d; j++) logDeterminant += Math.log(data[j * d + j]);
+    const parameters = requireShapes(given, { mean: [d], cholesky: [d, d], inverseCholesky: [d, d] });
+    const diagonal = Array.from({ length: d }, (_, j) => parameters.cholesky.data[j * d + j]);
+    requirePositive("cholesky's diagonal", diagonal);
+    const logDeterminant = diagonal.reduce((sum, x) => sum + Math.log(x), 0); // log det L = ½ log det Σ
     const constant = -logDeterminant - 0.5 * d * LOG_2PI;
     // ‖L⁻¹(w − μ)‖², row by row
     const whiten = (parameters: Record<string, tf.Tensor>, w: tf.Tensor) =>

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { LOG_2PI } from '../distributions/normal.js';
 import { f32, spec, tf } from '../engine/index.js';
+import { requirePositive, requireShapes } from './parameters.js';
 import type { KernelPrior, KernelSize, PriorFamily } from './prior.js';
 
 const config = z.object({
@@ -27,7 +28,11 @@ export const normal: PriorFamily<Config> = {
       ),
     }),
   },
-  prior: (size, config, parameters) => isotropicNormal(size, config, parameters.std.data[0]),
+  prior: (size, config, given) => {
+    const { std } = requireShapes(given, { std: [] });
+    requirePositive('std', std.data);
+    return isotropicNormal(size, config, std.data[0]);
+  },
 };
 
 /** N(0, std²I) over kernels of any size. */

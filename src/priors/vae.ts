@@ -11,7 +11,7 @@ import {
   reparameterise,
 } from '../distributions/normal.js';
 import { f32, foldIn, type Key, spec, tf } from '../engine/index.js';
-import { inputError } from '../errors.js';
+import { requirePositive, requireShapes } from './parameters.js';
 import type { Arrays, KernelPrior, KernelSize, PriorFamily, Tensors } from './prior.js';
 import { convolutionalNetworks } from './vae-convolutional.js';
 import { denseNetworks } from './vae-dense.js';
@@ -97,15 +97,15 @@ export const vae: PriorFamily<VaeConfig> = {
       return tf.sub(density.logLikelihood(w, reparameterise(r, latent)), klToStandard(r));
     },
   },
-  prior(size, config, parameters): KernelPrior {
-    const expected = { ...networksOf(config).initial(size, config, [0, 0, 0, 1]), scale: f32([]) } as Arrays;
-    for (const [name, { shape }] of Object.entries(expected))
-      if (`${parameters[name]?.shape}` !== `${shape}`)
-        throw inputError(
-          `prior weights: ${name} has shape [${parameters[name]?.shape ?? 'none'}], expected [${shape}]`,
-          'the prior folder is damaged: fit it again',
-        );
+  prior(size, config, given): KernelPrior {
     const d = size.h * size.w;
+    const networks = Object.entries(networksOf(config).initial(size, config, [0, 0, 0, 1]));
+    const parameters = requireShapes(given, {
+      ...Object.fromEntries(networks.map(([name, { shape }]) => [name, shape])),
+      ...(config.variance === 'shared' && { 'decoder.logStd': [d] }),
+      scale: [],
+    });
+    requirePositive('scale', parameters.scale.data);
     return {
       family: 'vae',
       size,

@@ -151,3 +151,22 @@ describe('fit', () => {
     expect(() => parameters(few, { jitter: 1e-6 })).toThrow(DwpError);
   });
 });
+
+describe('parameters that cannot be right are refused by name', () => {
+  const { parameters } = GAUSSIAN;
+  test.each<[string, Record<string, NdArray>, RegExp]>([
+    ['missing', {}, /mean is missing/],
+    ['a shape', { ...parameters, cholesky: f32([1]) }, /cholesky has shape \[1\], expected \[4,4\]/],
+    ['a diagonal of 0', { ...parameters, cholesky: f32([D, D]) }, /cholesky's diagonal is 0/],
+  ])('gaussian: %s', (_, given, message) => {
+    expect(() => gaussian.prior(SIZE, { jitter: 1e-6 }, given)).toThrow(message);
+  });
+  test.each<[string, Record<string, NdArray>, RegExp]>([
+    ['missing', {}, /std is missing/],
+    ['a shape', { std: f32([1], Float32Array.of(1)) }, /std has shape \[1\], expected \[\]/],
+    ['0', { std: f32([]) }, /std is 0/],
+    ['negative', { std: f32([], Float32Array.of(-1)) }, /std is -1/],
+  ])('normal: %s', (_, given, message) => {
+    expect(() => normalFamily.prior(SIZE, { std: 'fitted' }, given)).toThrow(message);
+  });
+});

@@ -142,11 +142,21 @@ test("the fit's bound, with its divergence in closed form, has the mean of (1)",
 test('weights that do not fit the configuration are refused by name', () => {
   const { parameters, size, config } = randomVae({ h: 3, w: 3 });
   const { 'decoder.out.bias': _, ...missing } = parameters;
-  expect(() => vae.prior(size, config as VaeConfig, missing)).toThrow(
-    /decoder\.out\.bias has shape \[none\]/,
-  );
+  expect(() => vae.prior(size, config as VaeConfig, missing)).toThrow(/decoder\.out\.bias is missing/);
   expect(() => vae.prior({ h: 5, w: 5 }, config as VaeConfig, parameters)).toThrow(/encoder\.0\.kernel/);
   expect(() => vae.prior(size, { ...(config as VaeConfig), networks: 'convolutional' }, parameters)).toThrow(
-    /prior weights/,
+    /is missing|has shape/,
   );
+});
+
+test('a scale that is not positive, or a shared variance that is missing, is refused', () => {
+  const { parameters, size, config } = randomVae({ h: 3, w: 3 }, { variance: 'shared' });
+  const make = (changed: Record<string, NdArray>) =>
+    vae.prior(size, config as VaeConfig, { ...parameters, ...changed });
+  expect(() => make({ scale: f32([]) })).toThrow(/scale is 0, it must be above 0/);
+  expect(() => make({ scale: f32([], Float32Array.of(-1)) })).toThrow(/scale is -1/);
+  expect(() => make({ 'decoder.logStd': f32([3]) })).toThrow(
+    /decoder\.logStd has shape \[3\], expected \[9\]/,
+  );
+  expect(Object.keys(make({ other: f32([]) }).parameters)).not.toContain('other');
 });

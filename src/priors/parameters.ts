@@ -1,0 +1,31 @@
+// Whether stored arrays are the parameters of a prior: they come from files, and a wrong one must not get far.
+import { inputError } from '../errors.js';
+import type { Arrays } from './prior.js';
+
+/** An array that cannot be a parameter; the one who read it knows the file. */
+export const badParameter = (why: string) => inputError(why, 'the prior folder is damaged: fit it again');
+
+/**
+ * The parameters of the given shapes, without any others.
+ * @throws DwpError INPUT when one is missing or has another shape
+ */
+export function requireShapes(
+  parameters: Arrays,
+  shapes: Readonly<Record<string, readonly number[]>>,
+): Arrays {
+  return Object.fromEntries(
+    Object.entries(shapes).map(([name, shape]) => {
+      const found = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
+      if (!found) throw badParameter(`${name} is missing`);
+      if (`${found.shape}` !== `${shape}` || found.shape.length !== shape.length)
+        throw badParameter(`${name} has shape [${found.shape}], expected [${shape}]`);
+      return [name, found];
+    }),
+  );
+}
+
+/** @throws DwpError INPUT unless all values are above 0 */
+export function requirePositive(name: string, values: ArrayLike<number>): void {
+  for (let i = 0; i < values.length; i++)
+    if (!(values[i] > 0)) throw badParameter(`${name} is ${values[i]}, it must be above 0`);
+}
