@@ -167,7 +167,7 @@ function validate(
 function defaultOf(schema: z.ZodType): string | undefined {
   const parsed = schema.safeParse(undefined);
   if (!parsed.success || parsed.data === undefined || parsed.data === false) return undefined;
-  return Array.isArray(parsed.data) ? parsed.data.join(' ') : String(parsed.data);
+  return Array.isArray(parsed.data) ? parsed.data.join(' ') || undefined : String(parsed.data);
 }
 
 const oneLine = (text: string) => text.replace(/\s+/g, ' ');

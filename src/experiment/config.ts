@@ -60,7 +60,7 @@ export const runConfig = z.object({
   engine: z
     .enum(ENGINES)
     .default('native')
-    .describe('native (onnxruntime), cpu (plain JavaScript, slow) or tensorflow'),
+    .describe('what computes: onnxruntime, plain JavaScript (slow), or libtensorflow where installed'),
   threads: whole(0, 256).default(0).describe('threads of the native engine; 0 for one per core'),
   checkpointEvery: real(0, 86_400).default(10).describe('seconds between checkpoints'),
 });

@@ -59,7 +59,11 @@ export const train = defineCommand({
     'summary.json. Ctrl-C writes a checkpoint; --resume goes on and ends in the same numbers, bit for bit.',
   arguments: {},
   options: {
-    out: option('--out <dir>', 'run folder to write; must not exist yet', z.string().optional(), 'required'),
+    out: option(
+      '--out <dir>',
+      'run folder to write; must not exist yet (required without --resume)',
+      z.string().optional(),
+    ),
     resume: option(
       '--resume <run>',
       'go on with an interrupted run; its config.yaml decides everything',
