@@ -18,7 +18,8 @@ import { progressHooks } from './train.js';
 export interface CompareResult {
   out: string;
   report: string;
-  rows: ComparisonRow[];
+  /** `mean` and `std` are those of the accuracy. */
+  rows: (ComparisonRow & { mean: number; std: number })[];
   sentence: string;
 }
 
@@ -59,7 +60,12 @@ export async function carryOut(
   writeComparison(out, rows);
   const report = join(out, 'report.html');
   await writeReport(report, { title: plan.title, command, reference: plan.reference }, runs);
-  return { out, report, rows, sentence: conclusion(rows) };
+  return {
+    out,
+    report,
+    rows: rows.map((row) => ({ ...row, mean: row.accuracy.mean, std: row.accuracy.std })),
+    sentence: conclusion(rows),
+  };
 }
 
 export function renderComparison({ rows, report, sentence }: CompareResult): string {
