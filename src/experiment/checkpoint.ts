@@ -1,12 +1,15 @@
 // The state of a training as one safetensors file: parameters, Adam's moments, and the step in its metadata.
 import { join } from 'node:path';
-import type { NdArray } from '../engine/index.js';
+import { f32, type NdArray, seedKey } from '../engine/index.js';
 import { inputError } from '../errors.js';
+import type { Network } from '../evaluate/index.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
-import type { TrainingState } from '../train/train-network.js';
+import { convLayers } from '../nn/index.js';
+import { initialState, type TrainingState } from '../train/train-network.js';
 
 const PARTS = ['parameters', 'first', 'second'] as const;
-const pathOf = (folder: string) => join(folder, 'checkpoint.safetensors');
+export const CHECKPOINT = 'checkpoint.safetensors';
+const pathOf = (folder: string) => join(folder, CHECKPOINT);
 
 export function writeCheckpoint(folder: string, { step, parameters, moments }: TrainingState): void {
   const groups = { parameters, first: moments.first, second: moments.second };
@@ -16,8 +19,11 @@ export function writeCheckpoint(folder: string, { step, parameters, moments }: T
   writeSafetensors(pathOf(folder), tensors as never, { step: String(step) });
 }
 
-/** @throws DwpError INPUT when the file is damaged: parts missing, shapes that differ, values that are not finite. */
-export function readCheckpoint(folder: string): TrainingState {
+/**
+ * @param network whose parameters they must be
+ * @throws DwpError INPUT when the file is damaged: parts missing, shapes that differ, values that are not finite
+ */
+export function readCheckpoint(folder: string, network?: Network): TrainingState {
   const path = pathOf(folder);
   const bad = (why: string) =>
     inputError(`${path}: ${why}`, 'the checkpoint is damaged: start the run again');
@@ -34,9 +40,26 @@ export function readCheckpoint(folder: string): TrainingState {
         }),
     ),
   );
-  for (const [name, { shape }] of Object.entries(parameters))
+  for (const [name, { shape }] of Object.entries(parameters)) {
     if (`${first[name]?.shape}` !== `${shape}` || `${second[name]?.shape}` !== `${shape}`)
       throw bad(`the moments of ${name} do not fit`);
+    if (second[name].data.some((x) => x < 0)) throw bad(`a mean square of ${name} is below 0`);
+  }
   if (Object.keys(parameters).length === 0) throw bad('it holds no parameters');
+  if (network) {
+    const expected = parameterShapes(network);
+    for (const [name, shape] of Object.entries(expected))
+      if (`${parameters[name]?.shape}` !== `${shape}`)
+        throw bad(`${name} has shape [${parameters[name]?.shape ?? 'none'}], the network's is [${shape}]`);
+    for (const name of Object.keys(parameters))
+      if (!Object.hasOwn(expected, name)) throw bad(`the network has no parameter ${name}`);
+  }
   return { step, parameters, moments: { first, second } };
+}
+
+/** Shapes of everything that the network trains, by name. */
+function parameterShapes({ architecture, posterior }: Network): Record<string, readonly number[]> {
+  const weights = Object.fromEntries(convLayers(architecture).map(({ name, shape }) => [name, f32(shape)]));
+  const { parameters } = initialState(architecture, posterior, weights, 0, seedKey(0));
+  return Object.fromEntries(Object.entries(parameters).map(([name, { shape }]) => [name, shape]));
 }

@@ -67,8 +67,9 @@ async function finish(run: PlannedRun, path: string, hooks: RunHooks): Promise<R
     rmSync(path, { recursive: true, force: true }); // ended before its first checkpoint: nothing is lost
     return startRun(run.config, path, hooks);
   }
-  // Threads and engine may change between stretches; whatever decides the result may not.
-  const decisive = ({ threads: _, ...config }: PlannedRun['config']) => JSON.parse(JSON.stringify(config));
+  // What does not decide the result may change between stretches.
+  const decisive = ({ threads: _, checkpointEvery: __, ...config }: PlannedRun['config']) =>
+    JSON.parse(JSON.stringify(config));
   if (!isDeepStrictEqual(decisive(readRunConfig(path)), decisive(run.config)))
     throw usageError(
       `${path} was made with another configuration than the plan's`,

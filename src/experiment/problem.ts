@@ -34,6 +34,10 @@ export const buildArchitecture = (
   return choice.build({ height, width, channels }, classes, scaled);
 };
 
+/** The posterior that `config` asks for: a point when there is no prior. */
+export const posteriorOf = ({ prior, posterior }: RunConfig) =>
+  posteriors[prior === 'none' ? 'point' : posterior];
+
 /** @param dataset the dataset that `config` names, where it has been read already */
 export function prepare(
   config: RunConfig,
@@ -87,7 +91,7 @@ export function prepare(
   return {
     model: {
       architecture,
-      posterior: posteriors[config.prior === 'none' ? 'point' : config.posterior],
+      posterior: posteriorOf(config),
       estimator: config.estimator,
       priors,
       examples: config.examples,

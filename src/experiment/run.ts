@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { arch, cpus, platform, release } from 'node:os';
 import { join } from 'node:path';
 import { parse as parseYaml, stringify as stringifyYaml } from 'yaml';
+import { z } from 'zod';
 import type { Dataset } from '../data/index.js';
 import { createEngine, type Engine, foldIn } from '../engine/index.js';
 import { DwpError, inputError, messageOf, usageError } from '../errors.js';
@@ -24,7 +25,7 @@ import {
   type TrainingState,
   trainNetwork,
 } from '../train/train-network.js';
-import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { CHECKPOINT, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { type RunConfig, runConfig } from './config.js';
 import { initOf, type Problem, prepare } from './problem.js';
 
@@ -72,20 +73,23 @@ export async function startRun(config: RunConfig, folder: string, hooks: RunHook
     );
   const problem = prepare(config, hooks.dataset);
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads));
-  const { architecture, posterior } = problem.model;
-  const weights = await problem.weights(engine);
-  const state = initialState(
-    architecture,
-    posterior,
-    weights,
-    config.initialLogStd,
-    foldIn(problem.key, 'initial'),
-  );
+  const state = await startingState(config, problem, engine);
   writeFileAtomic(join(folder, 'config.yaml'), stringifyYaml(config));
   writeJson(join(folder, 'environment.json'), environment());
   writeFileAtomic(join(folder, 'metrics.jsonl'), '');
   writeCheckpoint(folder, state);
   return continueRun(config, folder, problem, engine, state, hooks);
+}
+
+async function startingState(config: RunConfig, { model, key, weights }: Problem, engine: Engine) {
+  const { architecture, posterior } = model;
+  return initialState(
+    architecture,
+    posterior,
+    await weights(engine),
+    config.initialLogStd,
+    foldIn(key, 'initial'),
+  );
 }
 
 /** Goes on from the last checkpoint; the result is bit for bit that of a run that was not interrupted. */
@@ -95,7 +99,15 @@ export async function resumeRun(folder: string, hooks: RunHooks = {}): Promise<R
     throw usageError(`${folder} is finished`, `see dwp evaluate ${folder}`);
   const problem = prepare(config, hooks.dataset);
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads));
-  const state = readCheckpoint(folder);
+  // Killed before its first checkpoint, a run starts again: its configuration decides everything.
+  const state = existsSync(join(folder, CHECKPOINT))
+    ? readCheckpoint(folder, problem.model)
+    : await startingState(config, problem, engine);
+  if (state.step > config.steps)
+    throw inputError(
+      `${join(folder, CHECKPOINT)} is of step ${state.step}, the run has ${config.steps}`,
+      'config.yaml was changed, or the checkpoint is of another run',
+    );
   const kept = readTrace(folder).filter(({ step }) => step <= state.step);
   writeFileAtomic(join(folder, 'metrics.jsonl'), kept.map((point) => `${JSON.stringify(point)}\n`).join(''));
   return continueRun(config, folder, problem, engine, state, hooks);
@@ -224,10 +236,27 @@ export function readRunConfig(folder: string): RunConfig {
   const parsed = runConfig.strict().safeParse(raw);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw inputError(`${path}: ${issue.path.join('.')}: ${issue.message}`);
+  throw inputError(
+    `${path}: ${issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''}${issue.message}`,
+    'restore what dwp train wrote',
+  );
 }
 
-/** @throws DwpError INPUT when the run has not finished. */
+/** What readers of a summary rely on. A figure that is not finite is null in JSON. */
+const figure = z.number().nullable();
+const summarySchema = z.looseObject({
+  prior: z.string(),
+  init: z.string(),
+  examples: z.number(),
+  split: z.number(),
+  test: z.looseObject({ accuracy: figure, nll: figure, ece: figure, brier: figure, examples: z.number() }),
+  ensemble: z.array(z.looseObject({ samples: z.number(), accuracy: figure, nll: figure })),
+  reliability: z.array(z.looseObject({ count: z.number() })),
+  steps: z.number(),
+  seconds: z.number(),
+});
+
+/** @throws DwpError INPUT when the run has not finished, or its summary is not one. */
 export function readSummary(folder: string): RunSummary {
   const path = join(folder, 'summary.json');
   if (!existsSync(path))
@@ -235,7 +264,13 @@ export function readSummary(folder: string): RunSummary {
       `${folder} has no summary.json: the run has not finished`,
       `continue it with dwp train --resume ${folder}`,
     );
-  return readJson(path) as RunSummary;
+  const summary = readJson(path);
+  const parsed = summarySchema.safeParse(summary);
+  if (parsed.success) return summary as RunSummary;
+  throw inputError(
+    `${path}: ${parsed.error.issues[0].path.join('.')}: ${parsed.error.issues[0].message}`,
+    'the summary is damaged: remove it, and dwp train --resume makes it again',
+  );
 }
 
 /** Lines of metrics.jsonl; a last line cut short by a crash is left out. */

@@ -39,13 +39,13 @@ export const evaluate = defineCommand({
     effects,
   ): Promise<{ run: string; data: string; test: EnsembleMetrics[] }> {
     const config = readRunConfig(run);
-    const state = readCheckpoint(run);
+    const problem = prepare(config);
+    const state = readCheckpoint(run, problem.model);
     if (state.step < config.steps)
       throw usageError(
         `${run} has stopped at step ${state.step} of ${config.steps}`,
         `continue it with dwp train --resume ${run}`,
       );
-    const problem = prepare(config);
     const name = data ?? (dataDir ? 'data' : config.data);
     if (data !== undefined || dataDir !== undefined) {
       const { test } = loadDataset(name, dataDir);

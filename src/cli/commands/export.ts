@@ -5,7 +5,7 @@ import { usageError } from '../../errors.js';
 import { readCheckpoint } from '../../experiment/checkpoint.js';
 import { networkToKeras } from '../../experiment/export-keras.js';
 import { networkToOnnx } from '../../experiment/export-onnx.js';
-import { buildArchitecture } from '../../experiment/problem.js';
+import { buildArchitecture, posteriorOf } from '../../experiment/problem.js';
 import { readRunConfig } from '../../experiment/run.js';
 import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
 import { argument, defineCommand, option } from '../command.js';
@@ -35,7 +35,7 @@ export const exportCommand = defineCommand({
     const config = readRunConfig(run);
     const { train } = loadDataset(config.data, config.dataDir);
     const architecture = buildArchitecture(config, train);
-    const { parameters } = readCheckpoint(run);
+    const { parameters } = readCheckpoint(run, { architecture, posterior: posteriorOf(config) });
     const files: ExportResult['files'] = [];
     const write = (path: string, format: string, bytes: Uint8Array) => {
       writeFileAtomic(path, bytes);
