@@ -54,7 +54,7 @@ export interface TrainHooks {
   signal?: AbortSignal;
   /** Called after steps that are multiples of logEvery, and after the last. */
   trace?(point: TracePoint): void;
-  /** Called after every step. */
+  /** Called after every step, and after its trace: what is saved here has the trace of all its steps. */
   stepped?(state: TrainingState): void;
 }
 
@@ -208,8 +208,8 @@ export async function trainNetwork(
           `the bound became ${bound} at step ${t}`,
           'try a smaller --learning-rate',
         );
-      hooks.stepped?.(current);
       if (t % options.logEvery === 0 || t === options.steps) hooks.trace?.({ step: t, bound, ...terms });
+      hooks.stepped?.(current);
     }
   } finally {
     await step.release();
