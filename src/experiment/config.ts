@@ -42,7 +42,9 @@ export const runConfig = z.object({
   init: z
     .enum(INITS)
     .optional()
-    .describe('start of the convolutions: samples of the prior, real filters, or Glorot'),
+    .describe(
+      'start of the convolutions: drawn from the prior (of a vae the decoder means), real filters, or Glorot',
+    ),
   filters: listOf(z.string()).default([]).describe('--init filters: kernel datasets or .npy files'),
   initialLogStd: real(-20, 5).default(-5).describe('log standard deviation that the posterior starts with'),
   steps: whole(1, 100_000_000).default(1000).describe('steps of Adam'),

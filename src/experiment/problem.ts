@@ -111,7 +111,7 @@ export function prepare(
           const count = layer.shape[0] * layer.shape[1];
           weights[layer.name] = f32(
             layer.shape,
-            await samplePrior(fittedFor(layer)!, count, engine, layerKey),
+            await samplePrior(fittedFor(layer)!, count, engine, layerKey, true),
           );
         }
       }

@@ -152,7 +152,7 @@ async function learn<C>(
     report.steps = t;
     if (t % options.validateEvery === 0 || t === options.steps) {
       const validationBound = await validation.mean(state.parameters, foldIn(key, 'validation noise'));
-      const trainBound = sum / options.validateEvery;
+      const trainBound = sum / (t % options.validateEvery || options.validateEvery);
       sum = 0;
       report.trace.push({ step: t, trainBound, validationBound });
       if (validationBound > best.validationBound) {
