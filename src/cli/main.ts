@@ -123,7 +123,7 @@ function readConfig(path: string, definition: AnyCommand): Record<string, unknow
   try {
     config = parseYaml(text);
   } catch (error) {
-    throw usageError(`${path}: not valid YAML (${messageOf(error)})`);
+    throw usageError(`${path}: not valid YAML (${messageOf(error)})`, 'expected lines such as "steps: 100"');
   }
   if (typeof config !== 'object' || config === null || Array.isArray(config))
     throw usageError(`${path}: expected a mapping of options`, `see dwp ${definition.name} --help`);

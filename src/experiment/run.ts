@@ -231,7 +231,7 @@ export function readRunConfig(folder: string): RunConfig {
   try {
     raw = parseYaml(new TextDecoder().decode(readBytes(path)));
   } catch (error) {
-    throw inputError(`${path}: not valid YAML (${messageOf(error)})`);
+    throw inputError(`${path}: not valid YAML (${messageOf(error)})`, 'restore what dwp train wrote');
   }
   const parsed = runConfig.strict().safeParse(raw);
   if (parsed.success) return parsed.data;

@@ -51,7 +51,7 @@ export function readJson(path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw inputError(`${path}: not valid JSON (${messageOf(error)})`, undefined, error);
+    throw inputError(`${path}: not valid JSON (${messageOf(error)})`, 'make or copy the file again', error);
   }
 }
 
