@@ -103,21 +103,25 @@ export function comparisonRows(runs: readonly Omit<FinishedRun, 'path'>[]): Comp
   });
 }
 
-/** What was seen, in one sentence: the first method against the best of the others, where there are others. */
+/** What was seen, in one sentence for each number of examples: the first method against the best of the others. */
 export function conclusion(rows: readonly ComparisonRow[]): string {
   const percent = (x: number) => `${(100 * x).toFixed(1)}%`;
-  const parts = [...new Set(rows.map(({ examples }) => examples))].flatMap((n) => {
+  const sentences = [...new Set(rows.map(({ examples }) => examples))].flatMap((n) => {
     const [first, ...others] = rows.filter(({ examples }) => examples === n);
     if (others.length === 0) return [];
     const best = others.reduce((a, b) => (b.accuracy.mean > a.accuracy.mean ? b : a));
+    const surest = others.reduce((a, b) => (b.nll.mean < a.nll.mean ? b : a));
     const points = 100 * (first.accuracy.mean - best.accuracy.mean);
-    const over = first.runs > 1 ? ` (mean of ${first.runs} splits)` : ' (one split)';
+    const nats = surest.nll.mean - first.nll.mean;
     return [
-      `with ${n} examples, ${first.label} got ${percent(first.accuracy.mean)} of the test images right and the best of the others, ${best.label}, ${percent(best.accuracy.mean)}: ${points >= 0 ? '+' : '−'}${Math.abs(points).toFixed(1)} points${over}`,
+      `With ${n} examples (${first.runs === 1 ? 'one split' : `mean of ${first.runs} splits`}), ${first.label} got ` +
+        `${percent(first.accuracy.mean)} of the test images right, ${Math.abs(points).toFixed(1)} points ` +
+        `${points >= 0 ? 'more' : 'fewer'} than the best of the others (${best.label}, ${percent(best.accuracy.mean)}), ` +
+        `and its negative log-likelihood of ${first.nll.mean.toFixed(3)} nats is ${Math.abs(nats).toFixed(3)} ` +
+        `${nats >= 0 ? 'lower' : 'higher'} than theirs (${surest.label}, ${surest.nll.mean.toFixed(3)}).`,
     ];
   });
-  const text = parts.join('; ');
-  return text && `${text[0].toUpperCase()}${text.slice(1)}.`;
+  return sentences.join(' ');
 }
 
 export const writeComparison = (folder: string, rows: readonly ComparisonRow[]) =>

@@ -80,7 +80,7 @@ export const demo = defineCommand({
           { label: 'no prior', prior: 'none', priorPath },
         ],
         examples: [100],
-        splits: [0],
+        splits: [0, 1],
       },
       'demo',
       folder,

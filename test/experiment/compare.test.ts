@@ -1,0 +1,92 @@
+// Plans, their tables and the sentence that says what was seen.
+import { describe, expect, test } from 'vitest';
+import { comparisonRows, conclusion } from '../../src/experiment/compare.js';
+import { makePlan } from '../../src/experiment/plan.js';
+import type { RunSummary } from '../../src/experiment/run.js';
+
+const summary = (
+  prior: string,
+  examples: number,
+  split: number,
+  accuracy: number,
+  nll: number,
+): RunSummary => ({
+  prior,
+  init: 'prior',
+  examples,
+  split,
+  judgedOn: 'test',
+  test: { accuracy, nll, ece: 0.1, brier: 0.2, examples: 10_000 },
+  ensemble: [],
+  reliability: [],
+  steps: 10,
+  seconds: 1,
+});
+
+describe('comparison', () => {
+  const rows = comparisonRows([
+    { label: 'deep', summary: summary('dwp', 100, 0, 0.9, 0.3) },
+    { label: 'deep', summary: summary('dwp', 100, 1, 0.8, 0.5) },
+    { label: 'none', summary: summary('none', 100, 0, 0.82, 0.35) },
+    { label: 'none', summary: summary('none', 100, 1, 0.86, 0.37) },
+  ]);
+
+  test('mean and standard deviation over splits', () => {
+    expect(rows).toHaveLength(2);
+    expect(rows[0].accuracy.mean).toBeCloseTo(0.85, 12);
+    expect(rows[0].accuracy.std).toBeCloseTo(Math.sqrt(0.005), 12); // (0.05² + 0.05²) / (2 − 1)
+    expect(rows[1].accuracy.values).toEqual([0.82, 0.86]);
+  });
+
+  test('the sentence names both sides, and a loss is called one', () => {
+    expect(conclusion(rows)).toBe(
+      'With 100 examples (mean of 2 splits), deep got 85.0% of the test images right, 1.0 points more than the best of ' +
+        'the others (none, 84.0%), and its negative log-likelihood of 0.400 nats is 0.040 higher than theirs (none, 0.360).',
+    );
+    expect(conclusion([rows[1], rows[0]])).toContain('1.0 points fewer');
+    expect(conclusion([rows[0]])).toBe('');
+  });
+});
+
+describe('plan', () => {
+  const plan = {
+    methods: [
+      { label: 'A b', prior: 'none' },
+      { label: 'c', steps: 7 },
+    ],
+    examples: [50, 100],
+    splits: [0, 1],
+  };
+
+  test('is the grid of methods, sizes and splits, with paths relative to the plan', () => {
+    const { runs } = makePlan({ ...plan, base: { priorPath: ['p'], steps: 5 } }, 'plan', '/plans');
+    expect(runs.map(({ name }) => name)).toEqual([
+      'a-b-50-0',
+      'a-b-50-1',
+      'a-b-100-0',
+      'a-b-100-1',
+      'c-50-0',
+      'c-50-1',
+      'c-100-0',
+      'c-100-1',
+    ]);
+    expect(runs[0].config).toMatchObject({
+      prior: 'none',
+      steps: 5,
+      examples: 50,
+      split: 0,
+      priorPath: ['/plans/p'],
+    });
+    expect(runs[7].config).toMatchObject({ prior: 'dwp', steps: 7, examples: 100, split: 1 });
+  });
+
+  test.each([
+    ['an unknown option', { ...plan, base: { stepz: 5 } }, /method "A b".*stepz/],
+    ['a wrong value', { ...plan, base: { steps: 0 } }, /steps must be at least 1/],
+    ['two methods of one name', { ...plan, methods: [{ label: 'x' }, { label: 'X' }] }, /the same/],
+    ['no methods', { ...plan, methods: [] }, /at least one method/],
+    ['an unknown key', { ...plan, split: [1] }, /split/],
+  ])('%s is refused', (_, raw, message) => {
+    expect(() => makePlan(raw, 'plan', '.')).toThrow(message);
+  });
+});
