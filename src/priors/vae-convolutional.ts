@@ -2,7 +2,7 @@
 // padding, ELU between them, down to one position that holds z; the decoder mirrors it with transposed convolutions.
 import { f32, foldIn, type Key, RandomStream, tf } from '../engine/index.js';
 import type { Arrays, KernelSize } from './prior.js';
-import type { VaeConfig, VaeNetworks } from './vae.js';
+import type { VaeConfig, VaeNetworks } from './vae-networks.js';
 
 interface Stage {
   /** Height and width of the stage's filter. */

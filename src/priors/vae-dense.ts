@@ -1,7 +1,7 @@
 // Dense encoder and decoder: two hidden layers of ELU each.
 import { f32, foldIn, type Key, RandomStream, tf } from '../engine/index.js';
 import type { Arrays, Tensors } from './prior.js';
-import type { VaeNetworks } from './vae.js';
+import type { VaeNetworks } from './vae-networks.js';
 
 /** Kernel and bias of a dense layer; Glorot's normal initialisation. */
 export function denseParameters(name: string, inputs: number, outputs: number, key: Key, gain = 1): Arrays {

@@ -1,7 +1,6 @@
 // The deep weight prior: decoder and latent prior of a variational auto-encoder of kernels (Kingma & Welling 2014;
 // as a prior of weights, Atanov et al. 2019, section 3). p(w) = ∫ p(w|z) N(z | 0, I) dz with
 // p(w|z) = N(w | μ(z), diag σ²(z)); r(z|w) is the encoder.
-import { z } from 'zod';
 import type { LatentDensity } from '../distributions/latent.js';
 import {
   type DiagonalNormal,
@@ -15,23 +14,7 @@ import { requirePositive, requireShapes } from './parameters.js';
 import type { Arrays, KernelPrior, KernelSize, PriorFamily, Tensors } from './prior.js';
 import { convolutionalNetworks } from './vae-convolutional.js';
 import { denseNetworks } from './vae-dense.js';
-
-const config = z.object({
-  networks: z.enum(['dense', 'convolutional']).default('dense').describe('encoder and decoder'),
-  latent: z.number().int().min(1).max(256).default(16).describe('dimension of z'),
-  hidden: z.number().int().min(1).max(4096).default(128).describe('width of the hidden layers, or channels'),
-  variance: z.enum(['latent', 'shared']).default('latent').describe('σ² depends on z, or is one vector'),
-});
-export type VaeConfig = z.infer<typeof config>;
-
-/** Encoder and decoder of a VAE: their parameters and their forward passes. */
-export interface VaeNetworks {
-  initial(size: KernelSize, config: VaeConfig, key: Key): Arrays;
-  /** Scaled kernels [m, d] → [m, 2l]. */
-  encode(parameters: Tensors, u: tf.Tensor2D, size: KernelSize, config: VaeConfig): tf.Tensor2D;
-  /** z [m, l] → [m, 2d], or [m, d] with a shared variance. */
-  decode(parameters: Tensors, z: tf.Tensor2D, size: KernelSize, config: VaeConfig): tf.Tensor2D;
-}
+import { type VaeConfig, type VaeNetworks, vaeConfig } from './vae-networks.js';
 
 const networksOf = ({ networks }: VaeConfig): VaeNetworks =>
   networks === 'dense' ? denseNetworks : convolutionalNetworks;
@@ -79,7 +62,7 @@ function latentDensity(
 export const vae: PriorFamily<VaeConfig> = {
   name: 'vae',
   summary: 'deep weight prior: a variational auto-encoder of kernels',
-  config,
+  config: vaeConfig,
   fit: {
     kind: 'gradient',
     initial(kernels, config, key) {

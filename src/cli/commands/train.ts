@@ -107,7 +107,9 @@ export const train = defineCommand({
           '',
           `Lower bound of the log evidence at T = 1: ${nats(bound.total)} ± ${bound.standardError.toFixed(0)} nats =`,
           `  expected log-likelihood ${nats(bound.expectedLogLikelihood)} + prior term ${nats(bound.priorTerm)} + entropy ${nats(bound.entropyTerm)}`,
-          `  (the prior term is at least ${nats(bound.innerGap)} nats below its true value)`,
+          ...(bound.innerGap
+            ? [`  (the prior term is at least ${nats(bound.innerGap)} nats below its true value)`]
+            : []),
         ]
       : [];
     return [

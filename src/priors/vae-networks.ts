@@ -1,0 +1,21 @@
+// What the encoder and decoder of a kernel VAE are, and the options that choose them.
+import { z } from 'zod';
+import type { Key, tf } from '../engine/index.js';
+import type { Arrays, KernelSize, Tensors } from './prior.js';
+
+export const vaeConfig = z.object({
+  networks: z.enum(['dense', 'convolutional']).default('dense').describe('encoder and decoder'),
+  latent: z.number().int().min(1).max(256).default(16).describe('dimension of z'),
+  hidden: z.number().int().min(1).max(4096).default(128).describe('width of the hidden layers, or channels'),
+  variance: z.enum(['latent', 'shared']).default('latent').describe('σ² depends on z, or is one vector'),
+});
+export type VaeConfig = z.infer<typeof vaeConfig>;
+
+/** Encoder and decoder of a VAE: their parameters and their forward passes. */
+export interface VaeNetworks {
+  initial(size: KernelSize, config: VaeConfig, key: Key): Arrays;
+  /** Scaled kernels [m, d] → [m, 2l]. */
+  encode(parameters: Tensors, u: tf.Tensor2D, size: KernelSize, config: VaeConfig): tf.Tensor2D;
+  /** z [m, l] → [m, 2d], or [m, d] with a shared variance. */
+  decode(parameters: Tensors, z: tf.Tensor2D, size: KernelSize, config: VaeConfig): tf.Tensor2D;
+}
