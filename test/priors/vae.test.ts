@@ -160,3 +160,41 @@ test('a scale that is not positive, or a shared variance that is missing, is ref
   );
   expect(Object.keys(make({ other: f32([]) }).parameters)).not.toContain('other');
 });
+
+describe.each(['dense', 'convolutional'] as const)('%s networks', (networks) => {
+  test('end in a linear layer, in units of the scale', async () => {
+    const prior = randomVae({ h: 5, w: 5 }, { networks, variance: 'shared' });
+    const [encoder, decoder] =
+      networks === 'dense' ? ['encoder.out', 'decoder.out'] : ['encoder.1', 'decoder.0'];
+    const n = 3;
+    const outputs = async (changed: Record<string, NdArray>) => {
+      const { mean, samples } = await runOn(
+        native,
+        (inputs: { w: tf.Tensor; noise: Tensors; parameters: Tensors }) => ({
+          mean: tf.clone(latentOf(prior).of(inputs.parameters).encode(inputs.w).mean),
+          samples: prior.generate(inputs.parameters, inputs.noise),
+        }),
+        {
+          w: scaled(180, n, 25),
+          noise: { latent: normal(181, n, 2), kernels: f32([n, 25]) }, // the decoder's means
+          parameters: { ...prior.parameters, ...changed },
+        } as never,
+      );
+      return [(mean as NdArray).data, (samples as NdArray).data];
+    };
+    const biased = (name: string, by: number): Record<string, NdArray> => {
+      const { shape, data } = prior.parameters[`${name}.bias`];
+      return {
+        [`${name}.bias`]: f32(
+          shape,
+          (data as Float32Array).map((x) => x + by),
+        ),
+      };
+    };
+    const before = await outputs({});
+    const after = await outputs({ ...biased(encoder, 3), ...biased(decoder, -5) });
+    const scale = prior.parameters.scale.data[0];
+    for (const change of difference(after[0], before[0])) expect(change).toBeCloseTo(3, 4);
+    for (const change of difference(after[1], before[1])) expect(change / scale).toBeCloseTo(-5, 4);
+  });
+});

@@ -1,0 +1,118 @@
+// What a convolution with random weights gives, against sums written out by hand.
+import { beforeAll, describe, expect, test } from 'vitest';
+import { createEngine, type Engine, f32, type NdArray, type tf } from '../../src/engine/index.js';
+import type { ConvLayer } from '../../src/nn/index.js';
+import { type Estimator, posteriors, type Tensors } from '../../src/posteriors/index.js';
+import { normal, runOn } from '../engine/reference.js';
+
+const layer: ConvLayer = {
+  kind: 'conv',
+  name: 'conv',
+  shape: [3, 2, 2, 3],
+  pad: 'valid',
+  inputSize: [5, 6],
+  outputSize: [4, 4],
+};
+const [OUT, IN, KH, KW] = layer.shape;
+const N = 2;
+const x = normal(220, N, 5, 6, IN);
+const mean = normal(221, ...layer.shape);
+const logStd = f32(layer.shape, normal(222, ...layer.shape).data.map((v) => v - 1) as Float32Array);
+
+/** Σ over the window of f(weight index) · g(x), [n, 4, 4, out]. */
+function convolved(weight: (i: number) => number, pixel = (v: number) => v): number[] {
+  const out: number[] = [];
+  for (let n = 0; n < N; n++)
+    for (let y = 0; y < 4; y++)
+      for (let z = 0; z < 4; z++)
+        for (let o = 0; o < OUT; o++) {
+          let sum = 0;
+          for (let i = 0; i < IN; i++)
+            for (let a = 0; a < KH; a++)
+              for (let b = 0; b < KW; b++)
+                sum +=
+                  weight(((o * IN + i) * KH + a) * KW + b) *
+                  pixel(x.data[((n * 5 + y + a) * 6 + z + b) * IN + i]);
+          out.push(sum);
+        }
+  return out;
+}
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createEngine('native', 1);
+});
+
+async function run(
+  name: string,
+  noise: Record<string, NdArray>,
+  estimator: Estimator,
+): Promise<ArrayLike<number>> {
+  const { value } = await runOn(
+    engine,
+    (inputs: { x: tf.Tensor4D; parameters: Tensors; noise: Tensors }) => ({
+      value: posteriors[name].convolve(layer, inputs.parameters, inputs.x, inputs.noise, estimator),
+    }),
+    { x, parameters: name === 'point' ? { mean } : { mean, logStd }, noise } as never,
+  );
+  return (value as NdArray).data;
+}
+
+function expectClose(actual: ArrayLike<number>, expected: readonly number[]) {
+  expect(actual).toHaveLength(expected.length);
+  expected.forEach((v, i) => {
+    expect(actual[i]).toBeCloseTo(v, 4);
+  });
+}
+
+describe('mean field', () => {
+  test('local reparameterisation: mean x ⋆ m, variance x² ⋆ s²', async () => {
+    const activations = normal(223, N, 4, 4, OUT);
+    const m = convolved((i) => mean.data[i]);
+    const variance = convolved(
+      (i) => Math.exp(2 * logStd.data[i]),
+      (v) => v * v,
+    );
+    expectClose(
+      await run('mean-field', { activations }, 'local-reparameterisation'),
+      m.map((v, i) => v + Math.sqrt(variance[i]) * activations.data[i]),
+    );
+  });
+
+  test('weight samples: one draw m + s · ε for the whole batch', async () => {
+    const weights = normal(224, ...layer.shape);
+    expectClose(
+      await run('mean-field', { weights }, 'weight-samples'),
+      convolved((i) => mean.data[i] + Math.exp(logStd.data[i]) * weights.data[i]),
+    );
+  });
+
+  test('kernels are the slices of the weights in rows [out · in, h · w]', async () => {
+    const q = await runOn(
+      engine,
+      (parameters: { mean: tf.Tensor; logStd: tf.Tensor }) => ({
+        ...posteriors['mean-field'].kernels!(layer, parameters),
+      }),
+      { mean, logStd } as never,
+    );
+    const arrays = q as unknown as Record<'mean' | 'logStd', NdArray>;
+    expect(arrays.mean.shape).toEqual([OUT * IN, KH * KW]);
+    expect(arrays.mean.data).toEqual(mean.data);
+    expect(arrays.logStd.data).toEqual(logStd.data);
+  });
+
+  test('noise is asked for in the shapes that are used', () => {
+    const { noise, sampleNoise } = posteriors['mean-field'];
+    expect(noise(layer, 7, 'local-reparameterisation').activations.shape).toEqual([7, 4, 4, OUT]);
+    expect(noise(layer, 7, 'weight-samples').weights.shape).toEqual(layer.shape);
+    expect(sampleNoise(layer).weights.shape).toEqual(layer.shape);
+  });
+});
+
+test('a point is a plain convolution, and has no density', async () => {
+  expectClose(
+    await run('point', {}, 'weight-samples'),
+    convolved((i) => mean.data[i]),
+  );
+  expect(posteriors.point.kernels).toBeUndefined();
+});
