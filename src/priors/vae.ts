@@ -9,7 +9,7 @@ import {
   logStandardDensity,
   reparameterise,
 } from '../distributions/normal.js';
-import { f32, foldIn, type Key, spec, tf } from '../engine/index.js';
+import { f32, foldIn, spec, tf } from '../engine/index.js';
 import { requirePositive, requireShapes } from './parameters.js';
 import type { Arrays, KernelPrior, KernelSize, PriorFamily, Tensors } from './prior.js';
 import { convolutionalNetworks } from './vae-convolutional.js';
