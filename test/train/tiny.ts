@@ -12,7 +12,8 @@ import {
   type KernelSize,
   type TrainingKernels,
 } from '../../src/priors/index.js';
-import { type VaeConfig, vae } from '../../src/priors/vae.js';
+import { vae } from '../../src/priors/vae.js';
+import type { VaeConfig } from '../../src/priors/vae-networks.js';
 import {
   initialState,
   type NetworkOptions,
