@@ -182,6 +182,19 @@ describe('stopping and going on', () => {
     }
   });
 
+  test("a step's trace comes before what saves that step", async () => {
+    const calls: string[] = [];
+    await run(tinyModel({ prior: 'normal' }), {
+      steps: 4,
+      logEvery: 2,
+      hooks: {
+        trace: ({ step }) => calls.push(`trace ${step}`),
+        stepped: ({ step }) => calls.push(`stepped ${step}`),
+      },
+    });
+    expect(calls).toEqual(['stepped 1', 'trace 2', 'stepped 2', 'stepped 3', 'trace 4', 'stepped 4']);
+  });
+
   test('another key gives other parameters', async () => {
     const model = tinyModel();
     const [a, b] = [await run(model), await run(model, { seed: 101 })];
