@@ -19,7 +19,7 @@ const density = z.object({
 const description = z.object({
   format: z.literal('dwp-prior-1'),
   family: z.string(),
-  size: z.object({ h: z.number().int().min(1).max(99), w: z.number().int().min(1).max(99) }),
+  size: z.object({ h: z.number().int().min(1).max(32), w: z.number().int().min(1).max(32) }),
   config: z.record(z.string(), z.unknown()),
   /** What it was fitted on. */
   source: z.object({
