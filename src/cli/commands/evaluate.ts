@@ -46,7 +46,8 @@ export const evaluate = defineCommand({
         `${run} has stopped at step ${state.step} of ${config.steps}`,
         `continue it with dwp train --resume ${run}`,
       );
-    const name = data ?? (dataDir ? 'data' : config.data);
+    const own = config.validation > 0 ? `${config.data}, held out of the training images` : config.data;
+    const name = data ?? (dataDir ? 'data' : own);
     if (data !== undefined || dataDir !== undefined) {
       const { test } = loadDataset(name, dataDir);
       const { input, classes } = problem.model.architecture;
@@ -71,7 +72,7 @@ export const evaluate = defineCommand({
     }
   },
   render: ({ data, test }) =>
-    `${test[0].examples} test images of ${data}:\n\n${table(
+    `${test[0].examples} images of ${data}:\n\n${table(
       ['weight draws', 'accuracy', 'NLL (nats)', 'ECE', 'Brier'],
       test.map((e) => [
         e.samples,
