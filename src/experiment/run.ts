@@ -1,7 +1,10 @@
-// One training run in its folder: config.yaml, metrics.jsonl, checkpoint.safetensors, summary.json, environment.json.
+// One training run in its folder: config.yaml, metrics.jsonl, checkpoint.safetensors, summary.json, environment.json,
+// priors.json.
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { arch, cpus, platform, release } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { parse as parseYaml, stringify as stringifyYaml } from 'yaml';
 import { z } from 'zod';
 import type { Dataset } from '../data/index.js';
@@ -55,6 +58,7 @@ export interface RunHooks {
   engine?: Engine;
 }
 
+const PRIORS = 'priors.json';
 const TRACE_POINTS = 200;
 
 export const networkOptions = (config: RunConfig): NetworkOptions => ({
@@ -76,10 +80,22 @@ export async function startRun(config: RunConfig, folder: string, hooks: RunHook
   const state = await startingState(config, problem, engine);
   writeFileAtomic(join(folder, 'config.yaml'), stringifyYaml(config));
   writeJson(join(folder, 'environment.json'), environment());
+  writeJson(join(folder, PRIORS), priorHashes(config));
   writeFileAtomic(join(folder, 'metrics.jsonl'), '');
   writeCheckpoint(folder, state);
   return continueRun(config, folder, problem, engine, state, hooks);
 }
+
+/** sha256 of the weights of the run's priors: what a resumed run must find unchanged. */
+const priorHashes = ({ priorPath }: RunConfig): Record<string, string> =>
+  Object.fromEntries(
+    priorPath.map((path) => [
+      path,
+      createHash('sha256')
+        .update(readBytes(join(path, 'weights.safetensors')))
+        .digest('hex'),
+    ]),
+  );
 
 async function startingState(config: RunConfig, { model, key, weights }: Problem, engine: Engine) {
   const { architecture, posterior } = model;
@@ -98,6 +114,12 @@ export async function resumeRun(folder: string, hooks: RunHooks = {}): Promise<R
   if (existsSync(join(folder, 'summary.json')))
     throw usageError(`${folder} is finished`, `see dwp evaluate ${folder}`);
   const problem = prepare(config, hooks.dataset);
+  const priors = join(folder, PRIORS);
+  if (existsSync(priors) && !isDeepStrictEqual(readJson(priors), priorHashes(config)))
+    throw inputError(
+      `${folder}: a prior of this run has changed since it began (${config.priorPath.join(', ')})`,
+      'bring the prior back, or start a new run',
+    );
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads));
   // Killed before its first checkpoint, a run starts again: its configuration decides everything.
   const state = existsSync(join(folder, CHECKPOINT))

@@ -67,7 +67,12 @@ test('a run: one JSON document, a complete folder, figures that fit together', a
   expect(bound.standardError).toBeGreaterThan(0);
 
   const files = [
-    ...['checkpoint.safetensors', 'config.yaml', 'environment.json', 'metrics.jsonl', 'summary.json'],
+    'checkpoint.safetensors',
+    'config.yaml',
+    'environment.json',
+    'metrics.jsonl',
+    'priors.json',
+    'summary.json',
   ];
   expect(readdirSync(out).sort()).toEqual(files);
   const { out: _, ...summary } = result;
