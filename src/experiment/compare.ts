@@ -103,25 +103,36 @@ export function comparisonRows(runs: readonly Omit<FinishedRun, 'path'>[]): Comp
   });
 }
 
-/** What was seen, in one sentence for each number of examples: the first method against the best of the others. */
+/** What was seen, in one sentence: the first method against the best of the others, at each number of examples. */
 export function conclusion(rows: readonly ComparisonRow[]): string {
-  const percent = (x: number) => `${(100 * x).toFixed(1)}%`;
-  const sentences = [...new Set(rows.map(({ examples }) => examples))].flatMap((n) => {
+  const duels = [...new Set(rows.map(({ examples }) => examples))].flatMap((n) => {
     const [first, ...others] = rows.filter(({ examples }) => examples === n);
     if (others.length === 0) return [];
     const best = others.reduce((a, b) => (b.accuracy.mean > a.accuracy.mean ? b : a));
     const surest = others.reduce((a, b) => (b.nll.mean < a.nll.mean ? b : a));
     const points = 100 * (first.accuracy.mean - best.accuracy.mean);
-    const nats = surest.nll.mean - first.nll.mean;
-    return [
-      `With ${n} examples (${first.runs === 1 ? 'one split' : `mean of ${first.runs} splits`}), ${first.label} got ` +
-        `${percent(first.accuracy.mean)} of the test images right, ${Math.abs(points).toFixed(1)} points ` +
-        `${points >= 0 ? 'more' : 'fewer'} than the best of the others (${best.label}, ${percent(best.accuracy.mean)}), ` +
-        `and its negative log-likelihood of ${first.nll.mean.toFixed(3)} nats is ${Math.abs(nats).toFixed(3)} ` +
-        `${nats >= 0 ? 'lower' : 'higher'} than theirs (${surest.label}, ${surest.nll.mean.toFixed(3)}).`,
-    ];
+    return [{ n, first, best, surest, points, nats: first.nll.mean - surest.nll.mean }];
   });
-  return sentences.join(' ');
+  if (duels.length === 0) return '';
+  const [{ n, first, best, surest, points, nats }] = duels;
+  const splits = first.runs === 1 ? 'one split' : `mean of ${first.runs} splits`;
+  const percent = (x: number) => `${(100 * x).toFixed(1)}%`;
+  const signed = (x: number, digits: number) => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(digits)}`;
+  if (duels.length === 1)
+    return (
+      `With ${n} examples (${splits}), ${first.label} got ${percent(first.accuracy.mean)} of the test images right, ` +
+      `${Math.abs(points).toFixed(1)} points ${points >= 0 ? 'more' : 'fewer'} than the best of the others ` +
+      `(${best.label}, ${percent(best.accuracy.mean)}), and its negative log-likelihood of ${first.nll.mean.toFixed(3)} ` +
+      `nats is ${Math.abs(nats).toFixed(3)} ${nats <= 0 ? 'lower' : 'higher'} than theirs ` +
+      `(${surest.label}, ${surest.nll.mean.toFixed(3)}).`
+    );
+  const each = duels.map(
+    (d) => `${signed(d.points, 1)} points and ${signed(d.nats, 3)} nats with ${d.n} examples`,
+  );
+  return (
+    `Against the best of the others, ${first.label} differs in accuracy and negative log-likelihood by ` +
+    `${each.join(', ')} (${splits}).`
+  );
 }
 
 export const writeComparison = (folder: string, rows: readonly ComparisonRow[]) =>

@@ -45,6 +45,11 @@ describe('comparison', () => {
     );
     expect(conclusion([rows[1], rows[0]])).toContain('1.0 points fewer');
     expect(conclusion([rows[0]])).toBe('');
+    const more = rows.map((row) => ({ ...row, examples: 200 }));
+    expect(conclusion([...rows, ...more.reverse()])).toBe(
+      'Against the best of the others, deep differs in accuracy and negative log-likelihood by +1.0 points and +0.040 ' +
+        'nats with 100 examples, −1.0 points and −0.040 nats with 200 examples (mean of 2 splits).',
+    );
   });
 });
 
