@@ -3,6 +3,7 @@ export * as tf from '#tfjs';
 export type { ArraysOf, CompiledStep, Engine, TensorsOf } from './engine.js';
 export { valueAndGradients } from './gradients.js';
 export { Graph, type Value } from './graph.js';
+export { noiseFor } from './noise.js';
 export { encodeOnnx } from './onnx.js';
 export { foldIn, type Key, RandomStream, type StreamState, seedKey } from './random.js';
 export * from './tree.js';

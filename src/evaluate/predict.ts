@@ -1,17 +1,7 @@
 // Class probabilities of images under random draws of a network's weights.
 import { type Model, ofLayer } from '../bounds/elbo.js';
 import { gatherImages, type ImageSet } from '../data/index.js';
-import {
-  type Engine,
-  f32,
-  foldIn,
-  type Key,
-  type NdArray,
-  RandomStream,
-  sizeOf,
-  spec,
-  tf,
-} from '../engine/index.js';
+import { type Engine, f32, foldIn, type Key, noiseFor, spec, tf } from '../engine/index.js';
 import { convLayers, convolve, forward } from '../nn/index.js';
 import type { Arrays, Specs, Tensors } from '../priors/index.js';
 
@@ -72,12 +62,7 @@ export async function* predictions(
   const all = new Float32Array(images.count * classes);
   try {
     for (let m = 0; m < samples; m++) {
-      const noise = Object.fromEntries(
-        Object.entries(noiseSpecs).map(([name, { shape }]): [string, NdArray] => [
-          name,
-          f32(shape, new RandomStream(foldIn(key, m, name)).fillNormal(new Float32Array(sizeOf(shape)))),
-        ]),
-      );
+      const noise = noiseFor(noiseSpecs, foldIn(key, m));
       for (let start = 0; start < images.count; start += size) {
         const from = Math.min(start, images.count - size); // the last batch looks back, so that all have one shape
         gatherImages(

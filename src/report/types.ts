@@ -1,26 +1,11 @@
 // What a report is made from: plain data, gathered from run and prior folders by whoever asks for the page.
 
-/** One metric over the runs of a cell of the comparison. `std` is not a number when there is one run only. */
-export interface Spread {
-  mean: number;
-  std: number;
-  values: number[];
-}
+import type { ComparisonRow, Spread } from '../experiment/compare.js';
+
+export type { Spread };
 
 /** One cell of the comparison: a prior, an initialisation and a number of training examples. */
-export interface ReportRow {
-  prior: string;
-  init: string;
-  label: string;
-  examples: number;
-  runs: number;
-  accuracy: Spread;
-  /** Negative log-likelihood, nats per example. */
-  nll: Spread;
-  ece: Spread;
-  brier: Spread;
-  seconds: Spread;
-}
+export type ReportRow = ComparisonRow;
 
 /** A published value, drawn as a hollow mark. */
 export interface ReferencePoint {

@@ -1,11 +1,19 @@
 // The evidence lower bound of a trained network by its parts, averaged over many draws, at temperature 1.
 import { boundNoise, boundTerms, kernelCount, type Model } from '../bounds/elbo.js';
 import { BatchOrder, gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
-import { type Engine, f32, foldIn, type Key, type NdArray, spec, type tf } from '../engine/index.js';
+import {
+  type Engine,
+  f32,
+  foldIn,
+  type Key,
+  type NdArray,
+  noiseFor,
+  spec,
+  type tf,
+} from '../engine/index.js';
 import { evaluateDensity } from '../evaluate/density.js';
 import { convLayers } from '../nn/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
-import { noiseFor } from './noise.js';
 import { samplePosterior } from './sample-posterior.js';
 import { priorConstants } from './train-network.js';
 

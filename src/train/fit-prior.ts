@@ -5,6 +5,7 @@ import {
   foldIn,
   type Key,
   type NdArray,
+  noiseFor,
   RandomStream,
   tf,
   valueAndGradients,
@@ -12,7 +13,6 @@ import {
 import { DwpError } from '../errors.js';
 import type { Arrays, KernelPrior, Learner, PriorFamily, Tensors, TrainingKernels } from '../priors/index.js';
 import { adam, correctedRate, zeroMoments } from './adam.js';
-import { noiseFor } from './noise.js';
 
 export interface FitOptions {
   steps: number;

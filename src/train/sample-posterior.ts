@@ -1,10 +1,9 @@
 // Weights drawn from a trained posterior.
 import { type Model, ofLayer } from '../bounds/elbo.js';
-import { type Engine, type Key, type NdArray, tf } from '../engine/index.js';
+import { type Engine, type Key, type NdArray, noiseFor, tf } from '../engine/index.js';
 import { weightNoise } from '../evaluate/predict.js';
 import { convLayers } from '../nn/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
-import { noiseFor } from './noise.js';
 
 /** One draw of every convolution's weights, [out, in, h, w], by layer name. */
 export async function samplePosterior(

@@ -1,7 +1,6 @@
 // Kernels drawn from a fitted prior.
-import { type Engine, type Key, type NdArray, tf } from '../engine/index.js';
+import { type Engine, type Key, type NdArray, noiseFor, tf } from '../engine/index.js';
 import type { KernelPrior, Tensors } from '../priors/index.js';
-import { noiseFor } from './noise.js';
 
 /**
  * @param denoised leave out the noise of p(w|z): the decoder's means

@@ -7,6 +7,7 @@ import {
   foldIn,
   type Key,
   type NdArray,
+  noiseFor,
   RandomStream,
   spec,
   tf,
@@ -17,7 +18,6 @@ import { type Architecture, type ConvLayer, convLayers, denseLayers } from '../n
 import type { Posterior } from '../posteriors/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 import { adam, correctedRate, type Moments, zeroMoments } from './adam.js';
-import { noiseFor } from './noise.js';
 
 export interface NetworkOptions {
   steps: number;

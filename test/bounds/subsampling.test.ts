@@ -3,9 +3,16 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { boundNoise, boundTerms, type Model } from '../../src/bounds/elbo.js';
 import { gatherImages, gatherLabels } from '../../src/data/index.js';
-import { createEngine, type Engine, f32, type NdArray, seedKey, type tf } from '../../src/engine/index.js';
+import {
+  createEngine,
+  type Engine,
+  f32,
+  type NdArray,
+  noiseFor,
+  seedKey,
+  type tf,
+} from '../../src/engine/index.js';
 import type { Arrays, Tensors } from '../../src/priors/index.js';
-import { noiseFor } from '../../src/train/noise.js';
 import {
   priorConstants,
   type TracePoint,
