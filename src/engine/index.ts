@@ -5,7 +5,7 @@ export { valueAndGradients } from './gradients.js';
 export { Graph, type Value } from './graph.js';
 export { noiseFor } from './noise.js';
 export { encodeOnnx } from './onnx.js';
-export { foldIn, type Key, RandomStream, type StreamState, seedKey } from './random.js';
+export { foldIn, type Key, RandomStream, type StreamState, seedKey, split } from './random.js';
 export * from './tree.js';
 
 import type { Engine } from './engine.js';

@@ -1,8 +1,8 @@
 // Seeded randomness: keys that are split by name, streams of numbers that can be saved and restored.
 //
 // The generator is xoshiro128** 1.1 (Blackman & Vigna 2018); normals are drawn by the ziggurat method
-// (Marsaglia & Tsang 2000) with 256 layers. Only integer arithmetic and double exp/log are used, so that a key
-// gives the same numbers on every machine.
+// (Marsaglia & Tsang 2000) with 256 layers. Apart from integer arithmetic, sums, products, quotients and square
+// roots, which are the same everywhere, it needs exp and log, which V8 computes by its own code on all machines.
 
 /** 128 bits that name a stream. Derive others with {@link foldIn}; never use one key for two purposes. */
 export type Key = readonly [number, number, number, number];
@@ -16,19 +16,22 @@ const mix = (x: number): number => {
   return (x ^ (x >>> 16)) >>> 0;
 };
 
-/** The root key of a run. */
-export const seedKey = (seed: number): Key =>
-  foldIn([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0);
+/**
+ * The root key of a run.
+ * @throws RangeError unless the seed is a safe integer
+ */
+export function seedKey(seed: number): Key {
+  const [low, high] = halves(seed);
+  return foldIn([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], low, high);
+}
 
-/** A new key from a key and names: `foldIn(key, 'noise', step)`. */
+/**
+ * A new key from a key and names: `foldIn(key, 'noise', step)`. Names can be given at once or one after the other.
+ * @throws RangeError for a number that is not a safe integer
+ */
 export function foldIn(key: Key, ...names: readonly (number | string)[]): Key {
-  const words = names.flatMap((name) =>
-    typeof name === 'number'
-      ? [1, name >>> 0]
-      : [2 + name.length, ...Array.from(name, (c) => c.codePointAt(0)!)],
-  );
   let [a, b, c, d] = key;
-  for (const word of words) {
+  for (const word of names.flatMap(wordsOf)) {
     a = mix((a ^ word) + 0x9e3779b9);
     b = mix((b ^ a) + 0x7f4a7c15);
     c = mix((c ^ b) + 0xf39cc060);
@@ -36,6 +39,22 @@ export function foldIn(key: Key, ...names: readonly (number | string)[]): Key {
     a = mix(a ^ d);
   }
   return [a, b, c, d];
+}
+
+/** n keys from one; number i is `foldIn(key, i)`, whatever n is. */
+export const split = (key: Key, n: number): Key[] => Array.from({ length: n }, (_, i) => foldIn(key, i));
+
+/** What is folded in for a name. The first word says what follows, so that no two lists of names give the same. */
+function wordsOf(name: number | string): number[] {
+  if (typeof name === 'string') return [2 + name.length, ...Array.from(name, (c) => c.codePointAt(0)!)];
+  const [low, high] = halves(name);
+  return high === 0 ? [1, low] : [0, low, high];
+}
+
+/** The lower 32 bits of a whole number, and all others as 32 bits in two's complement. */
+function halves(n: number): [low: number, high: number] {
+  if (!Number.isSafeInteger(n)) throw new RangeError(`${n} names no stream: it is not a safe integer`);
+  return [n >>> 0, Math.floor(n / 2 ** 32) >>> 0];
 }
 
 const LAYERS = 256;
@@ -66,11 +85,15 @@ export class RandomStream {
     if (this.s.every((word) => word === 0)) this.s[0] = 1; // the one state xoshiro cannot leave
   }
 
+  /** Four words of 32 bits: all there is to save. */
   state(): StreamState {
     return [...this.s] as StreamState;
   }
 
+  /** @throws RangeError when `state` is not what `state()` gives: four words of 32 bits, not all of them 0 */
   restore(state: StreamState): void {
+    if (state.length !== 4 || state.some((word) => word >>> 0 !== word) || state.every((word) => word === 0))
+      throw new RangeError(`[${state}] is no state of a stream`);
     this.s.set(state);
   }
 

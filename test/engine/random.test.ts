@@ -1,33 +1,12 @@
 // The random streams against the laws they claim, with fixed seeds: nothing here depends on luck.
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { foldIn, type Key, RandomStream, seedKey } from '../../src/engine/random.js';
+import { foldIn, type Key, RandomStream, seedKey, split } from '../../src/engine/random.js';
+import { normalCdf } from './statistics.js';
 
 const stream = (...names: (string | number)[]) => new RandomStream(foldIn(seedKey(20), ...names));
 const normals = (n: number, name: string) => stream(name).fillNormal(new Float64Array(n));
 const average = (x: Float64Array, f: (v: number) => number) => x.reduce((sum, v) => sum + f(v), 0) / x.length;
-
-/** P(Z ≤ x) of a standard normal: Taylor series of the density's integral, a continued fraction in the tail. */
-function normalCdf(x: number): number {
-  if (x < 0) return 1 - normalCdf(-x);
-  const density = Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
-  if (x < 4) {
-    let sum = 0;
-    for (let k = 0, term = x; k < 100; k++, term *= (x * x) / (2 * k + 1)) sum += term;
-    return 0.5 + density * sum;
-  }
-  let fraction = x;
-  for (let k = 60; k > 0; k--) fraction = x + k / fraction;
-  return 1 - density / fraction;
-}
-
-describe('the normal cdf used below', () => {
-  it('agrees with tables', () => {
-    expect(normalCdf(0)).toBe(0.5);
-    expect(normalCdf(1.959963984540054)).toBeCloseTo(0.975, 12);
-    expect(normalCdf(-3)).toBeCloseTo(0.0013498980316301035, 14);
-    expect(normalCdf(-5)).toBeCloseTo(2.866515719235352e-7, 14);
-  });
-});
 
 describe('normals', () => {
   const N = 2_000_000;
@@ -227,6 +206,23 @@ describe('saving and restoring', () => {
     expect(s.state()).not.toEqual(copy);
   });
 
+  it('refuses what is no state', () => {
+    const s = stream('saved');
+    const before = s.state();
+    for (const state of [
+      [],
+      [1, 2, 3],
+      [1, 2, 3, 4, 5],
+      [0, 0, 0, 0],
+      [1, 2, 3, -1],
+      [1, 2, 3, 2 ** 32],
+      [1, 2, 3, 0.5],
+    ])
+      expect(() => s.restore(state as never)).toThrow('is no state of a stream');
+    expect(() => s.restore([1, 2, 3, null] as never)).toThrow(RangeError);
+    expect(s.state()).toEqual(before);
+  });
+
   it('leaves the all-zero key, which a xoshiro generator cannot', () => {
     const s = new RandomStream([0, 0, 0, 0]);
     const words = Array.from({ length: 20 }, () => s.uint32());
@@ -299,8 +295,28 @@ describe('keys', () => {
     expect(foldIn(foldIn(root, 'a'), 3)).toEqual(foldIn(root, 'a', 3));
   });
 
-  it('tell seeds above 32 bits apart', () => {
-    expect(seedKey(2 ** 32 + 5)).not.toEqual(seedKey(5));
+  it('tell all safe integers apart, as seeds and as names', () => {
+    const numbers = [0, 1, 5, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 5, 5 * 2 ** 32, 2 ** 53 - 1];
+    const signed = [...numbers, ...numbers.slice(1).map((n) => -n)];
+    expect(distinct(signed.map(seedKey))).toBe(signed.length);
+    expect(distinct(signed.map((n) => foldIn(root, n)))).toBe(signed.length);
+    // and a large number from two small ones or a text that is written with the same words
+    expect(distinct([foldIn(root, 2 ** 32 + 5), foldIn(root, 5, 1), foldIn(root, 0, 5, 1)])).toBe(3);
+    expect(foldIn(root, -0)).toEqual(foldIn(root, 0));
+  });
+
+  it('refuse numbers that are no safe integers', () => {
+    for (const n of [0.5, 2 ** 53, -(2 ** 53), Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(() => seedKey(n)).toThrow(RangeError);
+      expect(() => foldIn(root, 'step', n)).toThrow(`${n} names no stream`);
+    }
+  });
+
+  it('split into the same children however many are wanted', () => {
+    expect(split(root, 0)).toEqual([]);
+    expect(split(root, 3)).toEqual([foldIn(root, 0), foldIn(root, 1), foldIn(root, 2)]);
+    expect(split(root, 100).slice(0, 3)).toEqual(split(root, 3));
+    expect(distinct(split(root, 10_000))).toBe(10_000);
   });
 });
 
@@ -327,6 +343,15 @@ describe('golden values: a seed means the same numbers for ever', () => {
       6,
     );
     expect(s.state()).toEqual([4068974883, 3886427462, 1375293837, 4121818355]);
+  });
+
+  it('every bit of a million normals, in double and in single precision', () => {
+    const s = new RandomStream(seedKey(7));
+    const hash = (x: Float32Array | Float64Array) =>
+      createHash('sha256').update(x).digest('hex').slice(0, 16);
+    expect(hash(s.fillNormal(new Float64Array(1_000_000)))).toBe('afc4ea8cd2abb4ea');
+    expect(hash(s.fillNormal(new Float32Array(1_000_000)))).toBe('85c134718cb98052');
+    expect(s.state()).toEqual([1757095188, 2514156062, 1767357728, 2472521985]);
   });
 
   it('the generator is xoshiro128** as published', () => {
