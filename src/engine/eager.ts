@@ -1,6 +1,7 @@
 // Engines `cpu` and `tensorflow`: the same step functions, executed operation by operation by TensorFlow.js.
 import * as tf from '#tfjs';
 import { usageError } from '../errors.js';
+import { registerDerivatives } from './derivatives.js';
 import type { ArraysOf, CompiledStep, CompileInput, Engine, TensorsOf } from './engine.js';
 import { dtypeOf, leaves, mapTree, type NdArray, sameShapes, type TensorSpec } from './tree.js';
 
@@ -16,6 +17,7 @@ export async function tensorflowEngine(): Promise<Engine> {
   for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'])
     try {
       await import(name); // registers the backend `tensorflow` in the registry that all copies of tfjs share
+      registerDerivatives(); // the package has put TensorFlow.js's own gradients back
       await tf.setBackend('tensorflow');
       return eagerEngine('tensorflow', 'tensorflow');
     } catch (error) {

@@ -1,8 +1,11 @@
 // The engine room: TensorFlow.js operations in, compiled steps out.
+import './derivatives.js';
+
 export * as tf from '#tfjs';
 export type { ArraysOf, CompiledStep, Engine, TensorsOf } from './engine.js';
 export { valueAndGradients } from './gradients.js';
 export { Graph, type Value } from './graph.js';
+export { groupedConv2d } from './grouped.js';
 export { noiseFor } from './noise.js';
 export { encodeOnnx } from './onnx.js';
 export { foldIn, type Key, RandomStream, type StreamState, seedKey, split } from './random.js';

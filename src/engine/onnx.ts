@@ -55,7 +55,8 @@ export function encodeOnnx(
     create(NodeProtoSchema, {
       opType: node.op,
       input: node.inputs.map(nameOf),
-      output: node.outputs.map((value) => (used.has(value) ? nameOf(value) : '')),
+      // The first output has a name even where only a later one is used: ONNX has no optional first output.
+      output: node.outputs.map((value, i) => (i === 0 || used.has(value) ? nameOf(value) : '')),
       attribute: Object.entries(node.attributes).map(([name, value]) => attribute(name, value)),
     }),
   );

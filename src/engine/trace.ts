@@ -2,10 +2,8 @@
 import * as tf from '#tfjs';
 import { type ConstantData, Graph, type GraphDtype, type Value } from './graph.js';
 import { lowerings } from './ops/index.js';
-import type { Lowering } from './ops/lowering.js';
+import { TRACING_BACKEND as BACKEND, type Lowering } from './ops/lowering.js';
 import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
-
-const BACKEND = 'dwp-trace';
 
 class TraceBackend extends tf.KernelBackend {
   graph = new Graph();

@@ -1,5 +1,6 @@
 // Every TensorFlow.js kernel that can be compiled.
 import { convolutions } from './conv.js';
+import { depthwiseConvolutions } from './depthwise.js';
 import { elementwise } from './elementwise.js';
 import { linear } from './linear.js';
 import type { Lowerings } from './lowering.js';
@@ -13,5 +14,6 @@ export const lowerings: Lowerings = {
   ...shapes,
   ...linear,
   ...convolutions,
+  ...depthwiseConvolutions,
   ...pooling,
 };

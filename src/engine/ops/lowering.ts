@@ -1,6 +1,9 @@
 // What an operator file gives: for each TensorFlow.js kernel, how it is said in ONNX.
 import type { Graph, Value } from '../graph.js';
 
+/** The name under which the tracing backend is registered with TensorFlow.js. */
+export const TRACING_BACKEND = 'dwp-trace';
+
 export interface LoweringArguments {
   g: Graph;
   /** Inputs by the kernel's names for them. */

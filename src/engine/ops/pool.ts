@@ -1,21 +1,19 @@
-// Pooling and its gradients, on [n, h, w, c] images.
+// Pooling and its gradients, on [n, h, w, c] images. Windows may overlap, and may reach into padding, which is never
+// a maximum and never counted in an average.
 import * as tf from '#tfjs';
 import type { Graph, Value } from '../graph.js';
-import { toNchw, toNhwc } from './conv.js';
-import { div } from './elementwise.js';
+import { type ConvAttributes, checkWidth, pads, resizeEnd, toNchw, toNhwc } from './conv.js';
+import { add, div, mul } from './elementwise.js';
 import type { Lowerings } from './lowering.js';
 
 type PoolInfo = ReturnType<typeof tf.backend_util.computePool2DInfo>;
 
-interface PoolAttributes {
+interface PoolAttributes extends Pick<ConvAttributes, 'strides' | 'pad' | 'dimRoundingMode'> {
   filterSize: number | [number, number];
-  strides: number | [number, number];
-  pad: 'valid' | 'same' | number;
-  dimRoundingMode?: 'floor' | 'round' | 'ceil';
 }
 
-const poolInfo = (x: Value, attrs: PoolAttributes): PoolInfo =>
-  tf.backend_util.computePool2DInfo(
+function poolInfo(x: Value, attrs: PoolAttributes): PoolInfo {
+  const info = tf.backend_util.computePool2DInfo(
     x.shape as [number, number, number, number],
     attrs.filterSize,
     attrs.strides,
@@ -23,18 +21,24 @@ const poolInfo = (x: Value, attrs: PoolAttributes): PoolInfo =>
     attrs.pad,
     attrs.dimRoundingMode,
   );
+  checkWidth(info, attrs);
+  return info;
+}
 
 const attributes = (info: PoolInfo) => ({
   kernel_shape: [info.filterHeight, info.filterWidth],
   strides: [info.strideHeight, info.strideWidth],
-  pads: [info.padInfo.top, info.padInfo.left, info.padInfo.bottom, info.padInfo.right],
+  pads: pads(info),
 });
+
+/** Shape of the result in ONNX's layout. */
+const nchwShape = (info: PoolInfo) => [info.batchSize, info.outChannels, info.outHeight, info.outWidth];
 
 /** Maximum and its flat index in [n, c, h, w]; the index is computed only where a gradient uses it. */
 function maxPool(g: Graph, x: Value, info: PoolInfo): [max: Value, index: Value] {
-  const shape = [info.batchSize, info.outChannels, info.outHeight, info.outWidth];
-  const [max, index] = g.emit('MaxPool', [toNchw(g, x)], attributes(info), [
-    { shape, dtype: x.dtype },
+  const shape = nchwShape(info);
+  const [max, index] = g.emit('MaxPool', [toNchw(g, g.cast(x, 'float32'))], attributes(info), [
+    { shape, dtype: 'float32' },
     { shape, dtype: 'int64' },
   ]);
   return [max, index];
@@ -43,8 +47,21 @@ function maxPool(g: Graph, x: Value, info: PoolInfo): [max: Value, index: Value]
 const overlaps = (info: PoolInfo) =>
   info.strideHeight < info.filterHeight || info.strideWidth < info.filterWidth;
 
+/** How many pixels of the image each window covers, [1, 1, oh, ow]. */
+function coverage(g: Graph, info: PoolInfo): Value {
+  const along = (out: number, stride: number, k: number, before: number, size: number) =>
+    Array.from({ length: out }, (_, i) => {
+      const start = i * stride - before;
+      return Math.min(start + k, size) - Math.max(start, 0);
+    });
+  const rows = along(info.outHeight, info.strideHeight, info.filterHeight, info.padInfo.top, info.inHeight);
+  const columns = along(info.outWidth, info.strideWidth, info.filterWidth, info.padInfo.left, info.inWidth);
+  const counts = Float32Array.from(rows.flatMap((row) => columns.map((column) => row * column)));
+  return g.constant(counts, [1, 1, info.outHeight, info.outWidth], 'float32');
+}
+
 export const pooling: Lowerings = {
-  MaxPool: ({ g, inputs: { x }, attrs }) => toNhwc(g, maxPool(g, x, poolInfo(x, attrs))[0]),
+  MaxPool: ({ g, inputs: { x }, attrs }) => g.cast(toNhwc(g, maxPool(g, x, poolInfo(x, attrs))[0]), x.dtype),
   MaxPoolGrad: ({ g, inputs: { dy, input }, attrs }) => {
     const info = poolInfo(input, attrs);
     const [, index] = maxPool(g, input, info);
@@ -54,45 +71,52 @@ export const pooling: Lowerings = {
     // Each gradient goes to the place of its maximum; windows that overlap may share one, and then add up.
     const scattered = g.emit1(
       'ScatterElements',
-      [g.uniform(0, [size]), flat(index), flat(toNchw(g, dy))].map((v, i) =>
-        i === 1 ? g.cast(v, 'int64') : v,
-      ),
+      [g.uniform(0, [size]), flat(index), flat(toNchw(g, dy))],
       [size],
       { axis: 0, ...(overlaps(info) ? { reduction: 'add' } : {}) },
       dy.dtype,
     );
     return toNhwc(g, g.reshape(scattered, [n, c, h, w]));
   },
+  MaxPoolWithArgmax: ({ g, inputs: { x }, attrs }) => {
+    const info = poolInfo(x, attrs);
+    const [max, index] = maxPool(g, x, info);
+    const [n, h, w, c] = x.shape;
+    // ONNX counts in [n, c, h, w], TensorFlow.js in [h, w, c], or in [n, h, w, c].
+    const long = (number: number) => g.constant(BigInt64Array.of(BigInt(number)), [], 'int64');
+    const pixel = g.emit1('Mod', [index, long(h * w)], index.shape);
+    const counting = (length: number, step: number, shape: number[]) =>
+      g.constant(
+        BigInt64Array.from({ length }, (_, i) => BigInt(i * step)),
+        shape,
+        'int64',
+      );
+    const inImage = add(g, mul(g, pixel, long(c)), counting(c, 1, [1, c, 1, 1]));
+    const place = attrs.includeBatchInIndex ? add(g, inImage, counting(n, h * w * c, [n, 1, 1, 1])) : inImage;
+    return [g.cast(toNhwc(g, max), x.dtype), g.cast(toNhwc(g, place), 'int32')];
+  },
   AvgPool: ({ g, inputs: { x }, attrs }) => {
     const info = poolInfo(x, attrs);
-    const shape = [info.batchSize, info.outChannels, info.outHeight, info.outWidth];
     return toNhwc(
       g,
-      g.emit1('AveragePool', [toNchw(g, x)], shape, { ...attributes(info), count_include_pad: 0 }),
+      g.emit1('AveragePool', [toNchw(g, x)], nchwShape(info), { ...attributes(info), count_include_pad: 0 }),
     );
   },
   AvgPoolGrad: ({ g, inputs: { dy, input }, attrs }) => {
     const info = poolInfo(input, attrs);
     const [n, h, w, c] = input.shape;
-    if (info.padInfo.top + info.padInfo.left + info.padInfo.bottom + info.padInfo.right > 0)
-      throw new Error(
-        'the gradient of a padded average pool is not supported; pad the image first and pool "valid"',
-      );
-    const ones = g.constant(
-      new Float32Array(c * info.filterHeight * info.filterWidth).fill(1),
-      [c, 1, info.filterHeight, info.filterWidth],
-      'float32',
-    );
-    const share = div(g, toNchw(g, dy), g.uniform(info.filterHeight * info.filterWidth, []));
+    const ones = g.uniform(1, [c, 1, info.filterHeight, info.filterWidth]);
+    const share = div(g, toNchw(g, dy), coverage(g, info));
+    const { top, left } = info.padInfo;
     const reach = (out: number, stride: number, k: number) => (out - 1) * stride + k;
-    const height = reach(info.outHeight, info.strideHeight, info.filterHeight);
-    const width = reach(info.outWidth, info.strideWidth, info.filterWidth);
-    const spread = g.emit1('ConvTranspose', [share, ones], [n, c, height, width], {
+    const height = reach(info.outHeight, info.strideHeight, info.filterHeight) - top;
+    const width = reach(info.outWidth, info.strideWidth, info.filterWidth) - left;
+    const spread = g.emit1('ConvTranspose', [share, ones], [n, c, Math.min(height, h), Math.min(width, w)], {
       kernel_shape: [info.filterHeight, info.filterWidth],
       strides: [info.strideHeight, info.strideWidth],
+      pads: [top, left, Math.max(height - h, 0), Math.max(width - w, 0)],
       group: c,
     });
-    const padding = g.int64([0, 0, 0, 0, 0, 0, h - height, w - width]);
-    return toNhwc(g, g.emit1('Pad', [spread, padding, g.uniform(0, [])], [n, c, h, w]));
+    return toNhwc(g, resizeEnd(g, spread, h, w));
   },
 };
