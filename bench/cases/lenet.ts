@@ -1,0 +1,170 @@
+// The Bayesian LeNet 32/128 as `dwp train --estimator local-reparameterisation` trains it, all kernels in the prior
+// term: images gathered, noise drawn, objective, gradients and Adam.
+import { kernelCount, type Model } from '../../src/bounds/elbo.js';
+import type { ImageSet } from '../../src/data/index.js';
+import { type Engine, foldIn, RandomStream, seedKey } from '../../src/engine/index.js';
+import { DwpError } from '../../src/errors.js';
+import type { ReadonlyTensors } from '../../src/formats/safetensors.js';
+import { readKernelDataset } from '../../src/kernels/index.js';
+import { architectures, convLayers, denseLayers } from '../../src/nn/index.js';
+import { posteriors } from '../../src/posteriors/index.js';
+import { families, type KernelPrior } from '../../src/priors/index.js';
+import {
+  initialState,
+  type NetworkOptions,
+  priorConstants,
+  type TracePoint,
+  trainNetwork,
+  xavier,
+} from '../../src/train/train-network.js';
+import { type Case, COMPARED_STEPS, type Prepared, WARM_UP } from '../case.js';
+import { KERNELS } from '../paths.js';
+import { type Inputs, prefixed, recordingEngine, under } from '../record.js';
+
+const EXAMPLES = 1000;
+const LEARNING_RATE = 1e-3;
+const KEY = seedKey(1);
+const architecture = architectures.lenet.build({ height: 28, width: 28, channels: 1 }, 10);
+
+/** Full-covariance Gaussians of the shipped kernels, or VAEs with their first weights: cost does not depend on values. */
+function priorOf(family: 'gaussian' | 'vae', size: string): KernelPrior {
+  const { train } = readKernelDataset(KERNELS, size);
+  const { config, fit, prior } = families[family];
+  const settings = config.parse({});
+  if (fit.kind === 'closed-form') return prior(train, settings, fit.parameters(train, settings));
+  const { trainable, fixed } = fit.initial(train, settings, foldIn(KEY, size));
+  return prior(train, settings, { ...trainable, ...fixed });
+}
+
+function modelOf(family: 'gaussian' | 'vae'): Model {
+  const priors = convLayers(architecture).map(({ name, shape }): [string, KernelPrior] => [
+    name,
+    priorOf(family, `${shape[2]}x${shape[3]}`),
+  ]);
+  return {
+    architecture,
+    posterior: posteriors['mean-field'],
+    estimator: 'local-reparameterisation',
+    priors: Object.fromEntries(priors),
+    examples: EXAMPLES,
+    kernelSubsample: Number.POSITIVE_INFINITY,
+  };
+}
+
+function randomImages(): ImageSet {
+  const stream = new RandomStream(foldIn(KEY, 'images'));
+  const images = Uint8Array.from({ length: EXAMPLES * 28 * 28 }, () => stream.integer(256));
+  const labels = Uint8Array.from({ length: EXAMPLES }, () => stream.integer(10));
+  return { images, labels, count: EXAMPLES, height: 28, width: 28, channels: 1, classes: 10 };
+}
+
+const optionsFor = (batch: number, steps: number): NetworkOptions => ({
+  steps,
+  batch,
+  learningRate: LEARNING_RATE,
+  temperature: 1,
+  warmUp: 0,
+  weightDecay: 0,
+  denseDecay: 0,
+  logEvery: 1,
+});
+
+/** So many steps that the learning rate does not fall while anything is compared or timed. */
+const ENDLESS = 1e8;
+
+async function prepare(family: 'gaussian' | 'vae', batch: number, engine: Engine): Promise<Prepared> {
+  const model = modelOf(family);
+  const images = randomImages();
+  const rows = Int32Array.from({ length: EXAMPLES }, (_, i) => i);
+  const weights = Object.fromEntries(
+    convLayers(architecture).map((layer) => [layer.name, xavier(layer, KEY)]),
+  );
+  const initial = initialState(architecture, model.posterior, weights, -5, KEY);
+  let state = initial;
+
+  /** Trains for `steps` from where the last call stopped. */
+  async function train(
+    steps: number,
+    on: Engine,
+    stepped: (done: number) => void,
+    points: TracePoint[] = [],
+  ) {
+    const stop = new AbortController();
+    const start = state.step;
+    const hooks = {
+      signal: stop.signal,
+      trace: (point: TracePoint) => points.push(point),
+      stepped(next: typeof state) {
+        state = next;
+        stepped(next.step - start);
+        if (next.step - start === steps) stop.abort();
+      },
+    };
+    try {
+      await trainNetwork(model, images, rows, optionsFor(batch, ENDLESS), on, KEY, state, hooks);
+    } catch (error) {
+      if (!(error instanceof DwpError && error.code === 'INTERRUPTED')) throw error;
+    }
+  }
+
+  const runs: Inputs[] = [];
+  const points: TracePoint[] = [];
+  await train(COMPARED_STEPS, recordingEngine(engine, runs), () => {}, points);
+  const tensors: Inputs = {
+    ...prefixed('parameters', initial.parameters),
+    ...prefixed('prior', priorConstants(model)),
+  };
+  for (const [i, inputs] of runs.entries()) {
+    tensors[`images.${i}`] = inputs.images;
+    tensors[`labels.${i}`] = inputs.labels;
+    Object.assign(tensors, prefixed(`noise.${i}`, under(inputs, 'noise')));
+  }
+  return {
+    reference: {
+      tensors: tensors as ReadonlyTensors,
+      settings: { family, steps: runs.length, examples: EXAMPLES, learningRate: LEARNING_RATE },
+      losses: points.map((p) => [p.expectedLogLikelihood, p.priorTerm, p.entropyTerm]),
+    },
+    async time(units) {
+      let started = 0;
+      let ended = 0;
+      await train(WARM_UP + units, engine, (done) => {
+        if (done === WARM_UP) started = performance.now();
+        if (done === WARM_UP + units) ended = performance.now();
+      });
+      return (ended - started) / units;
+    },
+    release: async () => {},
+  };
+}
+
+/** Multiply-adds of a step: each convolution for mean and variance, forward and both gradients (one for images). */
+function gflop(family: 'gaussian' | 'vae', batch: number): number {
+  let multiplyAdds = 0;
+  for (const [i, { shape, outputSize }] of convLayers(architecture).entries()) {
+    const weights = shape.reduce((a, b) => a * b, 1);
+    multiplyAdds += batch * outputSize[0] * outputSize[1] * weights * 2 * (i === 0 ? 2 : 3);
+  }
+  for (const { shape } of denseLayers(architecture)) multiplyAdds += batch * shape[0] * shape[1] * 3;
+  for (const layer of convLayers(architecture)) {
+    const d = layer.shape[2] * layer.shape[3];
+    // VAE: encoder and decoder, forward and the gradient of their inputs, their weights being fixed.
+    const vae = 2 * (d * 128 + 128 * 128 + 128 * 32 + 16 * 128 + 128 * 128 + 128 * 2 * d);
+    multiplyAdds += kernelCount(layer) * (family === 'vae' ? vae : 2 * d * d);
+  }
+  return (2 * multiplyAdds) / 1e9;
+}
+
+export const lenetCases: Case[] = (['gaussian', 'vae'] as const).flatMap((family) =>
+  [50, 256].map(
+    (batch): Case => ({
+      name: `lenet-${family}-${batch}`,
+      title: `Bayesian LeNet 32/128, ${family === 'vae' ? 'MLP VAE' : 'Gaussian'} prior, batch ${batch}`,
+      unit: 'step',
+      peer: 'lenet',
+      gflop: gflop(family, batch),
+      target: 0.8,
+      prepare: (engine) => prepare(family, batch, engine),
+    }),
+  ),
+);

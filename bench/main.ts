@@ -1,0 +1,78 @@
+// npm run bench: our speed beside that of other frameworks. Progress goes to stderr, the table to stdout.
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { createEngine } from '../src/engine/index.js';
+import { cases } from './cases/index.js';
+import { findPython, PEER_NAMES, type PeerName } from './peer.js';
+import { type CaseResult, runCase } from './run-case.js';
+import { START_NAMES, timeStarts } from './start.js';
+import { toMarkdown } from './table.js';
+
+const USAGE = `npm run bench -- [options]
+  --case NAME     only cases whose names begin so; may be repeated: ${[...cases.map(({ name }) => name), ...START_NAMES].join(', ')}
+  --rounds N      interleaved rounds (7)
+  --seconds S     length of one measurement (1)
+  --threads N     of every contestant (2)
+  --peers LIST    torch,jax
+  --json FILE     all figures`;
+
+const progress = (message: string) => process.stderr.write(`${message}\n`);
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      case: { type: 'string', multiple: true },
+      rounds: { type: 'string', default: '7' },
+      seconds: { type: 'string', default: '1' },
+      threads: { type: 'string', default: '2' },
+      peers: { type: 'string', default: PEER_NAMES.join(',') },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return void process.stdout.write(`${USAGE}\n`);
+  const positive = (name: 'rounds' | 'seconds' | 'threads', whole = true): number => {
+    const x = Number(values[name]);
+    if (!(x > 0) || (whole && !Number.isInteger(x))) throw new Error(`--${name} ${values[name]}\n${USAGE}`);
+    return x;
+  };
+  const asked = values.peers.split(',').filter(Boolean);
+  const unknown = asked.find((name) => !PEER_NAMES.includes(name as PeerName));
+  if (unknown) throw new Error(`--peers ${unknown}: known are ${PEER_NAMES.join(', ')}`);
+  const chosen = (name: string) => !values.case || values.case.some((start) => name.startsWith(start));
+  const selected = cases.filter(({ name }) => chosen(name));
+  if (selected.length === 0 && !START_NAMES.some(chosen)) throw new Error(`no such case\n${USAGE}`);
+
+  const threads = positive('threads');
+  const pythons = new Map<PeerName, string>();
+  for (const peer of selected.length > 0 ? (asked as PeerName[]) : []) {
+    const python = findPython(peer);
+    if (python) pythons.set(peer, python);
+    else progress(`no Python with ${peer} and numpy: ${peer} is left out (see bench/README.md)`);
+  }
+  const options = {
+    rounds: positive('rounds'),
+    threads,
+    duration: 1000 * positive('seconds', false),
+    pythons,
+    progress,
+  };
+  const engine = await createEngine('native', threads);
+  const results: CaseResult[] = [];
+  for (const benchmark of selected) results.push(await runCase(benchmark, engine, options));
+  const starts = timeStarts(chosen);
+
+  const peers = [...pythons.keys()];
+  process.stdout.write(`${toMarkdown(results, peers, starts)}\n`);
+  if (values.json) {
+    const machine = { cpu: cpus()[0]?.model.trim(), cpus: cpus().length, node: process.version };
+    const report = { machine, threads, rounds: options.rounds, cases: results, starts };
+    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+  }
+}
+
+await main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,12 @@
+"""JAX's side of the benchmarks."""
+
+import sys
+
+from common import limit_to_cpus, serve
+
+limit_to_cpus(int(sys.argv[2]))  # XLA makes one thread for each CPU that it may use
+
+from jax_lenet import lenet  # noqa: E402
+from jax_matmul import matmul  # noqa: E402
+
+serve({"matmul": matmul, "lenet": lenet})
