@@ -1,9 +1,10 @@
 // Engines `cpu` and `tensorflow`: the same step functions, executed operation by operation by TensorFlow.js.
 import * as tf from '#tfjs';
 import { usageError } from '../errors.js';
-import { registerDerivatives } from './derivatives.js';
+import { callSite, checkInputs, hasNaN, lineOf, notFinite, StepError } from './contract.js';
 import type { ArraysOf, CompiledStep, CompileInput, Engine, TensorsOf } from './engine.js';
-import { dtypeOf, leaves, mapTree, type NdArray, sameShapes, type TensorSpec } from './tree.js';
+import { trace, UnsupportedError } from './trace.js';
+import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
 
 /** TensorFlow.js in plain JavaScript: slow, everywhere, and the reference for the compiled engine. */
 export async function cpuEngine(): Promise<Engine> {
@@ -17,7 +18,6 @@ export async function tensorflowEngine(): Promise<Engine> {
   for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'])
     try {
       await import(name); // registers the backend `tensorflow` in the registry that all copies of tfjs share
-      registerDerivatives(); // the package has put TensorFlow.js's own gradients back
       await tf.setBackend('tensorflow');
       return eagerEngine('tensorflow', 'tensorflow');
     } catch (error) {
@@ -29,40 +29,104 @@ export async function tensorflowEngine(): Promise<Engine> {
   );
 }
 
+const upload = (leaf: NdArray) => tf.tensor(leaf.data, [...leaf.shape], dtypeOf(leaf));
+
 function eagerEngine(name: Engine['name'], backendName: string): Engine {
   async function compile<I, O, C>(
     fn: (inputs: TensorsOf<I>, constants: TensorsOf<C>) => O,
-    { inputs, constants }: CompileInput<I, C>,
+    { inputs, constants, allowNaN = false }: CompileInput<I, C>,
   ): Promise<CompiledStep<I, O>> {
+    const compiledAt = lineOf(callSite());
+    holdToContract(fn as never, inputs, constants ?? {});
     const expected = leaves<NdArray | TensorSpec>(inputs);
-    const upload = (leaf: NdArray) => tf.tensor(leaf.data, [...leaf.shape], dtypeOf(leaf));
     await tf.setBackend(backendName);
     const constantTensors = mapTree(constants ?? {}, upload) as unknown as TensorsOf<C>;
+    const execute = (given: ArraysOf<I>): ArraysOf<O> => {
+      tf.engine().startScope('step');
+      try {
+        const result = fn(mapTree(given, upload) as unknown as TensorsOf<I>, constantTensors);
+        return mapTree(result, (tensor: tf.Tensor) => {
+          const array = { shape: tensor.shape, data: tensor.dataSync().slice() } as NdArray;
+          if (!tensor.isDisposed) tensor.dispose();
+          return array;
+        }) as unknown as ArraysOf<O>;
+      } finally {
+        tf.engine().endScope();
+      }
+    };
     return {
-      async run(given) {
+      async run(given, into) {
         if (tf.getBackend() !== backendName) await tf.setBackend(backendName);
-        const arrays = new Map(leaves<NdArray>(given));
-        for (const [path, leaf] of expected) {
-          const array = arrays.get(path);
-          if (!array) throw new Error(`input ${path} is missing`);
-          sameShapes(path, leaf.shape, array);
-        }
-        tf.engine().startScope('step');
-        try {
-          const result = fn(mapTree(given, upload) as unknown as TensorsOf<I>, constantTensors);
-          return mapTree(result, (tensor: tf.Tensor) => {
-            const array = { shape: tensor.shape, data: tensor.dataSync().slice() } as NdArray;
-            if (!tensor.isDisposed) tensor.dispose();
-            return array;
-          }) as unknown as ArraysOf<O>;
-        } finally {
-          tf.engine().endScope();
-        }
+        const arrays = checkInputs(expected, given, compiledAt);
+        const result = execute(given);
+        if (!allowNaN)
+          for (const [path, { data }] of leaves<NdArray>(result))
+            if (hasNaN(data)) throw firstNotFinite(path, arrays, () => execute(given));
+        if (!into) return result;
+        const results = new Map(leaves<NdArray>(result));
+        for (const [path, { data }] of leaves<NdArray>(into)) data.set(results.get(path)!.data);
+        return into;
       },
       async release() {
         for (const [, tensor] of leaves<tf.Tensor>(constantTensors)) tensor.dispose();
       },
     };
   }
-  return { name, compile };
+  return {
+    name,
+    compile,
+    async explain() {
+      throw usageError(`--engine ${name} compiles no graph to explain`, 'use --engine native');
+    },
+  };
+}
+
+/** A trial trace: what it refuses is refused here too, save that every operator of TensorFlow.js may be used. */
+function holdToContract(
+  fn: (inputs: never, constants: never) => unknown,
+  inputs: unknown,
+  constants: unknown,
+): void {
+  try {
+    trace(fn, inputs, constants);
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+  }
+}
+
+/** Executes a step again and looks at the result of each operation. */
+function firstNotFinite(
+  path: string,
+  inputs: ReadonlyMap<string, NdArray>,
+  execute: () => unknown,
+): StepError {
+  for (const [name, { data }] of inputs) {
+    const bad = notFinite(data);
+    if (bad) return new StepError(`NaN in the result ${path}: the input ${name} holds ${bad}`);
+  }
+  const engine = tf.engine() as unknown as { runKernel(name: string, ...rest: unknown[]): unknown };
+  const runKernel = engine.runKernel;
+  let first: StepError | undefined;
+  engine.runKernel = function (kernel, ...rest) {
+    const out = runKernel.call(this, kernel, ...rest);
+    if (!first)
+      for (const tensor of [out].flat() as tf.Tensor[]) {
+        const bad = tensor.dtype === 'float32' && notFinite(tensor.dataSync());
+        if (bad)
+          first = new StepError(
+            `NaN in the result ${path}: ${kernel} gave ${bad}`,
+            kernel,
+            lineOf(callSite()),
+          );
+      }
+    return out;
+  };
+  try {
+    execute();
+  } finally {
+    engine.runKernel = runKernel;
+  }
+  return (
+    first ?? new StepError(`NaN in the result ${path}, which another run of the same inputs does not show`)
+  );
 }

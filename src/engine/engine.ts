@@ -1,5 +1,6 @@
 // The contract between a step function and whatever runs it.
 import type * as tf from '#tfjs';
+import type { Explanation } from './explain.js';
 import type { MapLeaves, NdArray, TensorSpec } from './tree.js';
 
 type Leaf = NdArray | TensorSpec;
@@ -11,7 +12,12 @@ export type ArraysOf<T> = MapLeaves<T, Leaf | tf.Tensor, NdArray>;
 
 /** A function ready to run. Inputs must have the shapes it was compiled for. */
 export interface CompiledStep<I, O> {
-  run(inputs: ArraysOf<I>): Promise<ArraysOf<O>>;
+  /**
+   * @param into where to write the results, as an earlier run returned them; without it they are new arrays
+   * @throws StepError for inputs of another shape or type, and for a result that holds NaN, naming the operation
+   *   where the first value that is not finite came from
+   */
+  run(inputs: ArraysOf<I>, into?: ArraysOf<O>): Promise<ArraysOf<O>>;
   release(): Promise<void>;
 }
 
@@ -20,16 +26,24 @@ export interface CompileInput<I, C> {
   inputs: I;
   /** Arrays that never change: they become part of the step, which is then faster. */
   constants?: C;
+  /** NaN is a value like any other: results are not looked through for it. */
+  allowNaN?: boolean;
 }
 
 export interface Engine {
   readonly name: 'native' | 'tensorflow' | 'cpu';
   /**
-   * Makes a pure function of tensors runnable. `fn` must not read values, call Math.random or use tensors that it
-   * was not given; all three are refused while compiling (native engine).
+   * Makes a pure function of tensors runnable. `fn` must not read values, draw random numbers or use tensors that it
+   * was not given; each is refused here, on every engine.
+   * @throws StepError naming the operation and the line that called it
    */
   compile<I, O, C = Record<string, never>>(
     fn: (inputs: TensorsOf<I>, constants: TensorsOf<C>) => O,
     shapes: CompileInput<I, C>,
   ): Promise<CompiledStep<I, O>>;
+  /**
+   * What a compiled step consists of, and where its time goes in `runs` runs. Engine `native` only.
+   * @throws DwpError USAGE on other engines
+   */
+  explain<I, O>(step: CompiledStep<I, O>, runs?: number): Promise<Explanation>;
 }

@@ -1,5 +1,6 @@
 // The graph that a trace builds: values with static shapes, nodes in order of execution, and the few rewrites that
 // pay for themselves while building (equal nodes merged, uniform constants folded, broadcasts kept lazy).
+import type { Site } from './contract.js';
 import { type Dtype, sizeOf } from './tree.js';
 
 /** Element types of the graph; int64 is only for the shapes and axes that ONNX operators take as inputs. */
@@ -28,6 +29,16 @@ export interface Node {
   readonly inputs: readonly (Value | undefined)[];
   readonly attributes: Readonly<Record<string, Attribute>>;
   readonly outputs: Value[];
+  readonly origin?: Origin;
+}
+
+/** The operation of the step function that a node belongs to. */
+export interface Origin {
+  /** TensorFlow.js's name of the kernel. */
+  readonly kernel: string;
+  readonly site: Site;
+  /** Set in the backward pass: the operation whose gradient this computes. */
+  readonly gradientOf?: string;
 }
 
 export interface OutputSpec {
@@ -52,6 +63,8 @@ export function broadcastShape(a: readonly number[], b: readonly number[]): numb
 export class Graph {
   readonly nodes: Node[] = [];
   readonly inputs: Value[] = [];
+  /** Recorded in the nodes that are emitted while it is set. */
+  origin?: Origin;
   private readonly merged = new Map<string, Node>();
   private readonly constants = new Map<string, Value>();
   private nextId = 0;
@@ -90,7 +103,7 @@ export class Graph {
     const key = `${op}(${inputs.map((v) => v?.id ?? '')})${JSON.stringify(attributes)}${JSON.stringify(outputs)}`;
     let node = this.merged.get(key);
     if (!node) {
-      const created: Node = { op, inputs, attributes, outputs: [] };
+      const created: Node = { op, inputs, attributes, outputs: [], origin: this.origin };
       for (const { shape, dtype } of outputs)
         created.outputs.push({ id: this.nextId++, shape, dtype, node: created });
       this.nodes.push(created);

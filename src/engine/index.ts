@@ -2,7 +2,10 @@
 import './derivatives.js';
 
 export * as tf from '#tfjs';
+export { StepError } from './contract.js';
+export { DEVICES, type Device } from './devices.js';
 export type { ArraysOf, CompiledStep, Engine, TensorsOf } from './engine.js';
+export type { Explanation } from './explain.js';
 export { valueAndGradients } from './gradients.js';
 export { Graph, type Value } from './graph.js';
 export { groupedConv2d } from './grouped.js';
@@ -11,14 +14,26 @@ export { encodeOnnx } from './onnx.js';
 export { foldIn, type Key, RandomStream, type StreamState, seedKey, split } from './random.js';
 export * from './tree.js';
 
+import { usageError } from '../errors.js';
+import type { Device } from './devices.js';
 import type { Engine } from './engine.js';
 
 export const ENGINES = ['native', 'cpu', 'tensorflow'] as const;
 export type EngineName = (typeof ENGINES)[number];
 
-/** Loads the engine of that name; the others stay unloaded. `threads` 0 means as onnxruntime chooses. */
-export async function createEngine(name: EngineName, threads = 0): Promise<Engine> {
-  if (name === 'native') return (await import('./native.js')).nativeEngine({ threads });
+/**
+ * Loads the engine of that name; the others stay unloaded.
+ * @param threads within an operator of the native engine; 0: as many as onnxruntime thinks best
+ * @param device what the native engine runs on
+ * @throws DwpError USAGE when the engine or the device is not installed
+ */
+export async function createEngine(name: EngineName, threads = 0, device: Device = 'cpu'): Promise<Engine> {
+  if (name === 'native') return (await import('./native.js')).nativeEngine({ threads, device });
+  if (device !== 'cpu')
+    throw usageError(
+      `--device ${device} is for --engine native`,
+      `leave one of them out; --engine ${name} has its own`,
+    );
   const eager = await import('./eager.js');
   return name === 'cpu' ? eager.cpuEngine() : eager.tensorflowEngine();
 }

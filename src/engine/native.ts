@@ -1,59 +1,157 @@
 // Engine `native`: a step is traced once, lowered to an ONNX graph, and run by onnxruntime.
 import type * as Ort from 'onnxruntime-node';
+import { callSite, checkInputs, hasNaN, lineOf, notFinite, StepError } from './contract.js';
+import { type Device, executionProviders } from './devices.js';
 import type { ArraysOf, CompiledStep, CompileInput, Engine, TensorsOf } from './engine.js';
-import { encodeOnnx } from './onnx.js';
-import { trace } from './trace.js';
-import { leaves, mapTree, type NdArray, sameShapes } from './tree.js';
+import { type Explanation, explainGraph } from './explain.js';
+import type { Node } from './graph.js';
+import { encodeOnnx, liveNodes } from './onnx.js';
+import { type Trace, trace } from './trace.js';
+import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
 
 export interface NativeOptions {
   /** Threads within an operator; 0 leaves the choice to onnxruntime. */
   threads: number;
+  /** What the operators run on; those that it has not got run on the CPU. */
+  device: Device;
 }
 
 let ort: typeof Ort | undefined;
 
-export async function nativeEngine({ threads }: NativeOptions): Promise<Engine> {
+/** onnxruntime, loaded when first needed. */
+export async function onnxruntime(): Promise<typeof Ort> {
   if (!ort) {
     const loaded = await import('onnxruntime-node');
     ort = (loaded as unknown as { default?: typeof Ort }).default ?? loaded;
   }
-  const { InferenceSession, Tensor } = ort;
+  return ort;
+}
+
+type Arrays = ReadonlyMap<string, NdArray>;
+
+/** @throws DwpError USAGE when this installation of onnxruntime has not got the device */
+export async function nativeEngine({ threads, device }: NativeOptions): Promise<Engine> {
+  const { InferenceSession, Tensor, listSupportedBackends } = await onnxruntime();
+  const providers = executionProviders(device, listSupportedBackends());
+  const sessionOptions: Ort.InferenceSession.SessionOptions = {
+    executionProviders: providers,
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+  };
+  const explanations = new WeakMap<object, (runs: number) => Promise<Explanation>>();
+
+  // onnxruntime's view of an array is made once; trainers give the same arrays in every step.
+  const views = new WeakMap<NdArray['data'], Ort.Tensor>();
+  function view({ data, shape }: NdArray, dtype: string): Ort.Tensor {
+    let tensor = views.get(data);
+    if (!tensor || tensor.dims.length !== shape.length || tensor.dims.some((n, i) => n !== shape[i])) {
+      tensor = new Tensor(dtype as 'float32', data as Float32Array, shape);
+      views.set(data, tensor);
+    }
+    return tensor;
+  }
 
   async function compile<I, O, C>(
     fn: (inputs: TensorsOf<I>, constants: TensorsOf<C>) => O,
-    { inputs, constants }: CompileInput<I, C>,
+    { inputs, constants, allowNaN = false }: CompileInput<I, C>,
   ): Promise<CompiledStep<I, O>> {
-    const { graph, outputs, result } = trace(fn as never, inputs, constants ?? {});
-    const session = await InferenceSession.create(encodeOnnx(graph, outputs), {
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      graphOptimizationLevel: 'all',
-      logSeverityLevel: 3,
-    });
-    const expected = graph.inputs.map((value) => ({
-      name: value.input!,
-      shape: value.shape,
-      dtype: value.dtype,
-    }));
+    const compiledAt = lineOf(callSite());
+    const traced = trace(fn as never, inputs, constants ?? {});
+    const { graph, outputs, result } = traced;
+    const session = await InferenceSession.create(encodeOnnx(graph, outputs), sessionOptions);
+    const expected = leaves<NdArray | TensorSpec>(inputs);
+    const dtypes = expected.map(([path, leaf]) => [path, dtypeOf(leaf)] as const);
+    const results = outputs.map(([name, { dtype }]) => ({ name, path: name.slice('out.'.length), dtype }));
 
-    return {
-      async run(given) {
-        const arrays = new Map(leaves<NdArray>(given).map(([path, array]) => [`in.${path}`, array]));
-        const feeds: Record<string, Ort.Tensor> = {};
-        for (const { name, shape, dtype } of expected) {
-          const array = arrays.get(name);
-          if (!array) throw new Error(`input ${name.slice(3)} is missing`);
-          sameShapes(name.slice(3), shape, array);
-          feeds[name] = new Tensor(dtype as 'float32', array.data as Float32Array, shape);
-        }
-        const values = await session.run(feeds);
-        return mapTree(result, ({ name }: { shape: number[]; name: string }) => {
-          const { dims, data } = values[name];
-          return { shape: dims, data } as NdArray;
-        }) as ArraysOf<O>;
+    const feedsOf = (arrays: Arrays): Record<string, Ort.Tensor> =>
+      Object.fromEntries(dtypes.map(([path, dtype]) => [`in.${path}`, view(arrays.get(path)!, dtype)]));
+
+    const step: CompiledStep<I, O> = {
+      async run(given, into) {
+        const arrays = checkInputs(expected, given, compiledAt);
+        const places = into && new Map(leaves<NdArray>(into));
+        const fetches = places
+          ? Object.fromEntries(
+              results.map(({ name, path, dtype }) => [name, view(places.get(path)!, dtype)] as const),
+            )
+          : results.map(({ name }) => name);
+        const values = await session.run(feedsOf(arrays), fetches as Ort.InferenceSession.FetchesType);
+        const tree = places
+          ? into
+          : (mapTree(result, ({ name }: { shape: number[]; name: string }) => {
+              const { dims, data } = values[name];
+              return { shape: dims, data } as NdArray;
+            }) as ArraysOf<O>);
+        if (!allowNaN)
+          for (const [path, { data }] of leaves<NdArray>(tree))
+            if (hasNaN(data)) await explainNaN(path, arrays);
+        return tree as ArraysOf<O>;
       },
       release: () => session.release(),
     };
+    explanations.set(step, (runs) => explainGraph(traced, sessionOptions, runs));
+
+    /** Runs the graph again with every value in sight. */
+    async function explainNaN(path: string, arrays: Arrays): Promise<never> {
+      throw await firstNotFinite(traced, path, arrays, async (bytes) => {
+        const all = await InferenceSession.create(bytes, {
+          ...sessionOptions,
+          graphOptimizationLevel: 'disabled',
+        });
+        try {
+          return await all.run(feedsOf(arrays));
+        } finally {
+          await all.release();
+        }
+      });
+    }
+    return step;
   }
-  return { name: 'native', compile };
+
+  return {
+    name: 'native',
+    compile,
+    async explain(step, runs = 20) {
+      const explanation = explanations.get(step);
+      if (!explanation) throw new Error('only a step that this engine has compiled can be explained');
+      return explanation(runs);
+    },
+  };
+}
+
+/** The error that names the operation where the first value that is not finite came from. */
+async function firstNotFinite(
+  { graph, outputs }: Trace,
+  path: string,
+  arrays: Arrays,
+  run: (model: Uint8Array) => Promise<Ort.InferenceSession.OnnxValueMapType>,
+): Promise<StepError> {
+  for (const [name, { data }] of arrays) {
+    const bad = notFinite(data as Float32Array);
+    if (bad) return new StepError(`NaN in the result ${path}: the input ${name} holds ${bad}`);
+  }
+  const named = liveNodes(
+    graph,
+    outputs.map(([, value]) => value),
+  ).flatMap((node: Node) =>
+    node.outputs
+      .filter(({ dtype }) => dtype === 'float32')
+      .map((value) => ({ node, value, name: `value.${value.id}` })),
+  );
+  const values = await run(
+    encodeOnnx(
+      graph,
+      named.map(({ name, value }) => [name, value] as const),
+    ),
+  );
+  for (const { node, name } of named) {
+    const bad = notFinite(values[name].data as Float32Array);
+    if (!bad) continue;
+    const { kernel, gradientOf, site } = node.origin ?? { kernel: node.op, site: {} };
+    const operation = gradientOf ? `the gradient of ${gradientOf} (its ${kernel})` : kernel;
+    return new StepError(`NaN in the result ${path}: ${operation} gave ${bad}`, kernel, lineOf(site));
+  }
+  return new StepError(`NaN in the result ${path}, which another run of the same inputs does not show`);
 }

@@ -17,6 +17,9 @@ import { sizeOf } from './tree.js';
 export const OPSET = 20;
 const IR_VERSION = 9;
 
+/** Of a node in the encoded model, by its first output. */
+export const nodeName = ({ outputs: [{ id }] }: Node): string => `node${id}`;
+
 /** Only what the outputs need, in order of execution. */
 export function liveNodes(graph: Graph, outputs: readonly Value[]): Node[] {
   const needed = new Set<Node>();
@@ -53,6 +56,7 @@ export function encodeOnnx(
   const used = new Set(nodes.flatMap((node) => node.inputs).concat(outputs.map(([, value]) => value)));
   const nodeProtos = nodes.map((node) =>
     create(NodeProtoSchema, {
+      name: nodeName(node),
       opType: node.op,
       input: node.inputs.map(nameOf),
       // The first output has a name even where only a later one is used: ONNX has no optional first output.

@@ -1,6 +1,7 @@
 // The tracing backend: runs a step function once with TensorFlow.js, computing nothing and recording everything.
 import * as tf from '#tfjs';
-import { type ConstantData, Graph, type GraphDtype, type Value } from './graph.js';
+import { callSite, lineOf, randomOperation, StepError, withoutRandomness } from './contract.js';
+import { type ConstantData, Graph, type GraphDtype, type Origin, type Value } from './graph.js';
 import { lowerings } from './ops/index.js';
 import { TRACING_BACKEND as BACKEND, type Lowering } from './ops/lowering.js';
 import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
@@ -8,6 +9,10 @@ import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.
 class TraceBackend extends tf.KernelBackend {
   graph = new Graph();
   values = new WeakMap<object, Value>();
+  /** In the backward pass, the operation whose gradient is being recorded. */
+  forward?: Origin;
+  /** A breach of the contract that could not be thrown where it happened. */
+  breach?: StepError;
 
   register(value: Value): tf.TensorInfo {
     const dataId = {};
@@ -15,32 +20,53 @@ class TraceBackend extends tf.KernelBackend {
     return { dataId, shape: [...value.shape], dtype: value.dtype as tf.DataType };
   }
 
-  lookUp(tensor: tf.TensorInfo): Value {
+  lookUp(tensor: Pick<tf.TensorInfo, 'dataId' | 'shape'>, user: string): Value {
     const value = this.values.get(tensor.dataId);
     if (value) return value;
-    throw new Error(
-      `a tensor of shape [${tensor.shape}] was made outside the step function: give it to the step as an input or a constant`,
+    throw new StepError(
+      `${user} uses a tensor of shape [${tensor.shape}] that was made outside the step function: give it to the step as an input or a constant`,
+      user,
+      lineOf(callSite()),
     );
   }
 
   override write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): object {
+    const site = callSite();
+    const random = randomOperation(site);
+    if (random)
+      throw new StepError(
+        `tf.${random} was called inside a step function, where its numbers would never change: make noise with a RandomStream and pass it in`,
+        random,
+        lineOf(site),
+      );
     const dataId = {};
     this.values.set(dataId, this.graph.constant(toData(values, dtype), shape, dtype as GraphDtype));
     return dataId;
   }
 
-  override move(_dataId: object, _values: tf.backend_util.BackendValues, shape: number[]): void {
-    this.lookUp({ dataId: _dataId, shape, dtype: 'float32' });
+  override move(dataId: object, _values: tf.backend_util.BackendValues, shape: number[]): void {
+    this.lookUp({ dataId, shape }, 'an operation');
   }
 
-  override readSync(): never {
-    throw new Error(
-      'the value of a tensor was read inside a step function: values exist only when the compiled step runs; return the tensor instead',
+  override readSync(dataId: object): never {
+    throw this.valueRead(dataId);
+  }
+
+  /** The promise is never kept; the breach is thrown when the step function has returned. */
+  override read(dataId: object): Promise<never> {
+    this.breach ??= this.valueRead(dataId);
+    return new Promise(() => {});
+  }
+
+  private valueRead(dataId: object): StepError {
+    const value = this.values.get(dataId);
+    const kernel = value?.node?.origin?.kernel;
+    const input = value?.input && `the input ${value.input.slice('in.'.length)}`;
+    return new StepError(
+      `the value of ${kernel ? `the result of ${kernel}` : (input ?? 'a tensor')} was read inside a step function: values exist only when the compiled step runs; return the tensor instead`,
+      kernel,
+      lineOf(callSite()),
     );
-  }
-
-  override read(): never {
-    return this.readSync();
   }
 
   override disposeData(): boolean {
@@ -80,22 +106,79 @@ function tracer(): TraceBackend {
   const created = new TraceBackend();
   tf.registerBackend(BACKEND, () => created, 0);
   for (const [kernelName, lower] of Object.entries(lowerings))
-    tf.registerKernel({ kernelName, backendName: BACKEND, kernelFunc: kernel(created, lower) });
+    tf.registerKernel({ kernelName, backendName: BACKEND, kernelFunc: kernel(created, kernelName, lower) });
   backend = created;
   return created;
 }
 
 const kernel =
-  (backend: TraceBackend, lower: Lowering): tf.KernelFunc =>
+  (backend: TraceBackend, kernelName: string, lower: Lowering): tf.KernelFunc =>
   ({ inputs, attrs }) => {
     const named = Object.fromEntries(
       Object.entries(inputs)
         .filter(([, tensor]) => tensor)
-        .map(([name, tensor]) => [name, backend.lookUp(tensor as tf.TensorInfo)]),
+        .map(([name, tensor]) => [name, backend.lookUp(tensor as tf.TensorInfo, kernelName)]),
     );
-    const out = lower({ g: backend.graph, inputs: named, list: Object.values(named), attrs });
-    return Array.isArray(out) ? out.map((v) => backend.register(v)) : backend.register(out);
+    const { graph, forward } = backend;
+    graph.origin = {
+      kernel: kernelName,
+      site: forward?.site ?? callSite(),
+      ...(forward ? { gradientOf: forward.kernel } : {}),
+    };
+    try {
+      const out = lower({ g: graph, inputs: named, list: Object.values(named), attrs });
+      return Array.isArray(out) ? out.map((v) => backend.register(v)) : backend.register(out);
+    } catch (error) {
+      if (error instanceof StepError) throw error;
+      const message = error instanceof Error ? error.message : String(error);
+      throw new UnsupportedError(`${kernelName}: ${message}`, kernelName, lineOf(graph.origin.site), {
+        cause: error,
+      });
+    }
   };
+
+type Gradients = Record<string, () => tf.Tensor>;
+interface TapeNode {
+  gradient?: (dys: tf.Tensor[]) => Gradients;
+}
+/** The part of TensorFlow.js's engine that records what has to be differentiated. */
+interface Tape {
+  addTapeNode(kernelName: string, ...rest: unknown[]): void;
+  state: { activeTape: TapeNode[] };
+}
+
+/** Runs `f`; while a gradient is computed inside it, the backend knows of which operation. */
+function withGradientOrigins<T>(backend: TraceBackend, f: () => T): T {
+  const tape = tf.engine() as unknown as Tape;
+  const add = tape.addTapeNode;
+  tape.addTapeNode = function (kernelName, ...rest) {
+    add.call(this, kernelName, ...rest);
+    const node = this.state.activeTape.at(-1);
+    const gradient = node?.gradient;
+    if (!node || !gradient) return;
+    const origin: Origin = { kernel: kernelName, site: backend.forward?.site ?? callSite() };
+    const within = <T>(f: () => T): T => {
+      const outer = backend.forward;
+      backend.forward = origin;
+      try {
+        return f();
+      } finally {
+        backend.forward = outer;
+      }
+    };
+    // TensorFlow.js asks for the gradients first, and for each input's when it needs it.
+    node.gradient = (dys) =>
+      Object.fromEntries(
+        Object.entries(within(() => gradient(dys))).map(([name, of]) => [name, () => within(of)]),
+      );
+  };
+  try {
+    return f();
+  } finally {
+    tape.addTapeNode = add;
+    backend.forward = undefined;
+  }
+}
 
 export interface Trace {
   graph: Graph;
@@ -109,7 +192,8 @@ export interface Trace {
  * Records what `fn` does.
  * @param inputs tree of arrays or specs: the inputs of the graph
  * @param constants tree of arrays: fixed for the life of the step, stored in the graph
- * @throws Error when `fn` reads a value, uses a tensor from outside, Math.random, or an unsupported operator
+ * @throws StepError when `fn` reads a value, uses a tensor from outside or draws random numbers;
+ *   UnsupportedError for an operator that has no lowering
  */
 export function trace(
   fn: (inputs: never, constants: never) => unknown,
@@ -120,15 +204,10 @@ export function trace(
   const graph = new Graph();
   t.graph = graph;
   t.values = new WeakMap();
+  t.breach = undefined;
   const engine = tf.engine();
   const previous = engine.backendName;
-  const random = Math.random;
   tf.setBackend(BACKEND);
-  Math.random = () => {
-    throw new Error(
-      'Math.random was called inside a step function: make noise with a RandomStream and pass it in',
-    );
-  };
   engine.startScope('trace');
   try {
     const tensor = (value: Value) => engine.makeTensorFromTensorInfo(t.register(value));
@@ -138,10 +217,15 @@ export function trace(
     const constantTensors = mapTree(constants, (leaf: NdArray) =>
       tensor(graph.constant(leaf.data, leaf.shape, dtypeOf(leaf))),
     );
-    const result = fn(inputTensors as never, constantTensors as never);
+    const result = withoutRandomness(() =>
+      withGradientOrigins(t, () => fn(inputTensors as never, constantTensors as never)),
+    );
+    if (t.breach) throw t.breach;
+    if (result instanceof Promise)
+      throw new StepError('a step function must not be async: it is recorded while it runs, once');
     const outputs = leaves<tf.Tensor>(result).map(([path, tensor]): [string, Value] => [
       `out.${path}`,
-      t.lookUp(tensor),
+      t.lookUp(tensor, `the result ${path}`),
     ]);
     return {
       graph,
@@ -151,18 +235,24 @@ export function trace(
   } catch (error) {
     throw explain(error);
   } finally {
-    Math.random = random;
     engine.endScope();
     if (previous) tf.setBackend(previous);
   }
 }
 
+/** An operation that TensorFlow.js has and the compiler has not. */
+export class UnsupportedError extends StepError {
+  override name = 'UnsupportedError';
+}
+
 function explain(error: unknown): unknown {
-  const unregistered =
-    error instanceof Error && /[Kk]ernel '?(\w+)'? not registered for backend/.exec(error.message);
-  if (!unregistered) return error;
-  return new Error(
-    `the operator ${unregistered[1]} cannot be compiled: compose it from others (see src/engine/ops) or run with --engine cpu`,
+  if (!(error instanceof Error) || error instanceof StepError) return error;
+  const kernel = /[Kk]ernel '?(\w+)'? not registered for backend/.exec(error.message)?.[1];
+  if (!kernel) return error;
+  return new UnsupportedError(
+    `the operator ${kernel} cannot be compiled: compose it from others (see src/engine/ops) or run with --engine cpu`,
+    kernel,
+    lineOf(error),
     { cause: error },
   );
 }

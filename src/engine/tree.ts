@@ -61,13 +61,3 @@ export function mapTree<T, From, To>(
     ]),
   ) as MapLeaves<T, From, To>;
 }
-
-/** @throws Error when an array is not of the shape that a step was compiled for. */
-export function sameShapes(name: string, shape: readonly number[], array: NdArray): void {
-  if (
-    array.shape.length !== shape.length ||
-    array.shape.some((n, i) => n !== shape[i]) ||
-    array.data.length !== sizeOf(shape)
-  )
-    throw new Error(`input ${name} has shape [${array.shape}], the step was compiled for [${shape}]`);
-}

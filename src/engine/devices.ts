@@ -1,0 +1,37 @@
+// What compiled steps can run on: the execution providers of the installed onnxruntime.
+import { usageError } from '../errors.js';
+
+export const DEVICES = ['cpu', 'cuda', 'webgpu', 'coreml', 'dml'] as const;
+export type Device = (typeof DEVICES)[number];
+
+/** What onnxruntime says of a provider: whether its library came with the package. */
+export interface Provider {
+  name: string;
+  bundled: boolean;
+}
+
+const WHERE: Record<Device, string> = {
+  cpu: 'it is everywhere',
+  cuda: 'it needs Linux x64, an NVIDIA GPU with CUDA 12, and its library: npm install --onnxruntime-node-install=cuda12',
+  webgpu:
+    'it comes with onnxruntime for Linux, Windows and macOS, and needs a GPU driver (Vulkan, Direct3D 12 or Metal)',
+  coreml: 'it comes with onnxruntime for macOS',
+  dml: 'it comes with onnxruntime for Windows (DirectML)',
+};
+
+/**
+ * The providers to ask for, best first: operators that a device has not got run on the CPU.
+ * @throws DwpError USAGE when the installed onnxruntime was built without the device
+ */
+export function executionProviders(device: Device, available: readonly Provider[]): string[] {
+  if (device === 'cpu') return ['cpu'];
+  if (available.some(({ name }) => name === device)) return [device, 'cpu'];
+  throw usageError(
+    `--device ${device}: the installed onnxruntime has only ${available.map(({ name }) => name).join(', ')}`,
+    `${WHERE[device]}; --device cpu always works`,
+  );
+}
+
+/** The same message for a provider that is there but does not start: no GPU, no driver, no library. */
+export const deviceFailed = (device: Device, reason: string) =>
+  usageError(`--device ${device} does not start: ${reason}`, `${WHERE[device]}; --device cpu always works`);
