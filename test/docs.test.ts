@@ -113,10 +113,12 @@ const COMMON = [
   ].flatMap(([, flags]) => flagsOf(flags)),
 ];
 const optionsOf = new Map(
-  commands.map(({ name, options }) => [
-    name,
-    [...COMMON, ...Object.values(options).flatMap(({ flags }) => flagsOf(flags))],
-  ]),
+  await Promise.all(
+    commands.map(async ({ name, load }): Promise<[string, string[]]> => {
+      const { options } = await load();
+      return [name, [...COMMON, ...Object.values(options).flatMap(({ flags }) => flagsOf(flags))]];
+    }),
+  ),
 );
 const ANY = [...optionsOf.values()].flat();
 

@@ -27,8 +27,7 @@ export interface Command<
   R,
 > {
   name: string;
-  summary: string;
-  /** More to know, shown in --help below the summary. */
+  /** More to know, shown in --help below the summary of commands/index.ts. */
   description?: string;
   arguments: A;
   options: O;
@@ -42,7 +41,6 @@ export interface Command<
 /** A command whose own option types have been forgotten: what the command line works with. */
 export interface AnyCommand {
   name: string;
-  summary: string;
   description?: string;
   arguments: Record<string, ArgumentDefinition>;
   options: Record<string, OptionDefinition>;

@@ -2,12 +2,11 @@
 // Entry point: reads argv, runs one command, prints its result, maps errors to exit codes.
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { DwpError, messageOf, usageError } from '../errors.js';
 import { readBytes } from '../formats/files.js';
 import type { AnyCommand } from './command.js';
-import { commands } from './commands/index.js';
+import { type CommandEntry, commands } from './commands/index.js';
 import { terminalEffects } from './effects.js';
 
 const version: string = JSON.parse(
@@ -41,12 +40,18 @@ export async function main(argv: readonly string[]): Promise<number> {
     .configureOutput({ writeErr: () => {} })
     .showSuggestionAfterError()
     .addHelpText('after', '\nStart here:  dwp demo\nMore:        dwp <command> --help');
-  for (const command of commands)
-    program.addCommand(
-      toCommander(command, abort.signal, (d) => {
+  const used = argv[0] === 'help' ? argv[1] : argv[0];
+  for (const entry of commands) {
+    const command = new Command(entry.name)
+      .summary(entry.summary)
+      .exitOverride()
+      .configureOutput({ writeErr: () => {} });
+    program.addCommand(command);
+    if (entry.name === used)
+      complete(command, entry, await entry.load(), abort.signal, (d) => {
         debug = d;
-      }),
-    );
+      });
+  }
 
   try {
     await program.parseAsync(argv as string[], { from: 'user' });
@@ -77,16 +82,15 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-function toCommander(
+/** Gives the command that is used its arguments, options and action. */
+function complete(
+  command: Command,
+  { summary }: CommandEntry,
   definition: AnyCommand,
   signal: AbortSignal,
   setDebug: (debug: boolean) => void,
-): Command {
-  const command = new Command(definition.name)
-    .summary(definition.summary)
-    .description([definition.summary, definition.description].filter(Boolean).join('\n\n'))
-    .exitOverride()
-    .configureOutput({ writeErr: () => {} });
+): void {
+  command.description([summary, definition.description].filter(Boolean).join('\n\n'));
   for (const argument of Object.values(definition.arguments))
     command.argument(argument.usage, argument.description);
   for (const { flags, description, schema, defaultText } of Object.values(definition.options)) {
@@ -109,7 +113,10 @@ function toCommander(
     .action(async () => {
       const { format, config, quiet, verbose, debug, ...flags } = command.opts();
       setDebug(Boolean(debug));
-      const given: Record<string, unknown> = { ...(config ? readConfig(config, definition) : {}), ...flags };
+      const given: Record<string, unknown> = {
+        ...(config ? await readConfig(config, definition) : {}),
+        ...flags,
+      };
       Object.keys(definition.arguments).forEach((name, i) => {
         const value = command.processedArgs[i];
         if (value !== undefined && !(Array.isArray(value) && value.length === 0)) given[name] = value;
@@ -121,10 +128,10 @@ function toCommander(
         `${format === 'json' ? JSON.stringify(result, null, 2) : definition.render(result)}\n`,
       );
     });
-  return command;
 }
 
-function readConfig(path: string, definition: AnyCommand): Record<string, unknown> {
+async function readConfig(path: string, definition: AnyCommand): Promise<Record<string, unknown>> {
+  const { parse: parseYaml } = await import('yaml');
   let config: unknown;
   const text = new TextDecoder().decode(readBytes(path));
   try {

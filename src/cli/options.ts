@@ -1,6 +1,13 @@
 // Options that several commands share.
 import { z } from 'zod';
-import { createEngine, ENGINES, type Engine, type EngineName } from '../engine/index.js';
+import {
+  createEngine,
+  DEVICES,
+  type Device,
+  ENGINES,
+  type Engine,
+  type EngineName,
+} from '../engine/index.js';
 import { integer, option } from './command.js';
 
 export const engineOptions = {
@@ -14,9 +21,21 @@ export const engineOptions = {
     'threads of the native engine; 0 for one per core',
     integer(0, 256).default(0),
   ),
+  device: option(
+    '--device <name>',
+    'what the native engine runs on, where onnxruntime has it: cpu, cuda, webgpu, coreml or dml',
+    z.enum(DEVICES).default('cpu'),
+  ),
 };
 
 export const seedOption = option('--seed <n>', 'determines every random number', integer(0).default(0));
 
-export const openEngine = ({ engine, threads }: { engine: EngineName; threads: number }): Promise<Engine> =>
-  createEngine(engine, threads);
+export const openEngine = ({
+  engine,
+  threads,
+  device,
+}: {
+  engine: EngineName;
+  threads: number;
+  device: Device;
+}): Promise<Engine> => createEngine(engine, threads, device);

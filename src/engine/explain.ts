@@ -156,7 +156,7 @@ function summarise(events: readonly ProfileEvent[], graph: Graph, runs: number) 
     const entry = byOp.get(op) ?? { count: 0, microseconds: 0 };
     byOp.set(op, { count: entry.count + 1, microseconds: entry.microseconds + dur });
     // Rewritten nodes keep the name of one they came from, with something before or after it.
-    const ours = /\bnode\d+\b/.exec(name)?.[0];
+    const ours = /node\d+/.exec(name)?.[0];
     const site = ours ? siteOf.get(ours) : undefined;
     const line = (site && lineOf(site)) ?? 'onnxruntime’s own rewrites';
     byLine.set(line, (byLine.get(line) ?? 0) + dur);

@@ -1,10 +1,11 @@
 // Engine `native`: a step is traced once, lowered to an ONNX graph, and run by onnxruntime.
 import type * as Ort from 'onnxruntime-node';
+import { messageOf } from '../errors.js';
 import { callSite, checkInputs, hasNaN, lineOf, notFinite, StepError } from './contract.js';
-import { type Device, executionProviders } from './devices.js';
+import { type Device, deviceFailed, executionProviders } from './devices.js';
 import type { ArraysOf, CompiledStep, CompileInput, Engine, TensorsOf } from './engine.js';
 import { type Explanation, explainGraph } from './explain.js';
-import type { Node } from './graph.js';
+import { Graph, type Node } from './graph.js';
 import { encodeOnnx, liveNodes } from './onnx.js';
 import { type Trace, trace } from './trace.js';
 import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
@@ -31,7 +32,7 @@ type Arrays = ReadonlyMap<string, NdArray>;
 
 /** @throws DwpError USAGE when this installation of onnxruntime has not got the device */
 export async function nativeEngine({ threads, device }: NativeOptions): Promise<Engine> {
-  const { InferenceSession, Tensor, listSupportedBackends } = await onnxruntime();
+  const { env, InferenceSession, Tensor, listSupportedBackends } = await onnxruntime();
   const providers = executionProviders(device, listSupportedBackends());
   const sessionOptions: Ort.InferenceSession.SessionOptions = {
     executionProviders: providers,
@@ -40,6 +41,19 @@ export async function nativeEngine({ threads, device }: NativeOptions): Promise<
     graphOptimizationLevel: 'all',
     logSeverityLevel: 3,
   };
+  if (device !== 'cpu') {
+    env.logLevel = 'fatal'; // a device that does not start is told once, below
+    try {
+      const graph = new Graph();
+      const session = await InferenceSession.create(
+        encodeOnnx(graph, [['y', graph.input('x', [1], 'float32')]]),
+        sessionOptions,
+      );
+      await session.release();
+    } catch (error) {
+      throw deviceFailed(device, messageOf(error).replace(/^.* was false\. /, ''));
+    }
+  }
   const explanations = new WeakMap<object, (runs: number) => Promise<Explanation>>();
 
   // onnxruntime's view of an array is made once; trainers give the same arrays in every step.

@@ -49,12 +49,12 @@ export async function runPlan(plan: Plan, folder: string, hooks: CompareHooks = 
   for (const [i, run] of plan.runs.entries()) {
     const path = join(folder, 'runs', run.name);
     hooks.starting?.(run, i + 1, plan.runs.length);
-    const { data, dataDir, engine: engineName, threads } = run.config;
+    const { data, dataDir, engine: engineName, threads, device } = run.config;
     const dataset = remember(shared, `${data} ${dataDir}`, () => loadDataset(data, dataDir));
-    let engine = engines.get(`${engineName} ${threads}`);
+    let engine = engines.get(`${engineName} ${threads} ${device}`);
     if (!engine) {
-      engine = await createEngine(engineName, threads);
-      engines.set(`${engineName} ${threads}`, engine);
+      engine = await createEngine(engineName, threads, device);
+      engines.set(`${engineName} ${threads} ${device}`, engine);
     }
     const runHooks: RunHooks = { ...hooks, dataset, engine };
     finished.push({ path, label: run.label, summary: await finish(run, path, runHooks) });
@@ -68,7 +68,7 @@ async function finish(run: PlannedRun, path: string, hooks: RunHooks): Promise<R
     return startRun(run.config, path, hooks);
   }
   // What does not decide the result may change between stretches.
-  const decisive = ({ threads: _, checkpointEvery: __, ...config }: PlannedRun['config']) =>
+  const decisive = ({ threads: _, device: __, checkpointEvery: ___, ...config }: PlannedRun['config']) =>
     JSON.parse(JSON.stringify(config));
   if (!isDeepStrictEqual(decisive(readRunConfig(path)), decisive(run.config)))
     throw usageError(

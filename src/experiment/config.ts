@@ -1,6 +1,6 @@
 // Everything that decides a run, with its default and meaning. config.yaml of a run folder holds exactly this.
 import { z } from 'zod';
-import { ENGINES } from '../engine/index.js';
+import { DEVICES, ENGINES } from '../engine/index.js';
 import { architectures } from '../nn/index.js';
 import { ESTIMATORS } from '../posteriors/index.js';
 
@@ -64,6 +64,7 @@ export const runConfig = z.object({
     .default('native')
     .describe('what computes: onnxruntime, plain JavaScript (slow), or libtensorflow where installed'),
   threads: whole(0, 256).default(0).describe('threads of the native engine; 0 for one per core'),
+  device: z.enum(DEVICES).default('cpu').describe('what the native engine runs on'),
   checkpointEvery: real(0, 86_400).default(10).describe('seconds between checkpoints'),
 });
 

@@ -76,7 +76,7 @@ export async function startRun(config: RunConfig, folder: string, hooks: RunHook
         : `it is an unfinished run: continue it with dwp train --resume ${folder}`,
     );
   const problem = prepare(config, hooks.dataset);
-  const engine = hooks.engine ?? (await createEngine(config.engine, config.threads));
+  const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
   const state = await startingState(config, problem, engine);
   writeFileAtomic(join(folder, 'config.yaml'), stringifyYaml(config));
   writeJson(join(folder, 'environment.json'), environment());
@@ -120,7 +120,7 @@ export async function resumeRun(folder: string, hooks: RunHooks = {}): Promise<R
       `${folder}: a prior of this run has changed since it began (${config.priorPath.join(', ')})`,
       'bring the prior back, or start a new run',
     );
-  const engine = hooks.engine ?? (await createEngine(config.engine, config.threads));
+  const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
   // Killed before its first checkpoint, a run starts again: its configuration decides everything.
   const state = existsSync(join(folder, CHECKPOINT))
     ? readCheckpoint(folder, problem.model)

@@ -291,7 +291,7 @@ describe('help', () => {
       expect(code).toBe(0);
       expect(err).toBe('');
       expect(out).toMatch(new RegExp(`\\nExamples:\\n  \\$ dwp ${name}\\b`));
-      const { options } = commands.find((command) => command.name === name)!;
+      const { options } = await commands.find((command) => command.name === name)!.load();
       for (const { flags } of Object.values(options)) expect(out).toContain(flags);
       expect(out).toContain('--format <format>');
     },

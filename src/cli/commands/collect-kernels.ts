@@ -37,7 +37,6 @@ interface CollectResult {
 
 export const collectKernels = defineCommand({
   name: 'collect-kernels',
-  summary: 'read pretrained models and write their convolution kernels as a dataset',
   description:
     'Reads ONNX models and Keras HDF5 files (whole models and weight files). Slices that are not finite, constant, ' +
     'near zero or exact duplicates are dropped and counted. Test kernels come from other models than train ' +

@@ -25,7 +25,6 @@ export interface CompareResult {
 
 export const compare = defineCommand({
   name: 'compare',
-  summary: 'carry out a plan of runs (priors × numbers of examples × splits) and report it',
   description:
     'The plan is a YAML file: base (run options of all), methods (a label and options each), examples, splits, and ' +
     'published figures to show (reference). Paths in it are relative to the plan. The command may be stopped and ' +

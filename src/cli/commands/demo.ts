@@ -24,7 +24,6 @@ interface DemoResult extends CompareResult {
 
 export const demo = defineCommand({
   name: 'demo',
-  summary: 'the whole story on shipped data, in a few minutes',
   description:
     'Inspects a pretrained network, collects the kernels of the shipped ones, fits priors on the shipped kernel ' +
     'dataset, trains LeNet on 100 MNIST digits with three priors, and writes a report.',

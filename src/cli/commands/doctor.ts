@@ -16,7 +16,6 @@ interface Check {
 
 export const doctor = defineCommand({
   name: 'doctor',
-  summary: 'which engines, threads, versions and datasets are here',
   arguments: {},
   options: {},
   examples: ['dwp doctor'],

@@ -9,7 +9,6 @@ import { engineOptions, openEngine, seedOption } from '../options.js';
 
 export const evalPrior = defineCommand({
   name: 'eval-prior',
-  summary: 'density of kernels under a fitted prior, in nats per kernel',
   arguments: { prior: argument('<prior>', 'folder of dwp fit-prior', z.string()) },
   options: {
     kernels: option(

@@ -13,7 +13,6 @@ import { progressHooks } from './train.js';
 
 export const evaluate = defineCommand({
   name: 'evaluate',
-  summary: "accuracy and calibration of a run's predictions, by number of weight draws",
   arguments: { run: argument('<run>', 'folder of dwp train', z.string()) },
   options: {
     samples: option(
@@ -64,7 +63,7 @@ export const evaluate = defineCommand({
     }
     const hooks = progressHooks(effects);
     try {
-      const engine = await createEngine(config.engine, config.threads);
+      const engine = await createEngine(config.engine, config.threads, config.device);
       const { ensemble } = await judge(problem, state.parameters, samples, engine, hooks);
       return { run, data: name, test: ensemble };
     } finally {

@@ -18,7 +18,6 @@ interface ExportResult {
 
 export const exportCommand = defineCommand({
   name: 'export',
-  summary: 'write the network of a run, with posterior means as weights, as ONNX or Keras HDF5',
   arguments: { run: argument('<run>', 'folder of dwp train', z.string()) },
   options: {
     onnx: option('--onnx <file.onnx>', 'ONNX model to write; must not exist yet', z.string().optional()),

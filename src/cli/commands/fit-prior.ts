@@ -37,7 +37,6 @@ const BASELINES: readonly [keyof FitResult['baselines'], string, string, Record<
 
 export const fitPriorCommand = defineCommand({
   name: 'fit-prior',
-  summary: 'fit a generative model of kernels: the deep weight prior',
   description:
     'Takes a kernel dataset or a bare .npy of [n, h, w]. Part of the train kernels decides when to stop; test kernels ' +
     'are used once, for the figures printed at the end. Without a test split of its own, --test-fraction of the ' +

@@ -1,29 +1,73 @@
-// Every command of the command line, in the order that --help lists them.
+// Every command of the command line, in the order that --help lists them. A command's file, and all that it needs,
+// is loaded when the command is used.
 import type { AnyCommand } from '../command.js';
-import { collectKernels } from './collect-kernels.js';
-import { compare } from './compare.js';
-import { demo } from './demo.js';
-import { doctor } from './doctor.js';
-import { evalPrior } from './eval-prior.js';
-import { evaluate } from './evaluate.js';
-import { exportCommand } from './export.js';
-import { fitPriorCommand } from './fit-prior.js';
-import { inspect } from './inspect.js';
-import { report } from './report.js';
-import { samplePriorCommand } from './sample-prior.js';
-import { train } from './train.js';
 
-export const commands: readonly AnyCommand[] = [
-  demo,
-  inspect,
-  collectKernels,
-  fitPriorCommand,
-  evalPrior,
-  samplePriorCommand,
-  train,
-  evaluate,
-  compare,
-  report,
-  exportCommand,
-  doctor,
+export interface CommandEntry {
+  name: string;
+  /** One line of `dwp --help`. */
+  summary: string;
+  load(): Promise<AnyCommand>;
+}
+
+export const commands: readonly CommandEntry[] = [
+  {
+    name: 'demo',
+    summary: 'the whole story on shipped data, in a few minutes',
+    load: async () => (await import('./demo.js')).demo,
+  },
+  {
+    name: 'inspect',
+    summary: 'show the convolution layers of a model, or what a kernel dataset holds',
+    load: async () => (await import('./inspect.js')).inspect,
+  },
+  {
+    name: 'collect-kernels',
+    summary: 'read pretrained models and write their convolution kernels as a dataset',
+    load: async () => (await import('./collect-kernels.js')).collectKernels,
+  },
+  {
+    name: 'fit-prior',
+    summary: 'fit a generative model of kernels: the deep weight prior',
+    load: async () => (await import('./fit-prior.js')).fitPriorCommand,
+  },
+  {
+    name: 'eval-prior',
+    summary: 'density of kernels under a fitted prior, in nats per kernel',
+    load: async () => (await import('./eval-prior.js')).evalPrior,
+  },
+  {
+    name: 'sample-prior',
+    summary: 'draw kernels from a fitted prior',
+    load: async () => (await import('./sample-prior.js')).samplePriorCommand,
+  },
+  {
+    name: 'train',
+    summary: 'train a CNN on few examples, with a prior of its convolution kernels',
+    load: async () => (await import('./train.js')).train,
+  },
+  {
+    name: 'evaluate',
+    summary: "accuracy and calibration of a run's predictions, by number of weight draws",
+    load: async () => (await import('./evaluate.js')).evaluate,
+  },
+  {
+    name: 'compare',
+    summary: 'carry out a plan of runs (priors × numbers of examples × splits) and report it',
+    load: async () => (await import('./compare.js')).compare,
+  },
+  {
+    name: 'report',
+    summary: 'one self-contained HTML page about finished runs',
+    load: async () => (await import('./report.js')).report,
+  },
+  {
+    name: 'export',
+    summary: 'write the network of a run, with posterior means as weights, as ONNX or Keras HDF5',
+    load: async () => (await import('./export.js')).exportCommand,
+  },
+  {
+    name: 'doctor',
+    summary: 'which engines, threads, versions and datasets are here',
+    load: async () => (await import('./doctor.js')).doctor,
+  },
 ];

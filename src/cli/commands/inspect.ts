@@ -56,7 +56,6 @@ interface DatasetResult {
 
 export const inspect = defineCommand({
   name: 'inspect',
-  summary: 'show the convolution layers of a model, or what a kernel dataset holds',
   arguments: {
     path: argument('<model-or-dataset>', 'model file, dataset folder or .npy of kernels', z.string()),
   },

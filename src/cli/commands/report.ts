@@ -7,7 +7,6 @@ import { writeReport } from '../write-report.js';
 
 export const report = defineCommand({
   name: 'report',
-  summary: 'one self-contained HTML page about finished runs',
   arguments: { runs: argument('<runs...>', 'folders of dwp train', list(z.string())) },
   options: {
     out: option('--out <report.html>', 'page to write; must not exist yet', z.string()),

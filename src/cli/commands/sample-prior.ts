@@ -11,7 +11,6 @@ import { engineOptions, openEngine, seedOption } from '../options.js';
 
 export const samplePriorCommand = defineCommand({
   name: 'sample-prior',
-  summary: 'draw kernels from a fitted prior',
   arguments: { prior: argument('<prior>', 'folder of dwp fit-prior', z.string()) },
   options: {
     count: option('-n, --count <n>', 'how many', integer(1, 10_000_000).default(64)),

@@ -37,6 +37,7 @@ const FLAGS: Record<keyof RunConfig, string> = {
   seed: '--seed <n>',
   engine: '--engine <name>',
   threads: '--threads <n>',
+  device: '--device <name>',
   checkpointEvery: '--checkpoint-every <seconds>',
 };
 
@@ -53,7 +54,6 @@ export interface TrainResult extends RunSummary {
 
 export const train = defineCommand({
   name: 'train',
-  summary: 'train a CNN on few examples, with a prior of its convolution kernels',
   description:
     'Writes a run folder: config.yaml (complete: pass it to --config to run again), metrics.jsonl, checkpoint, ' +
     'summary.json. Ctrl-C writes a checkpoint; --resume goes on and ends in the same numbers, bit for bit.',
