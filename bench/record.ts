@@ -1,32 +1,41 @@
 // An engine that remembers what its steps were given: how the peers get the very inputs and noise of training.
-import type { Engine, NdArray } from '../src/engine/index.js';
-import { leaves } from '../src/engine/index.js';
+import { type Engine, leaves, type NdArray } from '../src/engine/index.js';
 
-/** Inputs of one run of a step by path, `noise.conv1.likelihood.activations`. */
+/** Arrays by path, `noise.conv1.likelihood.activations`. */
 export type Inputs = Record<string, NdArray>;
 
-/** @param runs filled with copies of the inputs of every run of the first step that is compiled */
-export function recordingEngine(engine: Engine, runs: Inputs[]): Engine {
+export interface Recording {
+  constants: Inputs;
+  /** Of each run, in order. */
+  runs: Inputs[];
+}
+
+const copies = (tree: unknown): Inputs =>
+  Object.fromEntries(
+    leaves<NdArray>(tree).map(([path, { shape, data }]) => [path, { shape, data: data.slice() }]),
+  );
+
+/** @returns an engine, and what the first step that it compiles is given */
+export function recordingEngine(engine: Engine): { engine: Engine; recording: Recording } {
+  const recording: Recording = { constants: {}, runs: [] };
   let first = true;
-  return {
+  const recorder: Engine = {
     ...engine,
     async compile(fn, shapes) {
       const step = await engine.compile(fn, shapes);
       if (!first) return step;
       first = false;
+      recording.constants = copies(shapes.constants ?? {});
       return {
         ...step,
-        run: (given) => {
-          const copies = leaves<NdArray>(given).map(([path, { shape, data }]) => [
-            path,
-            { shape, data: data.slice() },
-          ]);
-          runs.push(Object.fromEntries(copies));
+        run(given) {
+          recording.runs.push(copies(given));
           return step.run(given);
         },
       };
     },
   };
+  return { engine: recorder, recording };
 }
 
 /** The inputs under a path, without it: `parameters` of { 'parameters.w': x } is { w: x }. */

@@ -12,7 +12,6 @@ import { families, type KernelPrior } from '../../src/priors/index.js';
 import {
   initialState,
   type NetworkOptions,
-  priorConstants,
   type TracePoint,
   trainNetwork,
   xavier,
@@ -107,14 +106,14 @@ async function prepare(family: 'gaussian' | 'vae', batch: number, engine: Engine
     }
   }
 
-  const runs: Inputs[] = [];
+  const { engine: recorder, recording } = recordingEngine(engine);
   const points: TracePoint[] = [];
-  await train(COMPARED_STEPS, recordingEngine(engine, runs), () => {}, points);
+  await train(COMPARED_STEPS, recorder, () => {}, points);
   const tensors: Inputs = {
     ...prefixed('parameters', initial.parameters),
-    ...prefixed('prior', priorConstants(model)),
+    ...prefixed('prior', recording.constants),
   };
-  for (const [i, inputs] of runs.entries()) {
+  for (const [i, inputs] of recording.runs.entries()) {
     tensors[`images.${i}`] = inputs.images;
     tensors[`labels.${i}`] = inputs.labels;
     Object.assign(tensors, prefixed(`noise.${i}`, under(inputs, 'noise')));
@@ -122,7 +121,7 @@ async function prepare(family: 'gaussian' | 'vae', batch: number, engine: Engine
   return {
     reference: {
       tensors: tensors as ReadonlyTensors,
-      settings: { family, steps: runs.length, examples: EXAMPLES, learningRate: LEARNING_RATE },
+      settings: { family, steps: COMPARED_STEPS, examples: EXAMPLES, learningRate: LEARNING_RATE },
       losses: points.map((p) => [p.expectedLogLikelihood, p.priorTerm, p.entropyTerm]),
     },
     async time(units) {

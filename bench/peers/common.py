@@ -42,10 +42,10 @@ def limit_to_cpus(threads):
         os.sched_setaffinity(0, cpus[:threads])
 
 
-def serve(cases):
-    """cases: function (arrays, settings) -> (losses, run, what) by name; run(n) does n units of work."""
+def serve(cases, what):
+    """cases: functions (arrays, settings) -> (losses, run) by name; run(n) does n units of work."""
     arrays, settings = read_safetensors(sys.argv[1])
-    losses, run, what = cases[settings["peer"]](arrays, settings)
+    losses, run = cases[settings["peer"]](arrays, settings)
     print(json.dumps({"losses": losses, "what": what}), flush=True)
     for line in sys.stdin:
         units = int(line.split()[1])

@@ -72,7 +72,7 @@ def bound_terms(p, prior, images, labels, noise, family, examples):
     return log_likelihood * (examples / len(labels)), prior_term, entropy_term
 
 
-def channels_first(name, x):
+def channels_first(x):
     x = torch.from_numpy(x)
     return x.permute(0, 3, 1, 2).contiguous() if x.ndim == 4 else x
 
@@ -103,9 +103,9 @@ def lenet(arrays, settings):
 
     batches = []
     for i in range(settings["steps"]):
-        images = channels_first("images", arrays[f"images.{i}"])
+        images = channels_first(arrays[f"images.{i}"])
         labels = torch.from_numpy(arrays[f"labels.{i}"]).long()
-        noise = {name: channels_first(name, x) for name, x in under(arrays, f"noise.{i}").items()}
+        noise = {name: channels_first(x) for name, x in under(arrays, f"noise.{i}").items()}
         batches.append((images, labels, noise))
     losses = [[float(term) for term in step(*batch)] for batch in batches]
     images, labels, noise = batches[0]
@@ -115,4 +115,4 @@ def lenet(arrays, settings):
         for _ in range(units):
             step(images, labels, {name: torch.randn(shape) for name, shape in shapes.items()})
 
-    return losses, run, f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"
+    return losses, run
