@@ -28,9 +28,9 @@ export function recordingEngine(engine: Engine): { engine: Engine; recording: Re
       recording.constants = copies(shapes.constants ?? {});
       return {
         ...step,
-        run(given) {
+        run(given, into) {
           recording.runs.push(copies(given));
-          return step.run(given);
+          return step.run(given, into);
         },
       };
     },

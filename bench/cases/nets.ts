@@ -3,14 +3,16 @@ import {
   type Engine,
   f32,
   foldIn,
-  type NdArray,
+  layoutOf,
+  packedArrays,
   RandomStream,
   seedKey,
   spec,
   tf,
+  unpack,
   valueAndGradients,
 } from '../../src/engine/index.js';
-import { adam, correctedRate, type Moments, zeroMoments } from '../../src/train/adam.js';
+import { type AdamVectors, adam, correctedRate, initialAdam, packAdam } from '../../src/train/adam.js';
 import { type Case, COMPARED_STEPS, type Prepared, WARM_UP } from '../case.js';
 import { cifar } from '../nets/cifar.js';
 import type { Arrays, Net, Tensors } from '../nets/net.js';
@@ -22,51 +24,53 @@ const BATCH = 64;
 const LEARNING_RATE = 1e-4;
 const KEY = seedKey(1);
 
-interface State<T> {
-  parameters: Readonly<Record<string, T>>;
-  moments: Moments<T>;
-  running: Readonly<Record<string, T>>;
-}
-
 async function prepare(net: Net, engine: Engine): Promise<Prepared> {
   const parameters = net.parameters(foldIn(KEY, net.name));
   const images = f32([BATCH, 32, 32, 3]);
   const stream = new RandomStream(foldIn(KEY, 'images'));
   for (let i = 0; i < images.data.length; i++) images.data[i] = stream.uniform();
   const labels = { shape: [BATCH], data: Int32Array.from({ length: BATCH }, () => stream.integer(10)) };
-  let state: State<NdArray> = { parameters, moments: zeroMoments(parameters), running: net.running };
+  const layout = layoutOf(parameters);
+  const statistics = layoutOf(net.running); // of batch normalisation
+  let current = {
+    ...packAdam(layout, initialAdam(parameters)).vectors,
+    running: packedArrays(statistics, net.running).views,
+  };
+  let next = { ...packAdam(layout).vectors, running: packedArrays(statistics).views };
+  const rate = f32([]);
+  const crossEntropy = f32([]);
   let t = 0;
 
+  interface StepInputs extends AdamVectors<tf.Tensor> {
+    running: Tensors;
+    images: tf.Tensor4D;
+    labels: tf.Tensor1D;
+    rate: tf.Scalar;
+  }
   const compiled = await engine.compile(
-    (inputs: State<tf.Tensor> & { images: tf.Tensor4D; labels: tf.Tensor1D; rate: tf.Scalar }) => {
-      const { objective, aux, gradients } = valueAndGradients((p: Tensors) => {
-        const { logits, running } = net.forward(p, inputs.running, inputs.images);
-        const logProbabilities = tf.mul(tf.logSoftmax(logits), tf.oneHot(inputs.labels, 10));
-        const objective = tf.div(tf.sum(logProbabilities), -BATCH) as tf.Scalar;
-        return { objective, aux: { running } };
-      }, inputs.parameters);
+    (inputs: StepInputs) => {
+      const { objective, aux, gradients } = valueAndGradients(
+        ({ vector }) => {
+          const { logits, running } = net.forward(unpack(vector, layout), inputs.running, inputs.images);
+          const logProbabilities = tf.mul(tf.logSoftmax(logits), tf.oneHot(inputs.labels, 10));
+          return { objective: tf.div(tf.sum(logProbabilities), -BATCH) as tf.Scalar, aux: { running } };
+        },
+        { vector: inputs.parameters },
+      );
       return {
         crossEntropy: objective,
         running: aux.running,
-        ...adam(inputs.parameters, gradients, inputs.moments, inputs.rate),
+        ...adam(inputs.parameters, gradients.vector, inputs.moments, inputs.rate),
       };
     },
-    {
-      inputs: {
-        ...state,
-        images: spec(images.shape),
-        labels: spec([BATCH], 'int32'),
-        rate: spec([]),
-      } as never,
-    },
+    { inputs: { ...current, images, labels: spec([BATCH], 'int32'), rate } as never },
   );
 
   /** @returns the cross-entropy before the update, nats per image */
   async function step(): Promise<number> {
-    const rate = f32([], Float32Array.of(correctedRate(LEARNING_RATE, ++t)));
-    const out = await compiled.run({ ...state, images, labels, rate } as never);
-    const { crossEntropy, ...next } = out as unknown as State<NdArray> & { crossEntropy: NdArray };
-    state = next;
+    rate.data[0] = correctedRate(LEARNING_RATE, ++t);
+    await compiled.run({ ...current, images, labels, rate } as never, { crossEntropy, ...next } as never);
+    [current, next] = [next, current];
     return crossEntropy.data[0];
   }
 

@@ -11,6 +11,7 @@ export { Graph, type Value } from './graph.js';
 export { groupedConv2d } from './grouped.js';
 export { noiseFor } from './noise.js';
 export { encodeOnnx } from './onnx.js';
+export { type Layout, layoutOf, type PackedArrays, packedArrays, unpack } from './packed.js';
 export { foldIn, type Key, RandomStream, type StreamState, seedKey, split } from './random.js';
 export * from './tree.js';
 

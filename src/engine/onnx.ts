@@ -59,8 +59,7 @@ export function encodeOnnx(
       name: nodeName(node),
       opType: node.op,
       input: node.inputs.map(nameOf),
-      // The first output has a name even where only a later one is used: ONNX has no optional first output.
-      output: node.outputs.map((value, i) => (i === 0 || used.has(value) ? nameOf(value) : '')),
+      output: node.outputs.slice(0, lastUsed(node.outputs, used) + 1).map(nameOf),
       attribute: Object.entries(node.attributes).map(([name, value]) => attribute(name, value)),
     }),
   );
@@ -88,6 +87,10 @@ export function encodeOnnx(
   });
   return toBinary(ModelProtoSchema, model);
 }
+
+/** Outputs at the end that nobody uses are not asked for: a pool without its indices is faster. */
+const lastUsed = (outputs: readonly Value[], used: ReadonlySet<Value | undefined>): number =>
+  outputs.findLastIndex((value) => used.has(value));
 
 function attribute(name: string, value: Attribute): AttributeProto {
   if (typeof value === 'string')

@@ -1,23 +1,17 @@
-// Adam (Kingma & Ba 2015) on flat lists of tensors, as part of a step.
-import { f32, type NdArray, tf } from '../engine/index.js';
+// Adam (Kingma & Ba 2015) on a vector of all parameters, as part of a step.
+import { type Layout, layoutOf, type NdArray, type PackedArrays, packedArrays, tf } from '../engine/index.js';
 
-type Tensors = Readonly<Record<string, tf.Tensor>>;
 type Arrays = Readonly<Record<string, NdArray>>;
 
+/** Running means of the gradient and of its square, of one tensor or of many. */
 export interface Moments<T> {
-  first: Readonly<Record<string, T>>;
-  second: Readonly<Record<string, T>>;
+  first: T;
+  second: T;
 }
 
 const BETA1 = 0.9;
 const BETA2 = 0.999;
 const EPSILON = 1e-8;
-
-export const zeroMoments = (parameters: Arrays): Moments<NdArray> => {
-  const zeros = () =>
-    Object.fromEntries(Object.entries(parameters).map(([name, { shape }]) => [name, f32(shape)]));
-  return { first: zeros(), second: zeros() };
-};
 
 /**
  * The step size of step t = 1, 2, … with both bias corrections in it: lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ).
@@ -27,22 +21,50 @@ export const correctedRate = (learningRate: number, t: number): number =>
 
 /** One step downhill. `rate` is a scalar from {@link correctedRate}. */
 export function adam(
-  parameters: Tensors,
-  gradients: Tensors,
+  parameters: tf.Tensor,
+  gradient: tf.Tensor,
   { first, second }: Moments<tf.Tensor>,
   rate: tf.Tensor,
-): { parameters: Tensors; moments: Moments<tf.Tensor> } {
-  const names = Object.keys(parameters);
-  const collect = (f: (name: string) => tf.Tensor) =>
-    Object.fromEntries(names.map((name) => [name, f(name)]));
-  const m = collect((name) => tf.add(tf.mul(first[name], BETA1), tf.mul(gradients[name], 1 - BETA1)));
-  const v = collect((name) =>
-    tf.add(tf.mul(second[name], BETA2), tf.mul(tf.square(gradients[name]), 1 - BETA2)),
-  );
+): { parameters: tf.Tensor; moments: Moments<tf.Tensor> } {
+  const m = tf.add(tf.mul(first, BETA1), tf.mul(gradient, 1 - BETA1));
+  const v = tf.add(tf.mul(second, BETA2), tf.mul(tf.square(gradient), 1 - BETA2));
   return {
-    parameters: collect((name) =>
-      tf.sub(parameters[name], tf.div(tf.mul(m[name], rate), tf.add(tf.sqrt(v[name]), EPSILON))),
-    ),
+    parameters: tf.sub(parameters, tf.div(tf.mul(m, rate), tf.add(tf.sqrt(v), EPSILON))),
     moments: { first: m, second: v },
+  };
+}
+
+/** What Adam carries from step to step: parameters and moments by name. */
+export interface AdamState {
+  parameters: Arrays;
+  moments: Moments<Arrays>;
+}
+
+export const initialAdam = (parameters: Arrays): AdamState => {
+  const zeros = () => packedArrays(layoutOf(parameters)).views;
+  return { parameters, moments: { first: zeros(), second: zeros() } };
+};
+
+/** The same as a step takes and gives it, in three vectors. */
+export interface AdamVectors<T> {
+  parameters: T;
+  moments: Moments<T>;
+}
+
+export interface PackedAdam {
+  vectors: AdamVectors<NdArray>;
+  /** Views of the vectors. */
+  state: AdamState;
+}
+
+/** @param from copied into the vectors */
+export function packAdam(layout: Layout, from?: AdamState): PackedAdam {
+  const pack = (arrays?: Arrays): PackedArrays => packedArrays(layout, arrays);
+  const parameters = pack(from?.parameters);
+  const first = pack(from?.moments.first);
+  const second = pack(from?.moments.second);
+  return {
+    vectors: { parameters: parameters.vector, moments: { first: first.vector, second: second.vector } },
+    state: { parameters: parameters.views, moments: { first: first.views, second: second.views } },
   };
 }

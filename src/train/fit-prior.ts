@@ -4,15 +4,18 @@ import {
   f32,
   foldIn,
   type Key,
+  layoutOf,
   type NdArray,
   noiseFor,
   RandomStream,
+  StepError,
   tf,
+  unpack,
   valueAndGradients,
 } from '../engine/index.js';
 import { DwpError } from '../errors.js';
 import type { Arrays, KernelPrior, Learner, PriorFamily, Tensors, TrainingKernels } from '../priors/index.js';
-import { adam, correctedRate, zeroMoments } from './adam.js';
+import { type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
 
 export interface FitOptions {
   steps: number;
@@ -84,29 +87,30 @@ async function learn<C>(
   const batch = Math.min(options.batch, trainRows.length);
   const { trainable, fixed } = learner.initial(kernels, config, foldIn(key, 'initial'));
 
+  const layout = layoutOf(trainable);
+  const noiseSpecs = learner.noise(batch, config);
+  let current = packAdam(layout, initialAdam(trainable));
+  let next = packAdam(layout);
   const step = await engine.compile(
-    (
-      inputs: {
-        parameters: Tensors;
-        moments: { first: Tensors; second: Tensors };
-        w: tf.Tensor;
-        noise: Tensors;
-        rate: tf.Tensor;
-      },
-      fixed: Tensors,
-    ) => {
-      const { objective, gradients } = valueAndGradients((parameters: Tensors) => {
-        const bound = learner.bound({ ...parameters, ...fixed }, inputs.w, inputs.noise, kernels, config);
-        return { objective: tf.neg(tf.mean(bound)) as tf.Scalar, aux: {} };
-      }, inputs.parameters);
-      return { negativeBound: objective, ...adam(inputs.parameters, gradients, inputs.moments, inputs.rate) };
+    (inputs: AdamVectors<tf.Tensor> & { w: tf.Tensor; noise: Tensors; rate: tf.Tensor }, fixed: Tensors) => {
+      const { objective, gradients } = valueAndGradients(
+        ({ vector }) => {
+          const parameters = unpack(vector, layout);
+          const bound = learner.bound({ ...parameters, ...fixed }, inputs.w, inputs.noise, kernels, config);
+          return { objective: tf.neg(tf.mean(bound)) as tf.Scalar, aux: {} };
+        },
+        { vector: inputs.parameters },
+      );
+      return {
+        negativeBound: objective,
+        ...adam(inputs.parameters, gradients.vector, inputs.moments, inputs.rate),
+      };
     },
     {
       inputs: {
-        parameters: trainable,
-        moments: zeroMoments(trainable),
+        ...current.vectors,
         w: f32([batch, d]),
-        noise: learner.noise(batch, config) as unknown as Arrays,
+        noise: noiseSpecs as unknown as Arrays,
         rate: f32([]),
       },
       constants: fixed,
@@ -114,10 +118,12 @@ async function learn<C>(
   );
   const validation = await boundStep(learner, kernels, config, engine, trainable, fixed, validationRows);
 
-  let state = { parameters: trainable, moments: zeroMoments(trainable) as { first: Arrays; second: Arrays } };
   let best = { parameters: trainable, validationBound: Number.NEGATIVE_INFINITY, step: 0 };
   const report: FitReport = { steps: 0, bestStep: 0, validationBound: Number.NEGATIVE_INFINITY, trace: [] };
   const w = f32([batch, d]);
+  const rate = f32([]);
+  const negativeBound = f32([]);
+  let noise: Record<string, NdArray> | undefined;
   let epochOrder = trainRows;
   let at = trainRows.length;
   let epoch = 0;
@@ -135,28 +141,31 @@ async function learn<C>(
       const row = epochOrder[at];
       w.data.set(kernels.data.subarray(row * d, (row + 1) * d), i * d);
     }
-    const rate = f32([], Float32Array.of(correctedRate(schedule(options, t), t)));
-    const noise = noiseFor(learner.noise(batch, config), foldIn(key, 'noise', t));
-    const out = await step.run({ ...state, w, noise, rate } as never);
-    const { negativeBound, parameters, moments } = out as unknown as {
-      negativeBound: NdArray;
-    } & typeof state;
-    state = { parameters, moments };
-    if (!Number.isFinite(negativeBound.data[0]))
-      throw new DwpError(
-        'DIVERGED',
-        `the bound became ${negativeBound.data[0]} at step ${t}`,
-        'try a smaller --learning-rate',
+    rate.data[0] = correctedRate(schedule(options, t), t);
+    noise = noiseFor(noiseSpecs, foldIn(key, 'noise', t), noise);
+    try {
+      await step.run(
+        { ...current.vectors, w, noise, rate } as never,
+        { negativeBound, ...next.vectors } as never,
       );
+    } catch (error) {
+      throw error instanceof StepError ? diverged(t, error.message) : error;
+    }
+    [current, next] = [next, current];
+    if (!Number.isFinite(negativeBound.data[0]))
+      throw diverged(t, `the bound became ${-negativeBound.data[0]}`);
     sum -= negativeBound.data[0];
     report.steps = t;
     if (t % options.validateEvery === 0 || t === options.steps) {
-      const validationBound = await validation.mean(state.parameters, foldIn(key, 'validation noise'));
+      const validationBound = await validation.mean(
+        current.state.parameters,
+        foldIn(key, 'validation noise'),
+      );
       const trainBound = sum / (t % options.validateEvery || options.validateEvery);
       sum = 0;
       report.trace.push({ step: t, trainBound, validationBound });
       if (validationBound > best.validationBound) {
-        best = { parameters: state.parameters, validationBound, step: t };
+        best = { parameters: copyOf(current.state.parameters), validationBound, step: t };
         stale = 0;
       } else stale++;
       progress?.(
@@ -171,6 +180,14 @@ async function learn<C>(
   report.validationBound = best.validationBound;
   return { parameters: { ...best.parameters, ...fixed }, report };
 }
+
+const diverged = (step: number, what: string) =>
+  new DwpError('DIVERGED', `step ${step}: ${what}`, 'try a smaller --learning-rate');
+
+const copyOf = (arrays: Arrays): Arrays =>
+  Object.fromEntries(
+    Object.entries(arrays).map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]),
+  );
 
 /** Constant, then falling linearly to a twentieth over the second half. */
 const schedule = ({ learningRate, steps }: FitOptions, t: number): number =>

@@ -6,18 +6,22 @@ import {
   f32,
   foldIn,
   type Key,
+  type Layout,
+  layoutOf,
   type NdArray,
   noiseFor,
   RandomStream,
+  StepError,
   spec,
   tf,
+  unpack,
   valueAndGradients,
 } from '../engine/index.js';
 import { DwpError } from '../errors.js';
 import { type Architecture, type ConvLayer, convLayers, denseLayers } from '../nn/index.js';
 import type { Posterior } from '../posteriors/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
-import { adam, correctedRate, type Moments, zeroMoments } from './adam.js';
+import { type AdamState, type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
 
 export interface NetworkOptions {
   steps: number;
@@ -35,10 +39,8 @@ export interface NetworkOptions {
 }
 
 /** What training carries from step to step: with the run's key it determines everything that follows. */
-export interface TrainingState {
+export interface TrainingState extends AdamState {
   step: number;
-  parameters: Arrays;
-  moments: Moments<NdArray>;
 }
 
 /** One line of the trace: estimates at T = 1 from that step's batch and noise, nats for the whole training set. */
@@ -54,7 +56,10 @@ export interface TrainHooks {
   signal?: AbortSignal;
   /** Called after steps that are multiples of logEvery, and after the last. */
   trace?(point: TracePoint): void;
-  /** Called after every step, and after its trace: what is saved here has the trace of all its steps. */
+  /**
+   * Called after every step, and after its trace: what is saved here has the trace of all its steps. The arrays are
+   * written again by the step after the next: copy what has to last longer.
+   */
   stepped?(state: TrainingState): void;
 }
 
@@ -84,7 +89,7 @@ export function initialState(
     parameters[`${name}.kernel`] = kernel;
     parameters[`${name}.bias`] = f32([shape[1]]);
   }
-  return { step: 0, parameters, moments: zeroMoments(parameters) };
+  return { step: 0, ...initialAdam(parameters) };
 }
 
 /** Glorot's normal initialisation of a convolution, [out, in, h, w] (Glorot & Bengio 2010). */
@@ -100,6 +105,61 @@ export function xavier({ name, shape }: ConvLayer, key: Key): NdArray {
 /** Rate of step t: falls linearly to 0, as in the published recipe. */
 const learningRateAt = ({ learningRate, steps }: NetworkOptions, t: number): number =>
   learningRate * (1 - (t - 1) / steps);
+
+/** What one step of training is given; shapes in {@link trainingInputs}. */
+export interface TrainingInputs extends AdamVectors<tf.Tensor> {
+  images: tf.Tensor4D;
+  labels: tf.Tensor1D;
+  noise: Tensors;
+  rows: Tensors;
+  rate: tf.Scalar;
+  divergenceWeight: tf.Scalar;
+}
+
+/** Layers of whose kernels a step's prior term uses only some. */
+const subsampledLayers = (model: Model): ConvLayer[] =>
+  convLayers(model.architecture).filter(
+    (layer) => model.priors[layer.name] && subsampleSize(model, layer) < kernelCount(layer),
+  );
+
+/** Shapes of a step's inputs. */
+export const trainingInputs = (
+  model: Model,
+  batch: number,
+  { height, width, channels }: Pick<ImageSet, 'height' | 'width' | 'channels'>,
+  layout: Layout,
+) => ({
+  ...packAdam(layout).vectors,
+  images: spec([batch, height, width, channels]),
+  labels: spec([batch], 'int32'),
+  noise: boundNoise(model, batch),
+  rows: Object.fromEntries(
+    subsampledLayers(model).map((layer) => [layer.name, spec([subsampleSize(model, layer)], 'int32')]),
+  ),
+  rate: spec([]),
+  divergenceWeight: spec([]),
+});
+
+/** One step of Adam on the negative bound, as the engine compiles it. */
+export const trainingStep =
+  (model: Model, options: Pick<NetworkOptions, 'weightDecay' | 'denseDecay'>, layout: Layout) =>
+  (inputs: TrainingInputs, priorParameters: Tensors) => {
+    const { aux, gradients } = valueAndGradients(
+      ({ vector }) => {
+        const parameters = unpack(vector, layout);
+        const terms = boundTerms(model, parameters, inputs, inputs.noise, inputs.rows, priorParameters);
+        const negativeDivergence = tf.add(terms.priorTerm, terms.entropyTerm); // −KL(q‖p), or a lower bound of it
+        const bound = tf.add(
+          terms.expectedLogLikelihood,
+          tf.mul(negativeDivergence, inputs.divergenceWeight),
+        );
+        const objective = tf.div(tf.sub(decay(model, parameters, options), bound), model.examples);
+        return { objective: objective as tf.Scalar, aux: { ...terms } };
+      },
+      { vector: inputs.parameters },
+    );
+    return { terms: aux, ...adam(inputs.parameters, gradients.vector, inputs.moments, inputs.rate) };
+  };
 
 /**
  * Continues from `state` to `options.steps`.
@@ -119,103 +179,71 @@ export async function trainNetwork(
 ): Promise<TrainingState> {
   const order = new BatchOrder(rows.length, options.batch, foldIn(key, 'batches'));
   const batch = order.size;
-  const layers = convLayers(model.architecture);
-  const subsampled = layers.filter(
-    (layer) => model.priors[layer.name] && subsampleSize(model, layer) < kernelCount(layer),
-  );
-  const noiseSpecs = boundNoise(model, batch);
-  const priorParameters = priorConstants(model);
-  const imageShape = [batch, images.height, images.width, images.channels];
+  const layout = layoutOf(state.parameters);
+  const shapes = trainingInputs(model, batch, images, layout);
+  const step = await engine.compile(trainingStep(model, options, layout), {
+    inputs: shapes as never,
+    constants: priorConstants(model),
+  });
 
-  interface StepInputs {
-    parameters: Tensors;
-    moments: Moments<tf.Tensor>;
-    images: tf.Tensor4D;
-    labels: tf.Tensor1D;
-    noise: Tensors;
-    rows: Tensors;
-    rate: tf.Scalar;
-    divergenceWeight: tf.Scalar;
-  }
-  const step = await engine.compile(
-    (inputs: StepInputs, priorParameters: Tensors) => {
-      const { aux, gradients } = valueAndGradients((parameters: Tensors) => {
-        const terms = boundTerms(model, parameters, inputs, inputs.noise, inputs.rows, priorParameters);
-        const negativeDivergence = tf.add(terms.priorTerm, terms.entropyTerm); // −KL(q‖p), or a lower bound of it
-        const bound = tf.add(
-          terms.expectedLogLikelihood,
-          tf.mul(negativeDivergence, inputs.divergenceWeight),
-        );
-        const objective = tf.div(tf.sub(decay(model, parameters, options), bound), model.examples);
-        return { objective: objective as tf.Scalar, aux: { ...terms } };
-      }, inputs.parameters);
-      return { terms: aux, ...adam(inputs.parameters, gradients, inputs.moments, inputs.rate) };
-    },
-    {
-      inputs: {
-        parameters: state.parameters,
-        moments: state.moments,
-        images: spec(imageShape),
-        labels: spec([batch], 'int32'),
-        noise: noiseSpecs,
-        rows: Object.fromEntries(subsampled.map((l) => [l.name, spec([subsampleSize(model, l)], 'int32')])),
-        rate: spec([]),
-        divergenceWeight: spec([]),
-      } as never,
-      constants: priorParameters,
-    },
-  );
-
+  // Two sets of vectors: a step reads one and writes the other.
+  let current = packAdam(layout, state);
+  let next = packAdam(layout);
+  const terms = { expectedLogLikelihood: f32([]), priorTerm: f32([]), entropyTerm: f32([]) };
   const picked = new Int32Array(batch);
-  const imageData = f32(imageShape);
+  const imageData = f32(shapes.images.shape);
   const labelData = { shape: [batch], data: new Int32Array(batch) };
-  let current = state;
+  const rate = f32([]);
+  const divergenceWeight = f32([]);
+  let noise: Record<string, NdArray> | undefined;
+  let t = state.step;
   try {
-    for (let t = state.step + 1; t <= options.steps; t++) {
-      if (hooks.signal?.aborted) throw new DwpError('INTERRUPTED', `interrupted after step ${t - 1}`);
-      order.rows(t - 1, picked);
+    while (t < options.steps) {
+      if (hooks.signal?.aborted) throw new DwpError('INTERRUPTED', `interrupted after step ${t}`);
+      order.rows(t++, picked);
       for (let i = 0; i < batch; i++) picked[i] = rows[picked[i]];
       gatherImages(images, picked, imageData.data);
       gatherLabels(images, picked, labelData.data);
       const stepKey = foldIn(key, 'step', t);
-      const out = (await step.run({
-        parameters: current.parameters,
-        moments: current.moments,
-        images: imageData,
-        labels: labelData,
-        noise: noiseFor(noiseSpecs, stepKey),
-        rows: Object.fromEntries(subsampled.map((l) => [l.name, kernelRows(model, l, stepKey)])),
-        rate: f32([], Float32Array.of(correctedRate(learningRateAt(options, t), t))),
-        divergenceWeight: f32(
-          [],
-          Float32Array.of(options.temperature * Math.min(1, t / Math.max(1, options.warmUp))),
-        ),
-      } as never)) as unknown as {
-        terms: Record<string, NdArray>;
-        parameters: Arrays;
-        moments: Moments<NdArray>;
+      noise = noiseFor(shapes.noise, stepKey, noise);
+      rate.data[0] = correctedRate(learningRateAt(options, t), t);
+      divergenceWeight.data[0] = options.temperature * Math.min(1, t / Math.max(1, options.warmUp));
+      await step.run(
+        {
+          ...current.vectors,
+          images: imageData,
+          labels: labelData,
+          noise,
+          rows: Object.fromEntries(
+            subsampledLayers(model).map((layer) => [layer.name, kernelRows(model, layer, stepKey)]),
+          ),
+          rate,
+          divergenceWeight,
+        } as never,
+        { terms, ...next.vectors } as never,
+      );
+      [current, next] = [next, current];
+      const point = {
+        step: t,
+        bound: terms.expectedLogLikelihood.data[0] + terms.priorTerm.data[0] + terms.entropyTerm.data[0],
+        expectedLogLikelihood: terms.expectedLogLikelihood.data[0],
+        priorTerm: terms.priorTerm.data[0],
+        entropyTerm: terms.entropyTerm.data[0],
       };
-      current = { step: t, parameters: out.parameters, moments: out.moments };
-      const terms = {
-        expectedLogLikelihood: out.terms.expectedLogLikelihood.data[0],
-        priorTerm: out.terms.priorTerm.data[0],
-        entropyTerm: out.terms.entropyTerm.data[0],
-      };
-      const bound = terms.expectedLogLikelihood + terms.priorTerm + terms.entropyTerm;
-      if (!Number.isFinite(bound))
-        throw new DwpError(
-          'DIVERGED',
-          `the bound became ${bound} at step ${t}`,
-          'try a smaller --learning-rate',
-        );
-      if (t % options.logEvery === 0 || t === options.steps) hooks.trace?.({ step: t, bound, ...terms });
-      hooks.stepped?.(current);
+      if (!Number.isFinite(point.bound)) throw diverged(t, `the bound became ${point.bound}`);
+      if (t % options.logEvery === 0 || t === options.steps) hooks.trace?.(point);
+      hooks.stepped?.({ step: t, ...current.state });
     }
+  } catch (error) {
+    throw error instanceof StepError ? diverged(t, error.message) : error;
   } finally {
     await step.release();
   }
-  return current;
+  return { step: t, ...current.state };
 }
+
+const diverged = (step: number, what: string) =>
+  new DwpError('DIVERGED', `step ${step}: ${what}`, 'try a smaller --learning-rate');
 
 /** Parameters of the priors of all layers in one flat list, `layer.parameter`. */
 export const priorConstants = ({ priors }: Model): Arrays =>
@@ -232,7 +260,11 @@ function kernelRows(model: Model, layer: ConvLayer, key: Key): NdArray {
   return { shape: [size], data: order.slice(0, size) };
 }
 
-function decay(model: Model, parameters: Tensors, { weightDecay, denseDecay }: NetworkOptions): tf.Tensor {
+function decay(
+  model: Model,
+  parameters: Tensors,
+  { weightDecay, denseDecay }: Pick<NetworkOptions, 'weightDecay' | 'denseDecay'>,
+): tf.Tensor {
   const half = (x: tf.Tensor, factor: number) => tf.mul(tf.sum(tf.square(x)), 0.5 * factor);
   let penalty: tf.Tensor = tf.scalar(0);
   if (denseDecay > 0)

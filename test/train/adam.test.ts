@@ -1,7 +1,7 @@
 // Adam against the algorithm as printed in Kingma & Ba 2015, in double precision.
 import { expect, test } from 'vitest';
-import { f32, type NdArray, type tf } from '../../src/engine/index.js';
-import { adam, correctedRate, type Moments, zeroMoments } from '../../src/train/adam.js';
+import { f32, layoutOf, packedArrays, type tf } from '../../src/engine/index.js';
+import { type AdamVectors, adam, correctedRate, initialAdam, packAdam } from '../../src/train/adam.js';
 import { engines, normal } from '../engine/reference.js';
 
 const STEPS = 5;
@@ -24,31 +24,33 @@ function reference(start: ArrayLike<number>, gradients: readonly ArrayLike<numbe
   return theta;
 }
 
-test('five steps on two tensors, one with gradients of very different sizes', async () => {
+test('five steps on two tensors in a vector, one with gradients of very different sizes', async () => {
   const { native, cpu } = await engines();
   const start = { a: normal(120, 3, 4), b: normal(121, 5) };
+  const layout = layoutOf(start);
   const gradients = Array.from({ length: STEPS }, (_, t) => ({
     a: normal(130 + t, 3, 4),
     b: f32([5], normal(140 + t, 5).data.map((x, i) => x * 10 ** (2 - 3 * i)) as Float32Array),
   }));
   for (const engine of [native, cpu]) {
-    type Pair<T> = Readonly<Record<string, T>>;
-    let state = { parameters: start as Pair<NdArray>, moments: zeroMoments(start) as Moments<NdArray> };
+    let current = packAdam(layout, initialAdam(start));
+    let next = packAdam(layout);
     const step = await engine.compile(
-      (inputs: {
-        parameters: Pair<tf.Tensor>;
-        gradients: Pair<tf.Tensor>;
-        moments: Moments<tf.Tensor>;
-        rate: tf.Tensor;
-      }) => adam(inputs.parameters, inputs.gradients, inputs.moments, inputs.rate),
-      { inputs: { ...state, gradients: start, rate: f32([]) } as never },
+      ({
+        parameters,
+        gradient,
+        moments,
+        rate,
+      }: AdamVectors<tf.Tensor> & { gradient: tf.Tensor; rate: tf.Tensor }) =>
+        adam(parameters, gradient, moments, rate),
+      { inputs: { ...current.vectors, gradient: current.vectors.parameters, rate: f32([]) } },
     );
-    for (let t = 1; t <= STEPS; t++)
-      state = (await step.run({
-        ...state,
-        gradients: gradients[t - 1],
-        rate: f32([], Float32Array.of(correctedRate(RATE, t))),
-      } as never)) as unknown as typeof state;
+    for (let t = 1; t <= STEPS; t++) {
+      const gradient = packedArrays(layout, gradients[t - 1]).vector;
+      const rate = f32([], Float32Array.of(correctedRate(RATE, t)));
+      await step.run({ ...current.vectors, gradient, rate }, next.vectors);
+      [current, next] = [next, current];
+    }
     await step.release();
     for (const name of ['a', 'b'] as const) {
       const expected = reference(
@@ -56,7 +58,7 @@ test('five steps on two tensors, one with gradients of very different sizes', as
         gradients.map((g) => g[name].data),
       );
       expected.forEach((value, i) => {
-        expect(state.parameters[name].data[i], `${engine.name} ${name}[${i}]`).toBeCloseTo(value, 5);
+        expect(current.state.parameters[name].data[i], `${engine.name} ${name}[${i}]`).toBeCloseTo(value, 5);
       });
     }
   }

@@ -103,17 +103,15 @@ export const shapes: Lowerings = {
       : Array.from({ length: known }, () => x.shape[axis] / known);
     const rest = sizes.indexOf(-1);
     if (rest >= 0) sizes[rest] = x.shape[axis] - sizes.reduce((a, b) => a + Math.max(b, 0), 0);
-    let start = 0;
-    return sizes.map((size) => {
-      const begin = x.shape.map((_, i) => (i === axis ? start : 0));
-      start += size;
-      return slice(
-        g,
-        x,
-        begin,
-        x.shape.map((n, i) => (i === axis ? size : n)),
-      );
-    });
+    const shapeOf = (size: number) => x.shape.map((n, i) => (i === axis ? size : n));
+    if (x.uniform !== undefined) return sizes.map((size) => g.uniform(x.uniform!, shapeOf(size), x.dtype));
+    if (sizes.length === 1) return [x];
+    return g.emit(
+      'Split',
+      [x, g.int64(sizes)],
+      { axis },
+      sizes.map((size) => ({ shape: shapeOf(size), dtype: x.dtype })),
+    );
   },
   Tile: ({ g, inputs: { x }, attrs }) => {
     const reps = attrs.reps as number[];
