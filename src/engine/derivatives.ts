@@ -175,7 +175,7 @@ const poolGradients: tf.GradConfig[] = [
   },
 ];
 
-/** Puts these gradients in the place of TensorFlow.js's own. A package that brings those along undoes it: call again. */
+/** Puts these gradients in the place of TensorFlow.js's own; `loadTensorflow` keeps them there. */
 export function registerDerivatives(): void {
   for (const gradient of [
     convolutionGradient('Conv2D'),

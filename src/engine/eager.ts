@@ -3,6 +3,7 @@ import * as tf from '#tfjs';
 import { usageError } from '../errors.js';
 import { callSite, checkInputs, hasNaN, lineOf, notFinite, StepError } from './contract.js';
 import type { ArraysOf, CompiledStep, CompileInput, Engine, TensorsOf } from './engine.js';
+import { loadTensorflow } from './tensorflow.js';
 import { trace, UnsupportedError } from './trace.js';
 import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
 
@@ -13,20 +14,15 @@ export async function cpuEngine(): Promise<Engine> {
   return eagerEngine('cpu', 'cpu');
 }
 
-/** libtensorflow, where the user has installed one of its packages. */
-export async function tensorflowEngine(): Promise<Engine> {
-  for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'])
-    try {
-      await import(name); // registers the backend `tensorflow` in the registry that all copies of tfjs share
-      await tf.setBackend('tensorflow');
-      return eagerEngine('tensorflow', 'tensorflow');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    }
-  throw usageError(
-    '--engine tensorflow: neither @tensorflow/tfjs-node-gpu nor @tensorflow/tfjs-node is installed',
-    'npm install @tensorflow/tfjs-node, or use --engine native',
-  );
+/**
+ * libtensorflow, where the user has installed one of its packages.
+ * @param threads within an operator, 0 for one per core; the first engine of a process decides
+ * @throws DwpError when no package is installed, or the one that is cannot be loaded
+ */
+export async function tensorflowEngine(threads = 0): Promise<Engine> {
+  loadTensorflow(threads);
+  await tf.setBackend('tensorflow');
+  return eagerEngine('tensorflow', 'tensorflow');
 }
 
 const upload = (leaf: NdArray) => tf.tensor(leaf.data, [...leaf.shape], dtypeOf(leaf));

@@ -24,7 +24,7 @@ export type EngineName = (typeof ENGINES)[number];
 
 /**
  * Loads the engine of that name; the others stay unloaded.
- * @param threads within an operator of the native engine; 0: as many as onnxruntime thinks best
+ * @param threads within an operator; 0: as many as onnxruntime or libtensorflow thinks best; `cpu` has one
  * @param device what the native engine runs on
  * @throws DwpError USAGE when the engine or the device is not installed
  */
@@ -36,5 +36,5 @@ export async function createEngine(name: EngineName, threads = 0, device: Device
       `leave one of them out; --engine ${name} has its own`,
     );
   const eager = await import('./eager.js');
-  return name === 'cpu' ? eager.cpuEngine() : eager.tensorflowEngine();
+  return name === 'cpu' ? eager.cpuEngine() : eager.tensorflowEngine(threads);
 }
