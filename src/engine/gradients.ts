@@ -2,6 +2,13 @@
 import * as tf from '#tfjs';
 import { leaves, mapTree } from './tree.js';
 
+/** The same tensor, no longer kept: it goes with the scope that it is used in. */
+function released(kept: tf.Tensor): tf.Tensor {
+  const tensor = kept.clone();
+  kept.dispose();
+  return tensor;
+}
+
 /**
  * ∂objective/∂params by reverse-mode differentiation.
  * @param f params ↦ a scalar objective and a tree of other tensors computed on the way
@@ -23,7 +30,7 @@ export function valueAndGradients<P, A>(
   const gradientByPath = new Map(entries.map(([path], i) => [path, grads[i]]));
   return {
     objective: value as tf.Scalar,
-    aux: aux!,
+    aux: mapTree(aux!, released) as A,
     gradients: mapTree(params, (_: tf.Tensor, path) => gradientByPath.get(path)!) as P,
   };
 }
