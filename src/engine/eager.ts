@@ -25,6 +25,11 @@ export async function tensorflowEngine(threads = 0): Promise<Engine> {
   return eagerEngine('tensorflow', 'tensorflow');
 }
 
+/** Takes effect at once, though it returns a promise: waiting for it would let a step of another engine in between. */
+function use(backendName: string): void {
+  if (tf.getBackend() !== backendName) void tf.setBackend(backendName);
+}
+
 const upload = (leaf: NdArray) => tf.tensor(leaf.data, [...leaf.shape], dtypeOf(leaf));
 
 function eagerEngine(name: Engine['name'], backendName: string): Engine {
@@ -35,9 +40,10 @@ function eagerEngine(name: Engine['name'], backendName: string): Engine {
     const compiledAt = lineOf(callSite());
     holdToContract(fn as never, inputs, constants ?? {});
     const expected = leaves<NdArray | TensorSpec>(inputs);
-    await tf.setBackend(backendName);
+    use(backendName);
     const constantTensors = mapTree(constants ?? {}, upload) as unknown as TensorsOf<C>;
     const execute = (given: ArraysOf<I>): ArraysOf<O> => {
+      use(backendName);
       tf.engine().startScope('step');
       try {
         const result = fn(mapTree(given, upload) as unknown as TensorsOf<I>, constantTensors);
@@ -52,7 +58,6 @@ function eagerEngine(name: Engine['name'], backendName: string): Engine {
     };
     return {
       async run(given, into) {
-        if (tf.getBackend() !== backendName) await tf.setBackend(backendName);
         const arrays = checkInputs(expected, given, compiledAt);
         const result = execute(given);
         if (!allowNaN)

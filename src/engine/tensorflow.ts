@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import util from 'node:util';
 import * as tf from '#tfjs';
 import { messageOf, usageError } from '../errors.js';
+import { extendPadding } from './tensorflow-padding.js';
 
 const require = createRequire(import.meta.url);
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
@@ -40,6 +41,7 @@ export function loadTensorflow(threads: number): void {
   Object.assign(util, { isArray: Array.isArray, isNullOrUndefined: (x: unknown) => x == null });
   try {
     keepingRegistrations(() => require(name));
+    extendPadding();
   } catch (error) {
     throw usageError(
       `--engine tensorflow: ${name} is installed but cannot be loaded: ${messageOf(error)}`,
