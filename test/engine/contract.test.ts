@@ -11,6 +11,7 @@ import {
   tf,
   valueAndGradients,
 } from '../../src/engine/index.js';
+import { PRESENT } from './backends.js';
 
 const HERE = fileURLToPath(import.meta.url);
 const lineWith = (text: string): number =>
@@ -20,8 +21,7 @@ const lineWith = (text: string): number =>
 
 const engines: Record<string, Engine> = {};
 beforeAll(async () => {
-  engines.native = await createEngine('native', 1);
-  engines.cpu = await createEngine('cpu');
+  for (const name of PRESENT) engines[name] = await createEngine(name, 1);
 });
 
 const x = f32([4], Float32Array.of(1, 2, 3, 4));
@@ -36,7 +36,7 @@ async function failure(promise: Promise<unknown>): Promise<StepError> {
   return error as StepError;
 }
 
-describe.each(['native', 'cpu'])('engine %s refuses, with operation and line', (name) => {
+describe.each(PRESENT)('engine %s refuses, with operation and line', (name) => {
   const compile = (f: (inputs: X) => unknown) =>
     engines[name].compile(f as (inputs: X) => tf.Tensor, { inputs: { x } });
   const captured = () => tf.tensor([1, 2, 3, 4]);

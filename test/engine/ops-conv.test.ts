@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { groupedConv2d, tf } from '../../src/engine/index.js';
+import { ENGINE_UNDER_TEST } from './backends.js';
 import { expectSame, gridNormal, RUNS, type Tensors, t4 } from './ops-check.js';
 
 type Pair = [number, number];
@@ -163,13 +164,17 @@ describe('compositions', () => {
   });
 });
 
-test('a number as padding of windows that are not square is refused where TensorFlow.js loses columns', () =>
-  expect(
-    expectSame(({ x, w }) => tf.conv2d(t4(x), t4(w), 1, 1), {
-      x: gridNormal(1, [1, 5, 5, 1]),
-      w: gridNormal(2, [3, 1, 1, 1]),
-    }),
-  ).rejects.toThrow(/5 columns of 7.*\[\[0, 0\], \[1, 1\], \[1, 1\], \[0, 0\]\]/));
+// That is a message of the compiler.
+test.runIf(ENGINE_UNDER_TEST === 'native')(
+  'a number as padding of windows that are not square is refused where TensorFlow.js loses columns',
+  () =>
+    expect(
+      expectSame(({ x, w }) => tf.conv2d(t4(x), t4(w), 1, 1), {
+        x: gridNormal(1, [1, 5, 5, 1]),
+        w: gridNormal(2, [3, 1, 1, 1]),
+      }),
+    ).rejects.toThrow(/5 columns of 7.*\[\[0, 0\], \[1, 1\], \[1, 1\], \[0, 0\]\]/),
+);
 
 test('groups that do not divide the channels are refused', () => {
   const filter = tf.zeros([3, 3, 2, 4]) as tf.Tensor4D;

@@ -1,0 +1,35 @@
+// Which engines are here, which of them the tests compare with `cpu`, and what one of them is known to refuse.
+import { createRequire } from 'node:module';
+import type { EngineName } from '../../src/engine/index.js';
+
+const installed = (name: string) => {
+  try {
+    return Boolean(createRequire(import.meta.url).resolve(name));
+  } catch {
+    return false;
+  }
+};
+
+export const hasTensorflow = installed('@tensorflow/tfjs-node-gpu') || installed('@tensorflow/tfjs-node');
+
+/** The engines that are here. */
+export const PRESENT: EngineName[] = ['native', 'cpu', ...(hasTensorflow ? ['tensorflow' as const] : [])];
+
+/** Why tests of the engine `tensorflow` are skipped. */
+export const NO_TENSORFLOW = 'no @tensorflow/tfjs-node here: npm run test:tensorflow builds it';
+
+/** The engine that the tests compare with `cpu`: vitest's project of this name sets it. */
+export const ENGINE_UNDER_TEST = process.env.DWP_TEST_ENGINE === 'tensorflow' ? 'tensorflow' : 'native';
+
+/** What the engine under test refuses that `cpu` does; `backends.test.ts` sees that it does. */
+const REFUSALS: Record<typeof ENGINE_UNDER_TEST, RegExp[]> = {
+  native: [],
+  tensorflow: [/^Kernel 'MaxPoolWithArgmax' not registered/],
+};
+
+/** Nothing for an error that says that the engine under test has no such operation; throws every other. */
+export function passOverRefusal(error: unknown): undefined {
+  if (error instanceof Error && REFUSALS[ENGINE_UNDER_TEST].some((message) => message.test(error.message)))
+    return;
+  throw error;
+}
