@@ -1,12 +1,12 @@
 // Fitting the kernel VAE as `dwp fit-prior` does it: shuffled mini-batches, noise, ELBO, gradients and Adam. An epoch
 // is 32 steps of 128 kernels. Only one kernel is set aside, so that validation, which peers do not do, costs nothing.
-import { type Engine, seedKey } from '../../src/engine/index.js';
+import { type Engine, foldIn, seedKey } from '../../src/engine/index.js';
 import { readKernelDataset, takeKernels } from '../../src/kernels/index.js';
 import { families } from '../../src/priors/index.js';
 import { fitPrior } from '../../src/train/fit-prior.js';
 import { type Case, COMPARED_STEPS, type Prepared, WARM_UP } from '../case.js';
 import { KERNELS } from '../paths.js';
-import { type Inputs, prefixed, recordingEngine, under } from '../record.js';
+import { type Inputs, prefixed, recordingEngine } from '../record.js';
 
 const BATCH = 128;
 const STEPS_PER_EPOCH = 32;
@@ -42,9 +42,11 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
     recorder,
     KEY,
   );
-  const [first] = recording.runs;
+  const { fit } = families.vae;
+  if (fit.kind === 'closed-form') throw new Error('the VAE is learned by gradients');
+  const { trainable } = fit.initial(kernels, config, foldIn(KEY, 'initial')); // as fitPrior starts
   const tensors: Inputs = {
-    ...prefixed('parameters', under(first, 'parameters')),
+    ...prefixed('parameters', trainable),
     scale: recording.constants.scale,
     kernels: { shape: [COUNT, D], data: kernels.data.slice(0, COUNT * D) },
   };
