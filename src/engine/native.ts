@@ -5,10 +5,10 @@ import { callSite, checkInputs, hasNaN, lineOf, notFinite, StepError } from './c
 import { type Device, deviceFailed, executionProviders } from './devices.js';
 import type { ArraysOf, CompiledStep, CompileInput, Engine, TensorsOf } from './engine.js';
 import { type Explanation, explainGraph } from './explain.js';
-import { Graph, type Node } from './graph.js';
+import { Graph, type Node, type Value } from './graph.js';
 import { encodeOnnx, liveNodes } from './onnx.js';
 import { type Trace, trace } from './trace.js';
-import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
+import { dtypeOf, f32, leaves, mapTree, type NdArray, sizeOf, type TensorSpec } from './tree.js';
 
 export interface NativeOptions {
   /** Threads within an operator; 0 leaves the choice to onnxruntime. */
@@ -74,7 +74,12 @@ export async function nativeEngine({ threads, device }: NativeOptions): Promise<
     const compiledAt = lineOf(callSite());
     const traced = trace(fn as never, inputs, constants ?? {});
     const { graph, outputs, result } = traced;
-    const session = await InferenceSession.create(encodeOnnx(graph, outputs), sessionOptions);
+    const sums = allowNaN ? undefined : sumsOf(traced);
+    const session = await InferenceSession.create(
+      encodeOnnx(graph, sums ? [...outputs, [SUMS, sums]] : outputs),
+      sessionOptions,
+    );
+    const sumsRead = f32(sums?.shape ?? [0]);
     const expected = leaves<NdArray | TensorSpec>(inputs);
     const dtypes = expected.map(([path, leaf]) => [path, dtypeOf(leaf)] as const);
     const results = outputs.map(([name, { dtype }]) => ({ name, path: name.slice('out.'.length), dtype }));
@@ -86,11 +91,12 @@ export async function nativeEngine({ threads, device }: NativeOptions): Promise<
       async run(given, into) {
         const arrays = checkInputs(expected, given, compiledAt);
         const places = into && new Map(leaves<NdArray>(into));
-        const fetches = places
-          ? Object.fromEntries(
-              results.map(({ name, path, dtype }) => [name, view(places.get(path)!, dtype)] as const),
-            )
-          : results.map(({ name }) => name);
+        const fetches = Object.fromEntries(
+          results.map(
+            ({ name, path, dtype }) => [name, places ? view(places.get(path)!, dtype) : null] as const,
+          ),
+        );
+        if (sums) fetches[SUMS] = view(sumsRead, 'float32');
         const values = await session.run(feedsOf(arrays), fetches as Ort.InferenceSession.FetchesType);
         const tree = places
           ? into
@@ -98,9 +104,11 @@ export async function nativeEngine({ threads, device }: NativeOptions): Promise<
               const { dims, data } = values[name];
               return { shape: dims, data } as NdArray;
             }) as ArraysOf<O>);
-        if (!allowNaN)
+        if (!allowNaN) {
+          const every = sumsRead.data.some(Number.isNaN);
           for (const [path, { data }] of leaves<NdArray>(tree))
-            if (hasNaN(data)) await explainNaN(path, arrays);
+            if ((every || data.length < SUMMED_FROM) && hasNaN(data)) await explainNaN(path, arrays);
+        }
         return tree as ArraysOf<O>;
       },
       release: () => session.release(),
@@ -133,6 +141,24 @@ export async function nativeEngine({ threads, device }: NativeOptions): Promise<
       return explanation(runs);
     },
   };
+}
+
+const SUMS = 'check.sums';
+/** Results of fewer elements are looked through here; of larger ones the graph says whether there is need to. */
+const SUMMED_FROM = 256;
+
+/** The sum of each large result, [k]: NaN where the result holds NaN. */
+function sumsOf({ graph, outputs }: Trace): Value | undefined {
+  graph.origin = undefined;
+  const sums = outputs
+    .map(([, value]) => value)
+    .filter(({ shape, dtype }) => dtype === 'float32' && sizeOf(shape) >= SUMMED_FROM)
+    .map((value) =>
+      graph.emit1('ReduceSum', [graph.reshape(value, [1, sizeOf(value.shape)]), graph.int64([1])], [1], {
+        keepdims: 0,
+      }),
+    );
+  return sums.length > 1 ? graph.emit1('Concat', sums, [sums.length], { axis: 0 }) : sums[0];
 }
 
 /** The error that names the operation where the first value that is not finite came from. */

@@ -57,7 +57,7 @@ export function encodeOnnx(
   const nodeProtos = nodes.map((node) =>
     create(NodeProtoSchema, {
       name: nodeName(node),
-      opType: node.op,
+      ...operatorOf(node),
       input: node.inputs.map(nameOf),
       output: node.outputs.slice(0, lastUsed(node.outputs, used) + 1).map(nameOf),
       attribute: Object.entries(node.attributes).map(([name, value]) => attribute(name, value)),
@@ -69,7 +69,12 @@ export function encodeOnnx(
   const model = create(ModelProtoSchema, {
     irVersion: BigInt(IR_VERSION),
     producerName: 'deep-weight-prior',
-    opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(OPSET) })],
+    opsetImport: [
+      create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(OPSET) }),
+      ...[...new Set(nodes.map((node) => operatorOf(node).domain))]
+        .filter((domain) => domain !== '')
+        .map((domain) => create(OperatorSetIdProtoSchema, { domain, version: 1n })),
+    ],
     graph: create(GraphProtoSchema, {
       name: graphName,
       node: nodeProtos,
@@ -86,6 +91,12 @@ export function encodeOnnx(
     }),
   });
   return toBinary(ModelProtoSchema, model);
+}
+
+/** `Conv` is ONNX's; `com.microsoft.nchwc:Conv` is of another domain. */
+function operatorOf({ op }: Node): { domain: string; opType: string } {
+  const colon = op.indexOf(':');
+  return { domain: op.slice(0, Math.max(colon, 0)), opType: op.slice(colon + 1) };
 }
 
 /** Outputs at the end that nobody uses are not asked for: a pool without its indices is faster. */
