@@ -47,11 +47,10 @@ function eagerEngine(name: Engine['name'], backendName: string): Engine {
       tf.engine().startScope('step');
       try {
         const result = fn(mapTree(given, upload) as unknown as TensorsOf<I>, constantTensors);
-        return mapTree(result, (tensor: tf.Tensor) => {
-          const array = { shape: tensor.shape, data: tensor.dataSync().slice() } as NdArray;
-          if (!tensor.isDisposed) tensor.dispose();
-          return array;
-        }) as unknown as ArraysOf<O>;
+        return mapTree(
+          result,
+          (tensor: tf.Tensor) => ({ shape: tensor.shape, data: tensor.dataSync().slice() }) as NdArray,
+        ) as unknown as ArraysOf<O>;
       } finally {
         tf.engine().endScope();
       }
