@@ -60,7 +60,16 @@ export function broadcastShape(a: readonly number[], b: readonly number[]): numb
   });
 }
 
+/** Whether a value is the same in every run. */
+export const isConstant = (value: Value): boolean =>
+  value.constant !== undefined ||
+  value.uniform !== undefined ||
+  (value.node?.inputs.every((input) => !input || isConstant(input)) ?? false);
+
 export class Graph {
+  /** @param channelBlock channels in a block of onnxruntime's blocked convolutions; 0 where there are none */
+  constructor(readonly channelBlock = 0) {}
+
   readonly nodes: Node[] = [];
   readonly inputs: Value[] = [];
   /** Recorded in the nodes that are emitted while it is set. */
@@ -168,6 +177,21 @@ export class Graph {
       return this.transpose(
         x.node.inputs[0]!,
         perm.map((axis) => inner[axis]),
+      );
+    }
+    if (moving.length < perm.length) {
+      // Without them onnxruntime sees more often that one axis alone moves, for which it is several times faster.
+      const kept = x.shape.flatMap((n, axis) => (n === 1 ? [] : [axis]));
+      const squeezed = this.reshape(
+        x,
+        kept.map((axis) => x.shape[axis]),
+      );
+      return this.reshape(
+        this.transpose(
+          squeezed,
+          moving.map((axis) => kept.indexOf(axis)),
+        ),
+        shape,
       );
     }
     return this.emit1('Transpose', [x], shape, { perm });

@@ -192,6 +192,7 @@ export interface Trace {
  * Records what `fn` does.
  * @param inputs tree of arrays or specs: the inputs of the graph
  * @param constants tree of arrays: fixed for the life of the step, stored in the graph
+ * @param channelBlock see {@link Graph}
  * @throws StepError when `fn` reads a value, uses a tensor from outside or draws random numbers;
  *   UnsupportedError for an operator that has no lowering
  */
@@ -199,9 +200,10 @@ export function trace(
   fn: (inputs: never, constants: never) => unknown,
   inputs: unknown,
   constants: unknown,
+  channelBlock = 0,
 ): Trace {
   const t = tracer();
-  const graph = new Graph();
+  const graph = new Graph(channelBlock);
   t.graph = graph;
   t.values = new WeakMap();
   t.breach = undefined;

@@ -3,6 +3,7 @@
 // [out, in / groups, kh, kw]. Plain transpositions are emitted on either side: onnxruntime removes those that meet.
 import * as tf from '#tfjs';
 import { type Graph, sameShape, type Value } from '../graph.js';
+import { convolveInBlocks, growTo, paysInBlocks } from './blocked.js';
 import { matMul } from './linear.js';
 import type { Lowerings } from './lowering.js';
 import { slice } from './shape.js';
@@ -96,13 +97,8 @@ export function pads(info: WindowInfo): [top: number, left: number, bottom: numb
 /** Grows (zeros) or crops the end of axes 2 and 3 of [n, c, h, w] to the given size. */
 export function resizeEnd(g: Graph, x: Value, height: number, width: number): Value {
   const [n, c, h, w] = x.shape;
-  let y = x;
-  if (height > h || width > w) {
-    const shape = [n, c, Math.max(h, height), Math.max(w, width)];
-    const padding = g.int64([0, 0, 0, 0, 0, 0, shape[2] - h, shape[3] - w]);
-    y = g.emit1('Pad', [x, padding, g.uniform(0, [], x.dtype)], shape);
-  }
-  return slice(g, y, [0, 0, 0, 0], [n, c, height, width]);
+  const grown = growTo(g, x, [n, c, Math.max(h, height), Math.max(w, width)]);
+  return slice(g, grown, [0, 0, 0, 0], [n, c, height, width]);
 }
 
 const windows = (info: ConvInfo) => ({
@@ -120,6 +116,14 @@ export function convolution(
   group: number,
   bias?: Value,
 ): Value {
+  if (group === 1 && !bias && paysInBlocks(g, info.inChannels, info.outChannels, filterOihw))
+    return convolveInBlocks(
+      g,
+      x,
+      filterOihw,
+      [info.batchSize, info.outChannels, info.outHeight, info.outWidth],
+      { ...windows(info), pads: pads(info) },
+    );
   const y = g.emit1(
     'Conv',
     [toNchw(g, x), filterOihw, ...(bias ? [bias] : [])],
@@ -132,6 +136,9 @@ export function convolution(
 /** Gradient with respect to the image: a transposed convolution with the same filter, [out, in / groups, kh, kw]. */
 export function inputGradient(g: Graph, dy: Value, filterOihw: Value, info: ConvInfo, group: number): Value {
   const [n, h, w, c] = info.inShape;
+  const flipped = group === 1 && filterForInput(g, filterOihw, info);
+  if (flipped && paysInBlocks(g, info.outChannels, c, flipped.filter))
+    return convolveInBlocks(g, dy, flipped.filter, [n, c, h, w], flipped.window);
   const { top, left } = info.padInfo;
   const { height, width } = reach(info);
   const full = g.emit1(
@@ -145,6 +152,21 @@ export function inputGradient(g: Graph, dy: Value, filterOihw: Value, info: Conv
     },
   );
   return toNhwc(g, resizeEnd(g, full, h, w)); // rows that no window reached have no gradient
+}
+
+/** Where windows are one pixel apart, that transposed convolution is one with the filter turned round and transposed. */
+function filterForInput(g: Graph, filterOihw: Value, info: ConvInfo) {
+  const [top, left, bottom, right] = pads(info);
+  const height = info.effectiveFilterHeight - 1;
+  const width = info.effectiveFilterWidth - 1;
+  const window = {
+    ...windows(info),
+    pads: [height - top, width - left, height - bottom, width - right] as const,
+  };
+  if (info.strideHeight > 1 || info.strideWidth > 1 || Math.min(...window.pads) < 0) return undefined;
+  const turned = g.transpose(filterOihw, [1, 0, 2, 3]); // [in, out, kh, kw]
+  const [, , kh, kw] = turned.shape;
+  return { window, filter: slice(g, turned, [0, 0, kh - 1, kw - 1], turned.shape, [1, 1, -1, -1]) };
 }
 
 /**
@@ -167,13 +189,19 @@ export function filterGradient(g: Graph, x: Value, dy: Value, info: ConvInfo, gr
     Math.floor((padded - (out - 1) * stride - 1) / dilation) + 1;
   const height = size(h + top + bottom, info.outHeight, info.strideHeight, info.dilationHeight);
   const width = size(w + left + right, info.outWidth, info.strideWidth, info.dilationWidth);
-  const full = g.emit1('Conv', [image, gradient], [perGroup, outChannels, height, width], {
+  const shape = [perGroup, outChannels, height, width] as const;
+  const window = {
     kernel_shape: [info.outHeight, info.outWidth],
     strides: [info.dilationHeight, info.dilationWidth],
     dilations: [info.strideHeight, info.strideWidth],
-    pads: [top, left, bottom, right],
-    group,
-  });
+  };
+  let full: Value;
+  if (group === 1 && n >= g.channelBlock && paysInBlocks(g, n, outChannels, gradient)) {
+    // These few windows are as large as the image: they are computed together only where none of them is padding.
+    const padded = growTo(g, image, [perGroup, n, h + top + bottom, w + left + right], [0, 0, top, left]);
+    full = convolveInBlocks(g, padded, gradient, shape, { ...window, pads: [0, 0, 0, 0] }, true);
+  } else
+    full = g.emit1('Conv', [image, gradient], shape, { ...window, pads: [top, left, bottom, right], group });
   const filter = resizeEnd(g, full, info.filterHeight, info.filterWidth); // rows that no window used are cut
   return g.transpose(filter, [2, 3, 0, 1]);
 }

@@ -2,9 +2,11 @@
 // a maximum and never counted in an average.
 import * as tf from '#tfjs';
 import type { Graph, Value } from '../graph.js';
+import { growTo, maxPoolInBlocks } from './blocked.js';
 import { type ConvAttributes, checkWidth, pads, resizeEnd, toNchw, toNhwc } from './conv.js';
-import { add, div, mul } from './elementwise.js';
+import { add, binary, div, mul, where } from './elementwise.js';
 import type { Lowerings } from './lowering.js';
+import { concat, slice } from './shape.js';
 
 type PoolInfo = ReturnType<typeof tf.backend_util.computePool2DInfo>;
 
@@ -44,6 +46,39 @@ function maxPool(g: Graph, x: Value, info: PoolInfo): [max: Value, index: Value]
   return [max, index];
 }
 
+/** Windows that lie side by side, inside the image: each pixel is in one, or in none. */
+const isTiling = (info: PoolInfo) =>
+  info.strideHeight === info.filterHeight &&
+  info.strideWidth === info.filterWidth &&
+  pads(info).every((pad) => pad === 0);
+
+/**
+ * Gradient of a maximum over tiles, without leaving [n, h, w, c]: the first pixel of a tile that equals the maximum
+ * gets all of it.
+ */
+function tiledMaxPoolGradient(g: Graph, dy: Value, input: Value, output: Value, info: PoolInfo): Value {
+  const [n, h, w, c] = input.shape;
+  const { outHeight: oh, outWidth: ow, filterHeight: fh, filterWidth: fw } = info;
+  const perTile = [n, oh, 1, ow, 1, c];
+  const covered = slice(g, input, [0, 0, 0, 0], [n, oh * fh, ow * fw, c]);
+  const tiles = g.reshape(covered, [n, oh, fh, ow, fw, c]);
+  const equal = binary(g, 'Equal', tiles, g.reshape(output, perTile), undefined, 'bool');
+  const not = (v: Value) => g.emit1('Not', [v], v.shape);
+  let seen: Value | undefined;
+  const rows = Array.from({ length: fh }, (_, i) => {
+    const row = Array.from({ length: fw }, (_, j) => {
+      const hit = slice(g, equal, [0, 0, i, 0, j, 0], perTile);
+      const first = seen ? g.emit1('And', [hit, not(seen)], perTile) : hit;
+      seen = seen ? g.emit1('Or', [seen, hit], perTile) : hit;
+      return first;
+    });
+    return concat(g, row, 4);
+  });
+  const gradient = where(g, concat(g, rows, 2), g.reshape(dy, perTile), g.uniform(0, []));
+  const image = g.reshape(gradient, [n, oh * fh, ow * fw, c]);
+  return growTo(g, image, [n, h, w, c]); // rows and columns that no tile covers
+}
+
 const overlaps = (info: PoolInfo) =>
   info.strideHeight < info.filterHeight || info.strideWidth < info.filterWidth;
 
@@ -61,9 +96,15 @@ function coverage(g: Graph, info: PoolInfo): Value {
 }
 
 export const pooling: Lowerings = {
-  MaxPool: ({ g, inputs: { x }, attrs }) => g.cast(toNhwc(g, maxPool(g, x, poolInfo(x, attrs))[0]), x.dtype),
-  MaxPoolGrad: ({ g, inputs: { dy, input }, attrs }) => {
+  MaxPool: ({ g, inputs: { x }, attrs }) => {
+    const info = poolInfo(x, attrs);
+    const image = g.cast(x, 'float32');
+    const inBlocks = maxPoolInBlocks(g, image, info.outShape, { ...attributes(info), dilations: [1, 1] });
+    return g.cast(inBlocks ?? toNhwc(g, maxPool(g, image, info)[0]), x.dtype);
+  },
+  MaxPoolGrad: ({ g, inputs: { dy, input, output }, attrs }) => {
     const info = poolInfo(input, attrs);
+    if (isTiling(info)) return tiledMaxPoolGradient(g, dy, input, output, info);
     const [, index] = maxPool(g, input, info);
     const [n, h, w, c] = input.shape;
     const size = n * c * h * w;

@@ -35,7 +35,7 @@ export function slice(
   );
 }
 
-function concat(g: Graph, values: readonly Value[], axis: number): Value {
+export function concat(g: Graph, values: readonly Value[], axis: number): Value {
   const parts = values.filter((v) => sizeOf(v.shape) > 0);
   if (parts.length === 1) return parts[0];
   const shape = parts[0].shape.map((n, i) =>
