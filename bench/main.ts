@@ -13,6 +13,7 @@ const USAGE = `npm run bench -- [options]
   --case NAME     only cases whose names begin so; may be repeated: ${[...cases.map(({ name }) => name), ...START_NAMES].join(', ')}
   --rounds N      interleaved rounds (7)
   --seconds S     length of one measurement (1)
+  --patience S    wait so long before each measurement for other processes to leave the CPUs (0)
   --threads N     of every contestant (2)
   --peers LIST    torch,jax
   --json FILE     all figures`;
@@ -25,6 +26,7 @@ async function main(): Promise<void> {
       case: { type: 'string', multiple: true },
       rounds: { type: 'string', default: '7' },
       seconds: { type: 'string', default: '1' },
+      patience: { type: 'string', default: '0' },
       threads: { type: 'string', default: '2' },
       peers: { type: 'string', default: PEER_NAMES.join(',') },
       json: { type: 'string' },
@@ -32,11 +34,12 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) return void process.stdout.write(`${USAGE}\n`);
-  const positive = (name: 'rounds' | 'seconds' | 'threads', whole = true): number => {
+  const number = (name: 'rounds' | 'seconds' | 'patience' | 'threads', fits: (x: number) => boolean) => {
     const x = Number(values[name]);
-    if (!(x > 0) || (whole && !Number.isInteger(x))) throw new Error(`--${name} ${values[name]}\n${USAGE}`);
+    if (!fits(x)) throw new Error(`--${name} ${values[name]}\n${USAGE}`);
     return x;
   };
+  const counts = (x: number) => Number.isInteger(x) && x > 0;
   const asked = values.peers.split(',').filter(Boolean);
   const unknown = asked.find((name) => !PEER_NAMES.includes(name as PeerName));
   if (unknown) throw new Error(`--peers ${unknown}: known are ${PEER_NAMES.join(', ')}`);
@@ -44,7 +47,7 @@ async function main(): Promise<void> {
   const selected = cases.filter(({ name }) => chosen(name));
   if (selected.length === 0 && !START_NAMES.some(chosen)) throw new Error(`no such case\n${USAGE}`);
 
-  const threads = positive('threads');
+  const threads = number('threads', counts);
   const pythons = new Map<PeerName, string>();
   for (const peer of selected.length > 0 ? (asked as PeerName[]) : []) {
     const python = findPython(peer);
@@ -52,9 +55,10 @@ async function main(): Promise<void> {
     else progress(`no Python with ${peer} and numpy: ${peer} is left out (see bench/README.md)`);
   }
   const options = {
-    rounds: positive('rounds'),
+    rounds: number('rounds', counts),
     threads,
-    duration: 1000 * positive('seconds', false),
+    duration: 1000 * number('seconds', (x) => x > 0),
+    patience: 1000 * number('patience', (x) => x >= 0),
     pythons,
     progress,
   };

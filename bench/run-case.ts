@@ -7,6 +7,7 @@ import { writeSafetensors } from '../src/formats/safetensors.js';
 import { disagreement, TOLERANCE } from './agreement.js';
 import { type Case, WARM_UP } from './case.js';
 import { type Peer, type PeerName, startPeer } from './peer.js';
+import { pauseUntilQuiet } from './quiet.js';
 import { median, type Ratio, ratioOf } from './statistics.js';
 
 export interface CaseResult {
@@ -25,6 +26,8 @@ export interface CaseResult {
   disagreement: Record<string, number>;
   /** Versions of the peers. */
   what: Record<string, string>;
+  /** Median share of the CPUs that other processes used just before measurements, 0 to 1. */
+  busy: number;
 }
 
 export interface RunOptions {
@@ -32,18 +35,17 @@ export interface RunOptions {
   threads: number;
   /** Milliseconds that one measurement should take. */
   duration: number;
+  /** Milliseconds to wait before each measurement for other processes to leave the CPUs. */
+  patience: number;
   /** Interpreters of the peers that are installed. */
   pythons: ReadonlyMap<PeerName, string>;
   progress(message: string): void;
 }
 
-/** Between measurements: threads of the one that has just run stop waiting for more work. */
-const pause = () => new Promise((resolve) => setTimeout(resolve, 100));
-
 export async function runCase(
   benchmark: Case,
   engine: Engine,
-  { rounds, threads, duration, pythons, progress }: RunOptions,
+  { rounds, threads, duration, patience, pythons, progress }: RunOptions,
 ): Promise<CaseResult> {
   const { name, title, unit, gflop, target } = benchmark;
   progress(`${name}: preparing`);
@@ -65,7 +67,9 @@ export async function runCase(
     ratios: {},
     disagreement: {},
     what: {},
+    busy: 0,
   };
+  const busy: number[] = [];
   try {
     for (const [peerName, python] of pythons) {
       const peer = await startPeer(peerName, python, file, threads);
@@ -91,14 +95,14 @@ export async function runCase(
       })),
     ];
     for (const contestant of contestants) {
-      await pause();
+      await pauseUntilQuiet(patience);
       const ms = await contestant.measure(WARM_UP);
       contestant.units = Math.max(1, Math.round(duration / ms));
       result.rounds[contestant.name] = [];
     }
     for (let round = 0; round < rounds; round++) {
       for (const { name, measure, units } of contestants) {
-        await pause();
+        busy.push(await pauseUntilQuiet(patience));
         result.rounds[name].push(await measure(units));
       }
       const line = contestants.map(({ name }) => `${name} ${result.rounds[name][round].toFixed(2)} ms`);
@@ -109,6 +113,7 @@ export async function runCase(
     await prepared.release();
     rmSync(folder, { recursive: true, force: true });
   }
+  result.busy = median(busy);
   for (const [who, times] of Object.entries(result.rounds)) {
     result.ms[who] = median(times);
     if (who !== 'dwp') result.ratios[who] = ratioOf(result.rounds.dwp, times);

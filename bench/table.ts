@@ -4,6 +4,9 @@ import type { StartResult } from './start.js';
 
 const PEER_TITLES: Record<string, string> = { torch: 'PyTorch', jax: 'JAX' };
 
+/** Share of the CPUs in others' use from which on a note is made. */
+const NOTICED = 0.1;
+
 const digits = (x: number) => (x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));
 
 /** Best rate of anybody in the matrix products, 10⁹ operations per second; undefined when they were not run. */
@@ -39,7 +42,7 @@ const markdown = (header: readonly string[], rows: readonly (readonly string[])[
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n');
 
-/** One table of cases, then one of process starts; either is left out when empty. */
+/** A table of cases, one of process starts, and a note if others used the CPUs; each left out when empty. */
 export function toMarkdown(
   results: readonly CaseResult[],
   peers: readonly string[],
@@ -74,6 +77,11 @@ export function toMarkdown(
           `≤ ${target}`,
         ]),
       ),
+    );
+  const busy = results.filter((result) => result.busy > NOTICED);
+  if (busy.length > 0)
+    tables.push(
+      `Rough: other processes were using the CPUs (${busy.map((r) => `${r.name} ${Math.round(100 * r.busy)}%`).join(', ')}).`,
     );
   return tables.join('\n\n');
 }

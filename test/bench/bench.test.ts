@@ -45,6 +45,7 @@ const result = (name: string, ms: Record<string, number>): CaseResult => ({
   ),
   disagreement: {},
   what: {},
+  busy: 0,
 });
 
 describe('table', () => {
@@ -68,6 +69,10 @@ describe('table', () => {
     expect(toMarkdown([result('step', { dwp: 200, jax: 100 })], ['torch', 'jax'], [])).toContain(
       '| 200 | n/a | 100 | 2.00',
     );
+  });
+  test('other processes that use the CPUs are mentioned', () => {
+    expect(toMarkdown([step], [], [])).not.toContain('Rough');
+    expect(toMarkdown([{ ...step, busy: 0.5 }], [], [])).toContain('(step 50%)');
   });
   test('process starts have a table of their own', () => {
     const start: StartResult = { name: 's', command: 'dwp --help', ms: 123.4, range: [99, 200], target: 150 };
