@@ -3,6 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Clock } from './clock.js';
 import { PEERS, ROOT } from './paths.js';
 
 export const PEER_NAMES = ['torch', 'jax'] as const;
@@ -46,8 +47,9 @@ export async function startPeer(
   python: string,
   file: string,
   threads: number,
+  clock: Clock,
 ): Promise<Peer> {
-  const child = spawn(python, [join(PEERS, `${name}_peer.py`), file, String(threads)], {
+  const child = spawn(python, [join(PEERS, `${name}_peer.py`), file, String(threads), clock], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: {
       ...process.env,

@@ -6,6 +6,7 @@ import type { Engine } from '../src/engine/index.js';
 import { writeSafetensors } from '../src/formats/safetensors.js';
 import { disagreement, TOLERANCE } from './agreement.js';
 import { type Case, WARM_UP } from './case.js';
+import type { Clock } from './clock.js';
 import { type Peer, type PeerName, startPeer } from './peer.js';
 import { pauseUntilQuiet } from './quiet.js';
 import { median, type Ratio, ratioOf } from './statistics.js';
@@ -33,6 +34,7 @@ export interface CaseResult {
 export interface RunOptions {
   rounds: number;
   threads: number;
+  clock: Clock;
   /** Milliseconds that one measurement should take. */
   duration: number;
   /** Milliseconds to wait before each measurement for other processes to leave the CPUs. */
@@ -45,7 +47,7 @@ export interface RunOptions {
 export async function runCase(
   benchmark: Case,
   engine: Engine,
-  { rounds, threads, duration, patience, pythons, progress }: RunOptions,
+  { rounds, threads, clock, duration, patience, pythons, progress }: RunOptions,
 ): Promise<CaseResult> {
   const { name, title, unit, gflop, target } = benchmark;
   progress(`${name}: preparing`);
@@ -72,7 +74,7 @@ export async function runCase(
   const busy: number[] = [];
   try {
     for (const [peerName, python] of pythons) {
-      const peer = await startPeer(peerName, python, file, threads);
+      const peer = await startPeer(peerName, python, file, threads, clock);
       const difference = disagreement(losses, peer.losses);
       result.disagreement[peerName] = difference;
       result.what[peerName] = peer.what;

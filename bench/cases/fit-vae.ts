@@ -5,6 +5,7 @@ import { readKernelDataset, takeKernels } from '../../src/kernels/index.js';
 import { families } from '../../src/priors/index.js';
 import { fitPrior } from '../../src/train/fit-prior.js';
 import { type Case, COMPARED_STEPS, type Prepared, WARM_UP } from '../case.js';
+import { now } from '../clock.js';
 import { KERNELS } from '../paths.js';
 import { type Inputs, prefixed, recordingEngine } from '../record.js';
 
@@ -71,7 +72,7 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
         { ...options, steps: 2 * half, validateEvery: half },
         engine,
         KEY,
-        { progress: () => times.push(performance.now()) },
+        { progress: () => times.push(now()) },
       );
       return (times[1] - times[0]) / (half / STEPS_PER_EPOCH);
     },

@@ -17,6 +17,7 @@ import {
   xavier,
 } from '../../src/train/train-network.js';
 import { type Case, COMPARED_STEPS, type Prepared, WARM_UP } from '../case.js';
+import { now } from '../clock.js';
 import { KERNELS } from '../paths.js';
 import { type Inputs, prefixed, recordingEngine, under } from '../record.js';
 
@@ -128,8 +129,8 @@ async function prepare(family: 'gaussian' | 'vae', batch: number, engine: Engine
       let started = 0;
       let ended = 0;
       await train(WARM_UP + units, engine, (done) => {
-        if (done === WARM_UP) started = performance.now();
-        if (done === WARM_UP + units) ended = performance.now();
+        if (done === WARM_UP) started = now();
+        if (done === WARM_UP + units) ended = now();
       });
       return (ended - started) / units;
     },

@@ -14,6 +14,7 @@ import {
 } from '../../src/engine/index.js';
 import { type AdamVectors, adam, correctedRate, initialAdam, packAdam } from '../../src/train/adam.js';
 import { type Case, COMPARED_STEPS, type Prepared, WARM_UP } from '../case.js';
+import { now } from '../clock.js';
 import { cifar } from '../nets/cifar.js';
 import type { Arrays, Net, Tensors } from '../nets/net.js';
 import { resnet20 } from '../nets/resnet20.js';
@@ -85,9 +86,9 @@ async function prepare(net: Net, engine: Engine): Promise<Prepared> {
     },
     async time(units) {
       for (let i = 0; i < WARM_UP; i++) await step();
-      const started = performance.now();
+      const started = now();
       for (let i = 0; i < units; i++) await step();
-      return (performance.now() - started) / units;
+      return (now() - started) / units;
     },
     release: () => compiled.release(),
   };

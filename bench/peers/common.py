@@ -1,6 +1,6 @@
 """What the peers share: reading the reference file, and the conversation with the harness.
 
-The harness starts a peer with the path of a safetensors file and a number of threads. The peer prints one line,
+The harness starts a peer with the path of a safetensors file, a number of threads and a clock, wall or cpu. The peer prints one line,
 {"losses": [[...], ...], "what": "..."}; then for each line "run N" it does N units of work and prints {"ms": ...}
 per unit, until its input ends.
 """
@@ -47,8 +47,9 @@ def serve(cases, what):
     arrays, settings = read_safetensors(sys.argv[1])
     losses, run = cases[settings["peer"]](arrays, settings)
     print(json.dumps({"losses": losses, "what": what}), flush=True)
+    clock = time.process_time if sys.argv[3] == "cpu" else time.perf_counter
     for line in sys.stdin:
         units = int(line.split()[1])
-        started = time.perf_counter()
+        started = clock()
         run(units)
-        print(json.dumps({"ms": (time.perf_counter() - started) * 1e3 / units}), flush=True)
+        print(json.dumps({"ms": (clock() - started) * 1e3 / units}), flush=True)
