@@ -58,6 +58,29 @@ const unaryCases: Record<string, (a: tf.Tensor) => tf.Tensor> = {
   max: (a) => tf.max(a, 1),
   min: (a) => tf.min(a, 1),
   cumsum: (a) => tf.cumsum(a, 1),
+  cumsumRows: (a) => tf.cumsum(a, 0, true),
+  cumprod: (a) => tf.cumprod(a, 1),
+  prod: (a) => tf.prod(a, 1),
+  stridedSlice: (a) => tf.stridedSlice(a, [2, 1], [-4, 4], [-2, 2]),
+  mirrorPad: (a) =>
+    tf.mirrorPad(
+      a,
+      [
+        [1, 2],
+        [3, 0],
+      ],
+      'reflect',
+    ),
+  topk: (a) => tf.topk(a, 2).values,
+  einsum: (a) => tf.einsum('ij,kj->ik', a, tf.square(a)),
+  gatherBatch: (a) => tf.gather(a, tf.tensor2d([0, 3, 1, 1, 2, 0], [3, 2], 'int32'), 1, 1),
+  gatherND: (a) => tf.gatherND(a, tf.tensor2d([0, 1, 2, 3, 0, 1], [3, 2], 'int32')),
+  whereLess: (a) => tf.where(tf.less(a, 0.3), tf.square(a), a),
+  selu: tf.selu,
+  depthToSpace: (a) => tf.depthToSpace(tf.reshape(a, [1, 1, 3, 4]) as tf.Tensor4D, 2),
+  batchNorm: (a) => tf.batchNorm(a, tf.mean(a, 0), tf.add(tf.square(tf.mean(a, 0)), 0.5)),
+  resizeBilinear: (a) =>
+    tf.image.resizeBilinear(tf.reshape(a, [1, 3, 4, 1]) as tf.Tensor4D, [5, 3], false, true),
   logSumExp: (a) => tf.logSumExp(a, 1),
   softmax: (a) => tf.softmax(a),
   logSoftmax: (a) => tf.logSoftmax(a),
@@ -91,6 +114,7 @@ const poolCases: Record<string, (a: tf.Tensor) => tf.Tensor> = {
   maxPoolOverlapping: (a) => tf.maxPool(t4(a), 3, 2, 'valid'),
   maxPoolOverlappingSame: (a) => tf.maxPool(t4(a), 3, 1, 'same'),
   avgPool: (a) => tf.avgPool(t4(a), 2, 2, 'valid'),
+  avgPoolSame: (a) => tf.avgPool(t4(a), 3, 2, 'same'),
   avgPoolOverlapping: (a) => tf.avgPool(t4(a), [3, 2], [2, 1], 'valid'),
 };
 
@@ -117,12 +141,7 @@ const cases: Record<string, Case> = {
   ...Object.fromEntries(
     Object.entries(binaryCases).map(([name, f]) => [
       `${name} broadcast`,
-      // tfjs's own gradients of maximum, minimum and squaredDifference do not undo a broadcast.
-      {
-        inputs: { x, row },
-        f: ({ x, row }: Tensors) => f(row, x),
-        noGradient: name.endsWith('imum') || name === 'squaredDifference',
-      },
+      { inputs: { x, row }, f: ({ x, row }: Tensors) => f(row, x) },
     ]),
   ),
   div: { inputs: { x, p }, f: ({ x, p }) => tf.div(x, p) },
@@ -155,7 +174,6 @@ const cases: Record<string, Case> = {
   'conv2d dilated': {
     inputs: { image, w: normal(9, 2, 2, 3, 5) },
     f: ({ image, w }) => tf.conv2d(t4(image), t4(w), 1, 'valid', 'NHWC', 2),
-    noGradient: true,
   },
   oneHot: { inputs: { x }, f: ({ x }) => tf.mul(x, tf.oneHot(tf.tensor1d([1, 3, 0], 'int32'), 4)) },
   comparisons: {

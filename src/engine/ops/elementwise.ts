@@ -1,4 +1,4 @@
-// Elementwise operators: unary, binary with broadcasting, comparisons, selection.
+// Elementwise operators: arithmetic with broadcasting, comparisons, logic, selection, elementary functions.
 import { broadcastShape, type Graph, type GraphDtype, sameShape, type Value } from '../graph.js';
 import type { Dtype } from '../tree.js';
 import type { Lowering, Lowerings } from './lowering.js';
@@ -48,7 +48,7 @@ export function unary(
   return g.emit1(op, [x], x.shape, attributes, dtype);
 }
 
-const scalar = (g: Graph, x: number, dtype: GraphDtype = 'float32') => g.uniform(x, [], dtype);
+export const scalar = (g: Graph, x: number, dtype: GraphDtype = 'float32') => g.uniform(x, [], dtype);
 
 export const add = (g: Graph, a: Value, b: Value) => binary(g, 'Add', a, b, (x, y) => x + y);
 export const sub = (g: Graph, a: Value, b: Value) => binary(g, 'Sub', a, b, (x, y) => x - y);
@@ -56,11 +56,65 @@ export const mul = (g: Graph, a: Value, b: Value) => binary(g, 'Mul', a, b, (x, 
 export const div = (g: Graph, a: Value, b: Value) =>
   binary(g, 'Div', a, b, (x, y) => (a.dtype === 'int32' ? Math.trunc(x / y) : x / y));
 
+/** Division of whole numbers towards −∞, and its remainder, which has the divisor's sign. */
+function floorDivision(g: Graph, a: Value, b: Value): [quotient: Value, remainder: Value] {
+  const fold = (x: number, y: number) => x - Math.floor(x / y) * y;
+  const remainder = binary(g, 'Mod', a, b, fold);
+  return [div(g, sub(g, a, remainder), b), remainder];
+}
+
+/** a mod b with the sign of b: whole numbers at once; ONNX's remainder of floats has the sign of a. */
+function modulo(g: Graph, a: Value, b: Value): Value {
+  if (a.dtype === 'int32') return floorDivision(g, a, b)[1];
+  const remainder = (x: Value) => {
+    const shape = broadcastShape(x.shape, b.shape);
+    return g.emit1('Mod', [x, b], shape, { fmod: 1 });
+  };
+  return remainder(add(g, remainder(a), b));
+}
+
+/** The angle of (x, y): atan(y / x), turned by ±π where x < 0; 0 at the origin. */
+function atan2(g: Graph, y: Value, x: Value): Value {
+  const zero = scalar(g, 0);
+  const angle = unary(g, 'Atan', div(g, y, x), Math.atan);
+  const half = where(g, compare(g, 'Less', y, zero), scalar(g, -Math.PI), scalar(g, Math.PI));
+  const turned = where(g, compare(g, 'Less', x, zero), add(g, angle, half), angle);
+  const origin = binary(g, 'And', compare(g, 'Equal', x, zero), compare(g, 'Equal', y, zero));
+  return where(g, origin, zero, turned);
+}
+
+/** eˣ − 1 = tanh(x/2) (eˣ + 1), which loses no digits near 0. */
+function expm1(g: Graph, x: Value): Value {
+  if (x.uniform !== undefined) return unary(g, 'Exp', x, Math.expm1);
+  const tanh = unary(g, 'Tanh', mul(g, x, scalar(g, 0.5)));
+  return mul(g, tanh, add(g, unary(g, 'Exp', x), scalar(g, 1)));
+}
+
+/** log(1 + x) = x log(u) / (u − 1) where u = 1 + x as rounded (Kahan): exact near 0. */
+function log1p(g: Graph, x: Value): Value {
+  if (x.uniform !== undefined) return unary(g, 'Log', x, Math.log1p);
+  const one = scalar(g, 1);
+  const u = add(g, x, one);
+  const ratio = div(g, unary(g, 'Log', u), sub(g, u, one));
+  const lost = binary(g, 'Or', compare(g, 'Equal', u, one), unary(g, 'IsInf', u, undefined, {}, 'bool'));
+  return where(g, lost, x, mul(g, x, ratio));
+}
+
 const ofBinary =
   (op: string, fold?: Fold): Lowering =>
   ({ g, inputs: { a, b } }) =>
     binary(g, op, a, b, fold);
+
+/** A comparison; booleans are ordered as 0 < 1. */
+function compare(g: Graph, op: string, a: Value, b: Value, fold?: (a: number, b: number) => boolean): Value {
+  const ordered = (x: Value) => (x.dtype === 'bool' && op !== 'Equal' ? g.cast(x, 'int32') : x);
+  return binary(g, op, ordered(a), ordered(b), fold && ((x, y) => Number(fold(x, y))), 'bool');
+}
 const comparison =
+  (op: string, fold: (a: number, b: number) => boolean): Lowering =>
+  ({ g, inputs: { a, b } }) =>
+    compare(g, op, a, b, fold);
+const logical =
   (op: string, fold: (a: number, b: number) => boolean): Lowering =>
   ({ g, inputs: { a, b } }) =>
     binary(g, op, a, b, (x, y) => Number(fold(x, y)), 'bool');
@@ -71,6 +125,8 @@ const ofUnary =
 
 /** condition ? a : b, all of them broadcast. */
 export function where(g: Graph, condition: Value, a: Value, b: Value): Value {
+  // onnxruntime has no selection of booleans.
+  if (a.dtype === 'bool') return g.cast(where(g, condition, g.cast(a, 'int32'), g.cast(b, 'int32')), 'bool');
   const shape = broadcastShape(broadcastShape(condition.shape, a.shape), b.shape);
   const small = (v: Value) =>
     v.uniform !== undefined ? scalar(g, v.uniform, v.dtype) : (v.broadcastOf ?? v);
@@ -88,11 +144,23 @@ const selection: Lowering = ({ g, inputs: { condition, t, e } }) => {
   return where(g, c, t, e);
 };
 
-const clip = (g: Graph, x: Value, min: number, max: number): Value =>
+/** x brought into [min, max]. */
+export const clip = (g: Graph, x: Value, min: number, max: number): Value =>
   g.emit1('Clip', [x, scalar(g, min, x.dtype), scalar(g, max, x.dtype)], x.shape);
 
 const fill = ({ shape, value, dtype }: { shape: number[]; value: number; dtype?: Dtype }, g: Graph) =>
   g.uniform(Number(value), shape, dtype ?? 'float32');
+
+/** IsNaN or IsInf; whole numbers are neither. */
+const special =
+  (op: string, fold: (x: number) => boolean): Lowering =>
+  ({ g, inputs: { x } }) =>
+    x.dtype === 'float32'
+      ? unary(g, op, x, (v) => Number(fold(v)), {}, 'bool')
+      : g.uniform(0, x.shape, 'bool');
+
+const isNan = special('IsNaN', Number.isNaN);
+const isInf = special('IsInf', (v) => Math.abs(v) === Infinity);
 
 export const elementwise: Lowerings = {
   Add: ({ g, inputs: { a, b } }) => add(g, a, b),
@@ -100,24 +168,35 @@ export const elementwise: Lowerings = {
   Sub: ({ g, inputs: { a, b } }) => sub(g, a, b),
   Multiply: ({ g, inputs: { a, b } }) => mul(g, a, b),
   RealDiv: ({ g, inputs: { a, b } }) => div(g, a, b),
+  FloorDiv: ({ g, inputs: { a, b } }) =>
+    a.dtype === 'int32'
+      ? floorDivision(g, a, b)[0]
+      : g.cast(unary(g, 'Floor', div(g, a, b), Math.floor), 'int32'),
+  Mod: ({ g, inputs: { a, b } }) => modulo(g, a, b),
   Maximum: ofBinary('Max', Math.max),
   Minimum: ofBinary('Min', Math.min),
   Pow: ofBinary('Pow', (x, y) => x ** y),
+  Atan2: ({ g, inputs: { a, b } }) => atan2(g, a, b),
   SquaredDifference: ({ g, inputs: { a, b } }) => {
     const difference = sub(g, a, b);
     return mul(g, difference, difference);
   },
+  BitwiseAnd: ofBinary('BitwiseAnd', (a, b) => a & b),
   Greater: comparison('Greater', (a, b) => a > b),
   GreaterEqual: comparison('GreaterOrEqual', (a, b) => a >= b),
   Less: comparison('Less', (a, b) => a < b),
   LessEqual: comparison('LessOrEqual', (a, b) => a <= b),
   Equal: comparison('Equal', (a, b) => a === b),
-  NotEqual: ({ g, inputs: { a, b } }) => {
-    const equal = binary(g, 'Equal', a, b, (x, y) => Number(x === y), 'bool');
-    return unary(g, 'Not', equal, (x) => 1 - x);
-  },
-  LogicalAnd: comparison('And', (a, b) => Boolean(a && b)),
-  LogicalOr: comparison('Or', (a, b) => Boolean(a || b)),
+  NotEqual: ({ g, inputs: { a, b } }) =>
+    unary(
+      g,
+      'Not',
+      compare(g, 'Equal', a, b, (x, y) => x === y),
+      (x) => 1 - x,
+    ),
+  LogicalAnd: logical('And', (a, b) => Boolean(a && b)),
+  LogicalOr: logical('Or', (a, b) => Boolean(a || b)),
+  LogicalXor: logical('Xor', (a, b) => a !== b),
   LogicalNot: ofUnary('Not', (x) => 1 - x),
   Select: selection,
 
@@ -125,37 +204,36 @@ export const elementwise: Lowerings = {
   Abs: ofUnary('Abs', Math.abs),
   Sign: ofUnary('Sign', Math.sign),
   Exp: ofUnary('Exp', Math.exp),
-  Expm1: ({ g, inputs: { x } }) => sub(g, unary(g, 'Exp', x, Math.exp), scalar(g, 1)),
+  Expm1: ({ g, inputs: { x } }) => expm1(g, x),
   Log: ofUnary('Log', Math.log),
-  Log1p: ({ g, inputs: { x } }) => unary(g, 'Log', add(g, x, scalar(g, 1)), Math.log),
+  Log1p: ({ g, inputs: { x } }) => log1p(g, x),
   Sqrt: ofUnary('Sqrt', Math.sqrt),
   Rsqrt: ({ g, inputs: { x } }) => unary(g, 'Reciprocal', unary(g, 'Sqrt', x, Math.sqrt), (y) => 1 / y),
   Reciprocal: ofUnary('Reciprocal', (x) => 1 / x),
   Square: ({ g, inputs: { x } }) => mul(g, x, x),
   Sin: ofUnary('Sin', Math.sin),
   Cos: ofUnary('Cos', Math.cos),
+  Tan: ofUnary('Tan', Math.tan),
+  Asin: ofUnary('Asin', Math.asin),
+  Acos: ofUnary('Acos', Math.acos),
+  Atan: ofUnary('Atan', Math.atan),
+  Sinh: ofUnary('Sinh', Math.sinh),
+  Cosh: ofUnary('Cosh', Math.cosh),
+  Tanh: ofUnary('Tanh', Math.tanh),
+  Asinh: ofUnary('Asinh', Math.asinh),
+  Acosh: ofUnary('Acosh', Math.acosh),
+  Atanh: ofUnary('Atanh', Math.atanh),
   Floor: ofUnary('Floor', Math.floor),
   Ceil: ofUnary('Ceil', Math.ceil),
   Round: ofUnary('Round'),
   Erf: ofUnary('Erf'),
-  Tanh: ofUnary('Tanh', Math.tanh),
-  Sigmoid: ofUnary('Sigmoid', (x) => 1 / (1 + Math.exp(-x))),
-  Softplus: ofUnary('Softplus', (x) => Math.log1p(Math.exp(x))),
-  Relu: ofUnary('Relu', (x) => Math.max(x, 0)),
-  Relu6: ({ g, inputs: { x } }) => clip(g, x, 0, 6),
-  LeakyRelu: ({ g, inputs: { x }, attrs }) =>
-    unary(g, 'LeakyRelu', x, undefined, { alpha: { float: attrs.alpha } }),
-  Elu: ({ g, inputs: { x } }) => unary(g, 'Elu', x, undefined, { alpha: { float: 1 } }),
-  // d elu / dx at output y is y + 1 below zero and 1 above, which is min(y + 1, 1) as y > -1.
-  EluGrad: ({ g, inputs: { dy, y } }) =>
-    mul(g, dy, binary(g, 'Min', add(g, y, scalar(g, 1)), scalar(g, 1), Math.min)),
-  Step: ({ g, inputs: { x }, attrs }) => {
-    const positive = binary(g, 'Greater', x, scalar(g, 0, x.dtype), (a, b) => Number(a > b), 'bool');
-    if (!attrs.alpha) return g.cast(positive, x.dtype);
-    return where(g, positive, scalar(g, 1, x.dtype), scalar(g, attrs.alpha, x.dtype));
-  },
   ClipByValue: ({ g, inputs: { x }, attrs }) => clip(g, x, attrs.clipValueMin, attrs.clipValueMax),
-  IsNan: ({ g, inputs: { x } }) => unary(g, 'IsNaN', x, (v) => Number(Number.isNaN(v)), {}, 'bool'),
+  IsNan: isNan,
+  IsInf: isInf,
+  IsFinite: (call) => {
+    const either = binary(call.g, 'Or', isNan(call) as Value, isInf(call) as Value, (a, b) => a | b);
+    return unary(call.g, 'Not', either, (x) => 1 - x);
+  },
 
   Identity: ({ inputs: { x } }) => x,
   Cast: ({ g, inputs: { x }, attrs }) => g.cast(x, attrs.dtype),

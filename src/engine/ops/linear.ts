@@ -1,4 +1,4 @@
-// Matrix products.
+// Matrix products and sums of products by index.
 import { broadcastShape, type Graph, type Value } from '../graph.js';
 import type { Lowerings } from './lowering.js';
 
@@ -28,4 +28,13 @@ export function matMul(g: Graph, a: Value, b: Value, transposeA = false, transpo
 
 export const linear: Lowerings = {
   BatchMatMul: ({ g, inputs: { a, b }, attrs }) => matMul(g, a, b, attrs.transposeA, attrs.transposeB),
+  Einsum: ({ g, list, attrs }) => {
+    const equation = (attrs.equation as string).replaceAll(' ', '');
+    const [operands, result] = equation.split('->');
+    const sizes = new Map(
+      operands.split(',').flatMap((indices, i) => [...indices].map((index, k) => [index, list[i].shape[k]])),
+    );
+    const shape = [...result].map((index) => sizes.get(index)!);
+    return g.emit1('Einsum', list, shape, { equation });
+  },
 };

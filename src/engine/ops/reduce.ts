@@ -1,4 +1,4 @@
-// Reductions, softmax, cumulative sums.
+// Reductions, softmax, cumulative sums and products.
 import type { Graph, Value } from '../graph.js';
 import { sizeOf } from '../tree.js';
 import { mul } from './elementwise.js';
@@ -51,9 +51,23 @@ const arg =
     return g.cast(g.emit1(op, [x], shape, { axis, keepdims: 0 }, 'int64'), 'int32');
   };
 
+/** Products of x along an axis, by doubling: log₂ n multiplications with a copy of itself moved by 1, 2, 4, … */
+function cumulativeProduct(g: Graph, x: Value, axis: number, exclusive: boolean, reverse: boolean): Value {
+  const length = x.shape[axis];
+  const moved = (v: Value, by: number) => {
+    const front = v.shape.map((_, i) => (i === axis ? by : 0));
+    const back = v.shape.map((_, i) => (i === axis ? -by : 0));
+    const pads = g.int64(reverse ? [...back, ...front] : [...front, ...back]);
+    return g.emit1('Pad', [v, pads, g.uniform(1, [], v.dtype)], v.shape);
+  };
+  let y = exclusive ? moved(x, 1) : x;
+  for (let by = 1; by < length; by *= 2) y = mul(g, y, moved(y, by));
+  return y;
+}
+
 export const reductions: Lowerings = {
   Sum: reduction('ReduceSum'),
-  Mean: reduction('ReduceMean'),
+  Mean: (call) => reduction('ReduceMean')({ ...call, inputs: { x: call.g.cast(call.inputs.x, 'float32') } }),
   Max: reduction('ReduceMax'),
   Min: reduction('ReduceMin'),
   Prod: reduction('ReduceProd'),
@@ -70,4 +84,8 @@ export const reductions: Lowerings = {
       exclusive: attrs.exclusive ? 1 : 0,
       reverse: attrs.reverse ? 1 : 0,
     }),
+  Cumprod: ({ g, inputs: { x }, attrs }) => {
+    const [axis] = normalAxes(attrs.axis, x.shape.length);
+    return cumulativeProduct(g, x, axis, Boolean(attrs.exclusive), Boolean(attrs.reverse));
+  },
 };

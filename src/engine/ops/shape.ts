@@ -1,4 +1,5 @@
-// Operators that move elements: reshape, transpose, slice, concatenate, pad, tile, gather, one-hot.
+// Operators that move elements: reshape, transpose, slice, concatenate, pad, tile; sequences of numbers.
+import * as tf from '#tfjs';
 import type { Graph, Value } from '../graph.js';
 import { sizeOf } from '../tree.js';
 import { where } from './elementwise.js';
@@ -44,6 +45,58 @@ export function concat(g: Graph, values: readonly Value[], axis: number): Value 
   return g.emit1('Concat', parts, shape, { axis });
 }
 
+/** x[..., places[i], ...] along one axis, for places that are known. */
+export function takeAlong(g: Graph, x: Value, axis: number, places: readonly number[]): Value {
+  if (places.length === x.shape[axis] && places.every((place, i) => place === i)) return x;
+  const indices = g.constant(Int32Array.from(places), [places.length], 'int32');
+  const shape = x.shape.map((n, i) => (i === axis ? places.length : n));
+  return g.emit1('Gather', [x, indices], shape, { axis });
+}
+
+/**
+ * Which of n elements stand where when a sequence is continued by its mirror image on both sides.
+ * @param mode whether the outermost element stands on the mirror (reflect) or before it (symmetric)
+ */
+export function mirrored(
+  n: number,
+  [before, after]: readonly [number, number],
+  mode: 'reflect' | 'symmetric',
+): number[] {
+  const edge = mode === 'reflect' ? 0 : 1;
+  return Array.from({ length: before + n + after }, (_, i) => {
+    const at = i - before;
+    return at < 0 ? -at - edge : at >= n ? 2 * (n - 1) - at + edge : at;
+  });
+}
+
+export interface StridedSliceAttributes {
+  begin: number[];
+  end: number[];
+  strides: number[];
+  beginMask: number;
+  endMask: number;
+  ellipsisMask: number;
+  newAxisMask: number;
+  shrinkAxisMask: number;
+}
+
+/** What a strided slice takes along every axis, and the shape when axes are dropped and added. */
+export function stridedRanges(shape: readonly number[], attrs: StridedSliceAttributes) {
+  const { begin, end, strides, finalShape } = tf.slice_util.sliceInfo(
+    [...shape],
+    attrs.begin,
+    attrs.end,
+    attrs.strides,
+    attrs.beginMask,
+    attrs.endMask,
+    attrs.ellipsisMask,
+    attrs.newAxisMask,
+    attrs.shrinkAxisMask,
+  );
+  const size = shape.map((_, i) => Math.max(0, Math.ceil((end[i] - begin[i]) / strides[i])));
+  return { begin, size, strides, finalShape };
+}
+
 const unsqueeze = (shape: readonly number[], axis: number) => [
   ...shape.slice(0, axis),
   1,
@@ -64,11 +117,8 @@ export const shapes: Lowerings = {
   },
   Transpose: ({ g, inputs: { x }, attrs }) => g.transpose(x, attrs.perm),
   Slice: ({ g, inputs: { x }, attrs }) => {
-    const begin = x.shape.map((_, i) => (attrs.begin as number[])[i] ?? 0);
-    const size = x.shape.map((n, i) => {
-      const given = (attrs.size as number[])[i] ?? -1;
-      return given < 0 ? n - begin[i] : given;
-    });
+    const tensor = { shape: x.shape, rank: x.shape.length } as unknown as tf.Tensor;
+    const [begin, size] = tf.slice_util.parseSliceParams(tensor, attrs.begin, attrs.size);
     return slice(g, x, begin, size);
   },
   Concat: ({ g, list, attrs }) => concat(g, list, normalAxes(attrs.axis, list[0].shape.length)[0]),
@@ -133,28 +183,39 @@ export const shapes: Lowerings = {
     const strides = x.shape.map((_, i) => (axes.includes(i) ? -1 : 1));
     return slice(g, x, begin, x.shape, strides);
   },
-  GatherV2: ({ g, inputs: { x, indices }, attrs }) => {
-    if (attrs.batchDims)
-      throw new Error('gather with batchDims is not supported; gather along a flattened axis');
-    const [axis] = normalAxes(attrs.axis, x.shape.length);
-    const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
-    return g.emit1('Gather', [x, indices], shape, { axis });
+  MirrorPad: ({ g, inputs: { x }, attrs }) =>
+    (attrs.paddings as [number, number][]).reduce(
+      (y, paddings, axis) => takeAlong(g, y, axis, mirrored(x.shape[axis], paddings, attrs.mode)),
+      x,
+    ),
+  StridedSlice: ({ g, inputs: { x }, attrs }) => {
+    const { begin, size, strides, finalShape } = stridedRanges(x.shape, attrs);
+    return g.reshape(slice(g, x, begin, size, strides), finalShape);
   },
-  UnsortedSegmentSum: ({ g, inputs: { x, segmentIds }, attrs }) => {
-    const shape = [attrs.numSegments, ...x.shape.slice(1)];
-    const zeros = g.broadcast(g.uniform(0, [], x.dtype), shape);
-    const rows = g.cast(g.reshape(segmentIds, [segmentIds.shape[0], 1]), 'int64');
-    return g.emit1('ScatterND', [zeros, rows, x], shape, { reduction: 'add' });
-  },
-  OneHot: ({ g, inputs: { indices }, attrs }) => {
-    const classes = g.constant(
-      Int32Array.from({ length: attrs.depth }, (_, i) => i),
-      [attrs.depth],
-      'int32',
+  BroadcastTo: ({ g, inputs: { x }, attrs }) => g.broadcast(x, attrs.shape),
+  Diag: ({ g, inputs: { x } }) => {
+    const n = sizeOf(x.shape);
+    const diagonal = g.constant(
+      Uint8Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0)),
+      [n, n],
+      'bool',
     );
-    const column = g.reshape(indices, [...indices.shape, 1]);
-    const equal = g.emit1('Equal', [column, classes], [...indices.shape, attrs.depth], {}, 'bool');
-    const dtype = attrs.dtype ?? 'float32';
-    return where(g, equal, g.uniform(attrs.onValue, [], dtype), g.uniform(attrs.offValue, [], dtype));
+    const square = where(g, diagonal, g.reshape(x, [n, 1]), g.uniform(0, [], x.dtype));
+    return g.reshape(square, [...x.shape, ...x.shape]);
+  },
+  LinSpace: ({ g, attrs: { start, stop, num } }) => {
+    const step = num > 1 ? (stop - start) / (num - 1) : 0;
+    return g.constant(
+      Float32Array.from({ length: num }, (_, i) => start + i * step),
+      [num],
+      'float32',
+    );
+  },
+  Range: ({ g, attrs: { start, stop, step, dtype } }) => {
+    const length = Math.max(0, Math.ceil((stop - start) / step));
+    const numbers = Array.from({ length }, (_, i) => start + i * step);
+    return dtype === 'int32'
+      ? g.constant(Int32Array.from(numbers), [length], 'int32')
+      : g.constant(Float32Array.from(numbers), [length], 'float32');
   },
 };
