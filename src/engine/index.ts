@@ -1,7 +1,6 @@
 // The engine room: TensorFlow.js operations in, compiled steps out.
 import './derivatives.js';
 
-export * as tf from '#tfjs';
 export { StepError } from './contract.js';
 export { DEVICES, type Device } from './devices.js';
 export type { ArraysOf, CompiledStep, Engine, TensorsOf } from './engine.js';
@@ -13,6 +12,7 @@ export { noiseFor } from './noise.js';
 export { encodeOnnx } from './onnx.js';
 export { type Layout, layoutOf, type PackedArrays, packedArrays, unpack } from './packed.js';
 export { foldIn, type Key, RandomStream, type StreamState, seedKey, split } from './random.js';
+export * as tf from './tf.js';
 export * from './tree.js';
 
 import { usageError } from '../errors.js';

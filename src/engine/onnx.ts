@@ -59,7 +59,7 @@ export function encodeOnnx(
       name: nodeName(node),
       ...operatorOf(node),
       input: node.inputs.map(nameOf),
-      output: node.outputs.slice(0, lastUsed(node.outputs, used) + 1).map(nameOf),
+      output: node.outputs.slice(0, outputsToName(node, used)).map(nameOf),
       attribute: Object.entries(node.attributes).map(([name, value]) => attribute(name, value)),
     }),
   );
@@ -99,9 +99,9 @@ function operatorOf({ op }: Node): { domain: string; opType: string } {
   return { domain: op.slice(0, Math.max(colon, 0)), opType: op.slice(colon + 1) };
 }
 
-/** Outputs at the end that nobody uses are not asked for: a pool without its indices is faster. */
-const lastUsed = (outputs: readonly Value[], used: ReadonlySet<Value | undefined>): number =>
-  outputs.findLastIndex((value) => used.has(value));
+/** A pool without its indices is faster: they are not asked for where nobody uses them. Others give all they have. */
+const outputsToName = ({ op, outputs }: Node, used: ReadonlySet<Value | undefined>): number =>
+  op === 'MaxPool' && !used.has(outputs[1]) ? 1 : outputs.length;
 
 function attribute(name: string, value: Attribute): AttributeProto {
   if (typeof value === 'string')

@@ -2,6 +2,7 @@
 import * as tf from '#tfjs';
 import { callSite, lineOf, randomOperation, StepError, withoutRandomness } from './contract.js';
 import { type ConstantData, Graph, type GraphDtype, type Origin, type Value } from './graph.js';
+import { advice } from './ops/advice.js';
 import { lowerings } from './ops/index.js';
 import { TRACING_BACKEND as BACKEND, type Lowering } from './ops/lowering.js';
 import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
@@ -252,7 +253,7 @@ function explain(error: unknown): unknown {
   const kernel = /[Kk]ernel '?(\w+)'? not registered for backend/.exec(error.message)?.[1];
   if (!kernel) return error;
   return new UnsupportedError(
-    `the operator ${kernel} cannot be compiled: compose it from others (see src/engine/ops) or run with --engine cpu`,
+    `the operator ${kernel} cannot be compiled: ${advice[kernel] ?? 'compose it from others'}, or run with --engine cpu`,
     kernel,
     lineOf(error),
     { cause: error },

@@ -15,7 +15,7 @@ export function reduce(g: Graph, op: string, x: Value, axes: readonly number[], 
   const shape = reducedShape(x.shape, axes, keepDims);
   if (axes.length === 0) return x;
   const count = sizeOf(axes.map((axis) => x.shape[axis]));
-  if (x.uniform !== undefined && op !== 'ReduceProd')
+  if (x.uniform !== undefined && ['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin'].includes(op))
     return g.uniform(op === 'ReduceSum' ? Math.fround(x.uniform * count) : x.uniform, shape, x.dtype);
   if (count === 1) return g.reshape(x, shape);
   // A sum over axes along which x only repeats is a product with their length.
@@ -75,6 +75,8 @@ export const reductions: Lowerings = {
   Any: logical('ReduceMax'),
   ArgMax: arg('ArgMax'),
   ArgMin: arg('ArgMin'),
+  // A kernel of the tracing backend alone, called by tf.logSumExp while a step is compiled.
+  LogSumExp: ({ g, inputs: { x }, attrs }) => reduce(g, 'ReduceLogSumExp', x, attrs.axes, true),
   Softmax: ({ g, inputs: { logits }, attrs }) =>
     g.emit1('Softmax', [logits], logits.shape, { axis: normalAxes(attrs.dim, logits.shape.length)[0] }),
   LogSoftmax: ({ g, inputs: { logits }, attrs }) =>
