@@ -30,42 +30,68 @@ export const paysInBlocks = (g: Graph, inputs: number, outputs: number, filter: 
 
 /**
  * The convolution of one group.
- * @param image [n, h, w, i], or with `channelsFirst` [n, i, h, w]
+ * @param image [n, h, w, i]
  * @param filter [o, i, kh, kw]
- * @param shape [n, o, h', w'] of the result
- * @returns [n, h', w', o], or with `channelsFirst` [n, o, h', w']
+ * @param shape [n, h', w', o] of the result
  */
-export function convolveInBlocks(
-  g: Graph,
-  image: Value,
-  filter: Value,
-  shape: Four,
-  window: Window,
-  channelsFirst = false,
-): Value {
-  const [n, o, h, w] = shape;
-  const channels = roundUp(o, g.channelBlock);
+export function convolveInBlocks(g: Graph, image: Value, filter: Value, shape: Four, window: Window): Value {
+  const [n, h, w, o] = shape;
   const y = g.emit1(
     `${DOMAIN}Conv`,
-    [imageInBlocks(g, image, channelsFirst), filterInBlocks(g, filter)],
-    [n, channels, h, w],
+    [imageInBlocks(g, image), filterInBlocks(g, filter)],
+    [n, roundUp(o, g.channelBlock), h, w],
     { ...window, group: 1 },
   );
-  return g.emit1(`${DOMAIN}ReorderOutput`, [y], channelsFirst ? [n, o, h, w] : [n, h, w, o], {
-    channels: o,
-    channels_last: channelsFirst ? 0 : 1,
+  return g.emit1(`${DOMAIN}ReorderOutput`, [y], shape, { channels: o, channels_last: 1 });
+}
+
+/**
+ * What a convolution's filter has contributed: each channel of the image convolved with each channel of the output's
+ * gradient, summed over the batch, which takes the place of input channels.
+ * @param image [n, h, w, c]
+ * @param gradient [n, oh, ow, o]
+ * @param window kernel_shape is [oh, ow]
+ * @param size [h', w'] of the result
+ * @returns [c, o, h', w']
+ */
+export function correlateInBlocks(
+  g: Graph,
+  image: Value,
+  gradient: Value,
+  window: Window,
+  [height, width]: readonly [number, number],
+): Value {
+  const b = g.channelBlock;
+  const [n, h, w, c] = image.shape;
+  const [, oh, ow, o] = gradient.shape;
+  const batch = roundUp(n, b);
+  const outputs = roundUp(o, b);
+  // These few windows are as large as the image: they are computed together only where none of them is padding.
+  const [top, left, bottom, right] = window.pads;
+  const padded = growTo(g, image, [batch, h + top + bottom, w + left + right, c], [0, top, left, 0]);
+  const planes = g.transpose(padded, [3, 0, 1, 2]); // [c, batch, h, w]
+  const planesInBlocks = g.emit1(`${DOMAIN}ReorderInput`, [planes], planes.shape, { channels_last: 0 });
+  // [batch, oh, ow, o] → [o/b, batch/b, oh · ow, b, b]
+  const whole = growTo(g, gradient, [batch, oh, ow, outputs]);
+  const split = g.reshape(whole, [batch / b, b, oh * ow, outputs / b, b]);
+  const filter = g.reshape(g.transpose(split, [3, 0, 2, 1, 4]), [outputs, batch, oh, ow]);
+  const y = g.emit1(`${DOMAIN}Conv`, [planesInBlocks, filter], [c, outputs, height, width], {
+    ...window,
+    pads: [0, 0, 0, 0],
+    group: 1,
   });
+  return g.emit1(`${DOMAIN}ReorderOutput`, [y], [c, o, height, width], { channels: o, channels_last: 0 });
 }
 
 /** The largest of each window, [n, h, w, c] → [n, h', w', c]; undefined where blocks do not pay. */
 export function maxPoolInBlocks(g: Graph, image: Value, shape: Four, window: Window): Value | undefined {
   const channels = image.shape[3];
-  if (g.channelBlock === 0 || channels % 4 !== 0 || wasted(channels, g.channelBlock) > MOST_WASTE)
+  if (g.channelBlock === 0 || channels < g.channelBlock || wasted(channels, g.channelBlock) > MOST_WASTE)
     return undefined;
   const [n, h, w] = shape;
   const y = g.emit1(
     `${DOMAIN}MaxPool`,
-    [imageInBlocks(g, image, false)],
+    [imageInBlocks(g, image)],
     [n, roundUp(channels, g.channelBlock), h, w],
     { ...window },
   );
@@ -73,34 +99,30 @@ export function maxPoolInBlocks(g: Graph, image: Value, shape: Four, window: Win
 }
 
 /** An image of fewer channels than a block stays [n, c, h, w]: the kernel for it reads one channel after the other. */
-function imageInBlocks(g: Graph, image: Value, channelsFirst: boolean): Value {
-  const axis = channelsFirst ? 1 : 3;
-  const count = image.shape[axis];
-  if (count < g.channelBlock) return channelsFirst ? image : g.transpose(image, [0, 3, 1, 2]);
-  const whole = roundUp(count, count % 4 === 0 ? 4 : g.channelBlock); // ReorderInput fills up from multiples of 4
-  const grown = growTo(
-    g,
-    image,
-    image.shape.map((size, i) => (i === axis ? whole : size)),
+function imageInBlocks(g: Graph, image: Value): Value {
+  const [n, h, w, count] = image.shape;
+  if (count < g.channelBlock) return g.transpose(image, [0, 3, 1, 2]);
+  const whole = count % 4 === 0 ? count : roundUp(count, g.channelBlock); // ReorderInput fills up multiples of 4
+  return g.emit1(
+    `${DOMAIN}ReorderInput`,
+    [growTo(g, image, [n, h, w, whole])],
+    [n, roundUp(count, g.channelBlock), h, w],
+    { channels_last: 1 },
   );
-  const [n, h, w] = channelsFirst ? [0, 2, 3].map((i) => image.shape[i]) : image.shape;
-  return g.emit1(`${DOMAIN}ReorderInput`, [grown], [n, roundUp(count, g.channelBlock), h, w], {
-    channels_last: channelsFirst ? 0 : 1,
-  });
 }
 
+/** Blocks of a filter [o, i, kh, kw]. One axis moves at a time: onnxruntime has fast kernels for that. */
 function filterInBlocks(g: Graph, filter: Value): Value {
   const b = g.channelBlock;
   const [o, i, h, w] = filter.shape;
   const outputs = roundUp(o, b);
-  if (i < b) {
-    const grown = growTo(g, filter, [outputs, i, h, w]);
-    const blocks = g.transpose(g.reshape(grown, [outputs / b, b, i, h, w]), [0, 2, 3, 4, 1]);
-    return g.reshape(blocks, [outputs, i, h, w]);
-  }
-  const inputs = roundUp(i, b);
+  const inputs = i < b ? i : roundUp(i, b);
   const grown = growTo(g, filter, [outputs, inputs, h, w]);
-  const blocks = g.transpose(g.reshape(grown, [outputs / b, b, inputs / b, b, h, w]), [0, 2, 4, 5, 3, 1]);
+  const outputsLast = g.transpose(g.reshape(grown, [outputs / b, b, inputs * h * w]), [0, 2, 1]);
+  const blocks =
+    i < b
+      ? outputsLast
+      : g.transpose(g.reshape(outputsLast, [((outputs / b) * inputs) / b, b, h * w, b]), [0, 2, 1, 3]);
   return g.reshape(blocks, [outputs, inputs, h, w]);
 }
 

@@ -3,7 +3,7 @@
 // [out, in / groups, kh, kw]. Plain transpositions are emitted on either side: onnxruntime removes those that meet.
 import * as tf from '#tfjs';
 import { type Graph, sameShape, type Value } from '../graph.js';
-import { convolveInBlocks, growTo, paysInBlocks } from './blocked.js';
+import { convolveInBlocks, correlateInBlocks, growTo, paysInBlocks } from './blocked.js';
 import { matMul } from './linear.js';
 import type { Lowerings } from './lowering.js';
 import { slice } from './shape.js';
@@ -117,13 +117,7 @@ export function convolution(
   bias?: Value,
 ): Value {
   if (group === 1 && !bias && paysInBlocks(g, info.inChannels, info.outChannels, filterOihw))
-    return convolveInBlocks(
-      g,
-      x,
-      filterOihw,
-      [info.batchSize, info.outChannels, info.outHeight, info.outWidth],
-      { ...windows(info), pads: pads(info) },
-    );
+    return convolveInBlocks(g, x, filterOihw, info.outShape, { ...windows(info), pads: pads(info) });
   const y = g.emit1(
     'Conv',
     [toNchw(g, x), filterOihw, ...(bias ? [bias] : [])],
@@ -137,8 +131,10 @@ export function convolution(
 export function inputGradient(g: Graph, dy: Value, filterOihw: Value, info: ConvInfo, group: number): Value {
   const [n, h, w, c] = info.inShape;
   const flipped = group === 1 && filterForInput(g, filterOihw, info);
-  if (flipped && paysInBlocks(g, info.outChannels, c, flipped.filter))
-    return convolveInBlocks(g, dy, flipped.filter, [n, c, h, w], flipped.window);
+  // It has a window for each pixel of the image, the transposed convolution one for each of the output.
+  const moreWindows = (h * w) / (info.outHeight * info.outWidth);
+  if (flipped && moreWindows <= 2 && paysInBlocks(g, info.outChannels, c, flipped.filter))
+    return convolveInBlocks(g, dy, flipped.filter, info.inShape, flipped.window);
   const { top, left } = info.padInfo;
   const { height, width } = reach(info);
   const full = g.emit1(
@@ -176,32 +172,31 @@ function filterForInput(g: Graph, filterOihw: Value, info: ConvInfo) {
 export function filterGradient(g: Graph, x: Value, dy: Value, info: ConvInfo, group: number): Value {
   const { batchSize: n, inHeight: h, inWidth: w, inChannels, outChannels } = info;
   const perGroup = inChannels / group;
-  const image = g.reshape(g.transpose(g.reshape(x, [n, h, w, group, perGroup]), [4, 3, 0, 1, 2]), [
-    perGroup,
-    group * n,
-    h,
-    w,
-  ]);
-  const gradient = g.transpose(dy, [3, 0, 1, 2]); // [out, n, oh, ow]
   const [top, left, bottom, right] = pads(info);
   // Strides of the forward pass space the gradient's samples: here they are dilations, and dilations strides.
   const size = (padded: number, out: number, stride: number, dilation: number) =>
     Math.floor((padded - (out - 1) * stride - 1) / dilation) + 1;
   const height = size(h + top + bottom, info.outHeight, info.strideHeight, info.dilationHeight);
   const width = size(w + left + right, info.outWidth, info.strideWidth, info.dilationWidth);
-  const shape = [perGroup, outChannels, height, width] as const;
   const window = {
     kernel_shape: [info.outHeight, info.outWidth],
     strides: [info.dilationHeight, info.dilationWidth],
     dilations: [info.strideHeight, info.strideWidth],
+    pads: [top, left, bottom, right] as const,
   };
-  let full: Value;
-  if (group === 1 && n >= g.channelBlock && paysInBlocks(g, n, outChannels, gradient)) {
-    // These few windows are as large as the image: they are computed together only where none of them is padding.
-    const padded = growTo(g, image, [perGroup, n, h + top + bottom, w + left + right], [0, 0, top, left]);
-    full = convolveInBlocks(g, padded, gradient, shape, { ...window, pads: [0, 0, 0, 0] }, true);
-  } else
-    full = g.emit1('Conv', [image, gradient], shape, { ...window, pads: [top, left, bottom, right], group });
+  let full: Value; // [in / groups, out, height, width]
+  if (group === 1 && n >= g.channelBlock && paysInBlocks(g, n, outChannels, dy))
+    full = correlateInBlocks(g, x, dy, window, [height, width]);
+  else {
+    const image = g.reshape(g.transpose(g.reshape(x, [n, h, w, group, perGroup]), [4, 3, 0, 1, 2]), [
+      perGroup,
+      group * n,
+      h,
+      w,
+    ]);
+    const gradient = g.transpose(dy, [3, 0, 1, 2]); // [out, n, oh, ow]
+    full = g.emit1('Conv', [image, gradient], [perGroup, outChannels, height, width], { ...window, group });
+  }
   const filter = resizeEnd(g, full, info.filterHeight, info.filterWidth); // rows that no window used are cut
   return g.transpose(filter, [2, 3, 0, 1]);
 }
