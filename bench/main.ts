@@ -2,7 +2,6 @@
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { createEngine } from '../src/engine/index.js';
 import { cases } from './cases/index.js';
 import { CLOCKS, setClock } from './clock.js';
 import { findPython, PEER_NAMES, type PeerName } from './peer.js';
@@ -69,9 +68,8 @@ async function main(): Promise<void> {
     pythons,
     progress,
   };
-  const engine = await createEngine('native', threads);
   const results: CaseResult[] = [];
-  for (const benchmark of selected) results.push(await runCase(benchmark, engine, options));
+  for (const benchmark of selected) results.push(await runCase(benchmark, options));
   const starts = timeStarts(chosen);
 
   const peers = [...pythons.keys()];

@@ -1,13 +1,16 @@
-// A peer: another framework in a child process, spoken to line by line (see peers/common.py).
+// Who does the work: a child process for us and for each peer, spoken to line by line (see peers/common.py).
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import type { Clock } from './clock.js';
 import { PEERS, ROOT } from './paths.js';
 
 export const PEER_NAMES = ['torch', 'jax'] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
+
+const WORKER = fileURLToPath(new URL('worker.js', import.meta.url));
 
 const WINDOWS = process.platform === 'win32';
 /** Made by `npm run bench:setup`. */
@@ -28,9 +31,10 @@ export function findPython(peer: PeerName): string | undefined {
   });
 }
 
-export interface Peer {
-  name: PeerName;
-  /** Version and settings, as the peer reports them. */
+/** A framework at work on one case in a child process. */
+export interface Contestant {
+  name: PeerName | 'dwp';
+  /** Version and settings, as it reports them. */
   what: string;
   losses: number[][];
   /** Does that many units of work. @returns milliseconds per unit */
@@ -38,18 +42,33 @@ export interface Peer {
   stop(): void;
 }
 
+export interface WorkOptions {
+  threads: number;
+  clock: Clock;
+}
+
 /**
- * @param file reference of a case, see main.ts
- * @throws Error when the peer ends before it has answered; what it printed is on stderr
+ * Our side of a case, which writes the reference for the peers.
+ * @param file to be written
+ * @throws Error as {@link startPeer}
  */
-export async function startPeer(
-  name: PeerName,
-  python: string,
-  file: string,
+export const startOurs = (caseName: string, file: string, { threads, clock }: WorkOptions) =>
+  start('dwp', process.execPath, [WORKER, caseName, file, String(threads), clock], threads);
+
+/**
+ * @param file reference of the case
+ * @throws Error when it ends before it has answered; what it printed is on stderr
+ */
+export const startPeer = (name: PeerName, python: string, file: string, { threads, clock }: WorkOptions) =>
+  start(name, python, [join(PEERS, `${name}_peer.py`), file, String(threads), clock], threads);
+
+async function start(
+  name: Contestant['name'],
+  program: string,
+  args: readonly string[],
   threads: number,
-  clock: Clock,
-): Promise<Peer> {
-  const child = spawn(python, [join(PEERS, `${name}_peer.py`), file, String(threads), clock], {
+): Promise<Contestant> {
+  const child = spawn(program, args, {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: {
       ...process.env,
@@ -73,7 +92,7 @@ export async function startPeer(
 }
 
 /** One parsed line of the child's output per call. */
-function answers(name: PeerName, child: ChildProcess): () => Promise<unknown> {
+function answers(name: string, child: ChildProcess): () => Promise<unknown> {
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   return async () => {
     const { value, done } = await lines.next();

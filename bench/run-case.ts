@@ -2,12 +2,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Engine } from '../src/engine/index.js';
-import { writeSafetensors } from '../src/formats/safetensors.js';
 import { disagreement, TOLERANCE } from './agreement.js';
 import { type Case, WARM_UP } from './case.js';
-import type { Clock } from './clock.js';
-import { type Peer, type PeerName, startPeer } from './peer.js';
+import { type Contestant, type PeerName, startOurs, startPeer, type WorkOptions } from './peer.js';
 import { pauseUntilQuiet } from './quiet.js';
 import { median, type Ratio, ratioOf } from './statistics.js';
 
@@ -31,10 +28,8 @@ export interface CaseResult {
   busy: number;
 }
 
-export interface RunOptions {
+export interface RunOptions extends WorkOptions {
   rounds: number;
-  threads: number;
-  clock: Clock;
   /** Milliseconds that one measurement should take. */
   duration: number;
   /** Milliseconds to wait before each measurement for other processes to leave the CPUs. */
@@ -44,20 +39,13 @@ export interface RunOptions {
   progress(message: string): void;
 }
 
-export async function runCase(
-  benchmark: Case,
-  engine: Engine,
-  { rounds, threads, clock, duration, patience, pythons, progress }: RunOptions,
-): Promise<CaseResult> {
+export async function runCase(benchmark: Case, options: RunOptions): Promise<CaseResult> {
+  const { rounds, duration, patience, pythons, progress } = options;
   const { name, title, unit, gflop, target } = benchmark;
   progress(`${name}: preparing`);
-  const prepared = await benchmark.prepare(engine);
-  const { tensors, settings, losses } = prepared.reference;
   const folder = mkdtempSync(join(tmpdir(), 'dwp-bench-'));
   const file = join(folder, 'reference.safetensors');
-  writeSafetensors(file, tensors, { settings: JSON.stringify({ ...settings, peer: benchmark.peer }) });
-
-  const peers: Peer[] = [];
+  const contestants: Contestant[] = [];
   const result: CaseResult = {
     name,
     title,
@@ -73,46 +61,40 @@ export async function runCase(
   };
   const busy: number[] = [];
   try {
+    const ours = await startOurs(name, file, options);
+    contestants.push(ours);
     for (const [peerName, python] of pythons) {
-      const peer = await startPeer(peerName, python, file, threads, clock);
-      const difference = disagreement(losses, peer.losses);
+      const peer = await startPeer(peerName, python, file, options);
+      const difference = disagreement(ours.losses, peer.losses);
       result.disagreement[peerName] = difference;
       result.what[peerName] = peer.what;
-      const agrees = difference <= TOLERANCE;
-      progress(
-        `${name}: ${peer.what}: losses differ by ${difference.toExponential(1)} at most${agrees ? '' : `, above ${TOLERANCE}: not timed\n  ours   ${JSON.stringify(losses)}\n  theirs ${JSON.stringify(peer.losses)}`}`,
-      );
-      if (agrees) peers.push(peer);
-      else peer.stop();
+      progress(`${name}: ${peer.what}: losses differ by ${difference.toExponential(1)} at most`);
+      if (difference <= TOLERANCE) contestants.push(peer);
+      else {
+        peer.stop();
+        progress(
+          `  above ${TOLERANCE}: not timed\n  ours   ${JSON.stringify(ours.losses)}\n  theirs ${JSON.stringify(peer.losses)}`,
+        );
+      }
     }
-    const contestants: { name: string; measure(units: number): Promise<number>; units: number }[] = [
-      { name: 'dwp', measure: prepared.time, units: 1 },
-      ...peers.map((peer) => ({
-        name: peer.name,
-        units: 1,
-        async measure(units: number) {
-          await peer.run(WARM_UP);
-          return peer.run(units);
-        },
-      })),
-    ];
+    const units = new Map<Contestant, number>();
     for (const contestant of contestants) {
       await pauseUntilQuiet(patience);
-      const ms = await contestant.measure(WARM_UP);
-      contestant.units = Math.max(1, Math.round(duration / ms));
+      await contestant.run(WARM_UP);
+      units.set(contestant, Math.max(1, Math.round(duration / (await contestant.run(WARM_UP)))));
       result.rounds[contestant.name] = [];
     }
     for (let round = 0; round < rounds; round++) {
-      for (const { name, measure, units } of contestants) {
+      for (const contestant of contestants) {
         busy.push(await pauseUntilQuiet(patience));
-        result.rounds[name].push(await measure(units));
+        if (contestant !== ours) await contestant.run(WARM_UP); // ours does it by itself
+        result.rounds[contestant.name].push(await contestant.run(units.get(contestant)!));
       }
       const line = contestants.map(({ name }) => `${name} ${result.rounds[name][round].toFixed(2)} ms`);
       progress(`${name}: round ${round + 1} of ${rounds}: ${line.join(', ')}`);
     }
   } finally {
-    for (const peer of peers) peer.stop();
-    await prepared.release();
+    for (const contestant of contestants) contestant.stop();
     rmSync(folder, { recursive: true, force: true });
   }
   result.busy = median(busy);
