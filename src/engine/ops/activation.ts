@@ -1,6 +1,6 @@
 // Activation functions, and their gradients in the fewest operators.
 import type { Graph, Value } from '../graph.js';
-import { binary, clip, mul, scalar, unary, where } from './elementwise.js';
+import { add, binary, clip, mul, scalar, unary, where } from './elementwise.js';
 import type { Lowerings } from './lowering.js';
 
 /** λα and λ of self-normalising networks. */
@@ -12,6 +12,12 @@ const step = (g: Graph, x: Value) =>
 
 const elu = (g: Graph, x: Value) =>
   unary(g, 'Elu', x, (v) => (v > 0 ? v : Math.expm1(v)), { alpha: { float: 1 } });
+/** log(1 + eˣ) = max(x, 0) + log(1 + e^−|x|): onnxruntime's Exp and Log take a quarter of the time of its Softplus. */
+function softplus(g: Graph, x: Value): Value {
+  if (x.uniform !== undefined) return unary(g, 'Softplus', x, (v) => Math.log1p(Math.exp(v)));
+  const small = unary(g, 'Exp', unary(g, 'Neg', unary(g, 'Abs', x)));
+  return add(g, relu(g, x), unary(g, 'Log', add(g, small, scalar(g, 1))));
+}
 const relu = (g: Graph, x: Value) => unary(g, 'Relu', x, (v) => Math.max(v, 0));
 const sigmoid = (g: Graph, x: Value) => unary(g, 'Sigmoid', x, (v) => 1 / (1 + Math.exp(-v)));
 const leakyRelu = (g: Graph, x: Value, alpha: number) =>
@@ -53,7 +59,7 @@ export function activate(
 
 export const activations: Lowerings = {
   Sigmoid: ({ g, inputs: { x } }) => sigmoid(g, x),
-  Softplus: ({ g, inputs: { x } }) => unary(g, 'Softplus', x, (v) => Math.log1p(Math.exp(v))),
+  Softplus: ({ g, inputs: { x } }) => softplus(g, x),
   Relu: ({ g, inputs: { x } }) => relu(g, x),
   Relu6: ({ g, inputs: { x } }) => clip(g, x, 0, 6),
   LeakyRelu: ({ g, inputs: { x }, attrs }) => leakyRelu(g, x, attrs.alpha),
