@@ -36,8 +36,13 @@ const bytes = (values: readonly Value[]) =>
     0,
   );
 
+/** The operator without its domain: blocked convolutions are convolutions. */
+const nameOf = ({ op }: Node): string => op.slice(op.indexOf(':') + 1);
+
 /** Estimated floating-point operations of a node. */
-export function flopsOf({ op, inputs, outputs, attributes }: Node): number {
+export function flopsOf(node: Node): number {
+  const { inputs, outputs, attributes } = node;
+  const op = nameOf(node);
   const out = sizeOf(outputs[0].shape);
   const size = (i: number) => (inputs[i] ? sizeOf(inputs[i].shape) : 0);
   switch (op) {
@@ -60,6 +65,8 @@ export function flopsOf({ op, inputs, outputs, attributes }: Node): number {
     case 'Tile':
     case 'Gather':
     case 'Cast':
+    case 'ReorderInput':
+    case 'ReorderOutput':
       return 0;
     case 'MaxPool':
     case 'AveragePool':
@@ -74,8 +81,9 @@ export function describeGraph(graph: Graph, outputs: readonly Value[]) {
   const live = liveNodes(graph, outputs);
   const byOp = new Map<string, { op: string; count: number; flops: number }>();
   for (const node of live) {
-    const entry = byOp.get(node.op) ?? { op: node.op, count: 0, flops: 0 };
-    byOp.set(node.op, { op: node.op, count: entry.count + 1, flops: entry.flops + flopsOf(node) });
+    const op = nameOf(node);
+    const entry = byOp.get(op) ?? { op, count: 0, flops: 0 };
+    byOp.set(op, { op, count: entry.count + 1, flops: entry.flops + flopsOf(node) });
   }
   const constants = new Set(
     live.flatMap(({ inputs }) => inputs).filter((v) => v && (v.constant || v.uniform !== undefined)),

@@ -16,11 +16,16 @@ export * as tf from './tf.js';
 export * from './tree.js';
 
 import { usageError } from '../errors.js';
-import type { Device } from './devices.js';
+import type { Device, Provider } from './devices.js';
 import type { Engine } from './engine.js';
 
 export const ENGINES = ['native', 'cpu', 'tensorflow'] as const;
 export type EngineName = (typeof ENGINES)[number];
+
+/** The execution providers of the installed onnxruntime, started or not. */
+export async function availableProviders(): Promise<readonly Provider[]> {
+  return (await (await import('./native.js')).onnxruntime()).listSupportedBackends();
+}
 
 /**
  * Loads the engine of that name; the others stay unloaded.
