@@ -2,7 +2,7 @@
 // downloads libtensorflow from one host only, and PyPI's wheel `tensorflow-cpu` has the same libraries and C headers.
 // The package's own C++ sources are compiled, unchanged, against them. Needs python3 with pip, g++, npm, 1.1 GB.
 //
-//   node scripts/build-tensorflow.mjs [--tensorflow 2.18.1] [--cache <folder>] [--no-link]
+//   node scripts/build-tensorflow.mjs [--tensorflow 2.18.1] [--cache <folder>]
 //
 // What is built is kept in the cache (default: below the temporary folder), and linked into node_modules, where
 // --engine tensorflow finds it. `rm node_modules/@tensorflow/tfjs-node` takes it away again.
@@ -31,9 +31,7 @@ const { values: options } = parseArgs({
   options: {
     tensorflow: { type: 'string', default: '2.18.1' },
     cache: { type: 'string', default: join(tmpdir(), 'deep-weight-prior-tensorflow') },
-    link: { type: 'boolean', default: true },
   },
-  allowNegative: true,
 });
 
 if (process.platform !== 'linux' || process.arch !== 'x64') {
@@ -45,7 +43,7 @@ if (process.platform !== 'linux' || process.arch !== 'x64') {
 const cache = resolve(options.cache);
 const built = join(cache, `tfjs-node-${VERSION}-tensorflow-cpu-${options.tensorflow}`);
 if (!existsSync(built)) build(options.tensorflow, built);
-if (options.link) link(join(built, 'node_modules', PACKAGE), join('node_modules', PACKAGE));
+link(join(built, 'node_modules', PACKAGE), join('node_modules', PACKAGE));
 
 /** Fetches, compiles and puts together in a folder of its own, which takes its name only when it is complete. */
 function build(tensorflow, folder) {

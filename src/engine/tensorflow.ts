@@ -44,12 +44,15 @@ export function loadTensorflow(threads: number): void {
     extendPadding();
   } catch (error) {
     throw usageError(
-      `--engine tensorflow: ${name} is installed but cannot be loaded: ${messageOf(error)}`,
+      `--engine tensorflow: ${name} is installed but cannot be loaded: ${firstLine(error)}`,
       'install it again with its install script allowed to run, or use --engine native',
     );
   }
   loaded = true;
 }
+
+/** The package's messages go on with advice for another system. */
+const firstLine = (error: unknown) => messageOf(error instanceof Error ? error.message.split('\n')[0] : error);
 
 /**
  * Runs `load`, which brings a second copy of TensorFlow.js: what it registers is added to the shared registries
