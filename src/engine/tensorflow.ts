@@ -52,7 +52,8 @@ export function loadTensorflow(threads: number): void {
 }
 
 /** The package's messages go on with advice for another system. */
-const firstLine = (error: unknown) => messageOf(error instanceof Error ? error.message.split('\n')[0] : error);
+const firstLine = (error: unknown) =>
+  messageOf(error instanceof Error ? error.message.split('\n')[0] : error);
 
 /**
  * Runs `load`, which brings a second copy of TensorFlow.js: what it registers is added to the shared registries
