@@ -52,8 +52,8 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
     kernels: { shape: [COUNT, D], data: kernels.data.slice(0, COUNT * D) },
   };
   for (const [i, inputs] of recording.runs.slice(0, COMPARED_STEPS).entries()) {
-    tensors[`w.${i}`] = inputs.w;
-    tensors[`noise.${i}`] = inputs['noise.latent'];
+    tensors[`w.${i}`] = inputs['steps.0.w'];
+    tensors[`noise.${i}`] = inputs['steps.0.noise.latent'];
   }
   return {
     reference: {

@@ -89,49 +89,42 @@ async function learn<C>(
 
   const layout = layoutOf(trainable);
   const noiseSpecs = learner.noise(batch, config);
+  const perRun = stepsPerRun(options);
+  /** Per step of a run: kernels, noise and learning rate. */
+  const feeds = Array.from({ length: perRun }, () => ({
+    w: f32([batch, d]),
+    noise: noiseFor(noiseSpecs, key),
+    rate: f32([]),
+  }));
   let current = packAdam(layout, initialAdam(trainable));
   let next = packAdam(layout);
-  const step = await engine.compile(
-    (inputs: AdamVectors<tf.Tensor> & { w: tf.Tensor; noise: Tensors; rate: tf.Tensor }, fixed: Tensors) => {
-      const { objective, gradients } = valueAndGradients(
-        ({ vector }) => {
-          const parameters = unpack(vector, layout);
-          const bound = learner.bound({ ...parameters, ...fixed }, inputs.w, inputs.noise, kernels, config);
-          return { objective: tf.neg(tf.mean(bound)) as tf.Scalar, aux: {} };
-        },
-        { vector: inputs.parameters },
-      );
-      return {
-        negativeBound: objective,
-        ...adam(inputs.parameters, gradients.vector, inputs.moments, inputs.rate),
-      };
+  const fit = await engine.compile(
+    (inputs: AdamVectors<tf.Tensor> & { steps: Record<string, StepInputs> }, fixed: Tensors) => {
+      let state: AdamVectors<tf.Tensor> = { parameters: inputs.parameters, moments: inputs.moments };
+      const bounds = Object.values(inputs.steps).map(({ w, noise, rate }) => {
+        const { objective, gradients } = valueAndGradients(
+          ({ vector }) => {
+            const bound = learner.bound({ ...unpack(vector, layout), ...fixed }, w, noise, kernels, config);
+            return { objective: tf.neg(tf.mean(bound)) as tf.Scalar, aux: {} };
+          },
+          { vector: state.parameters },
+        );
+        state = adam(state.parameters, gradients.vector, state.moments, rate);
+        return tf.neg(objective);
+      });
+      return { bounds: tf.stack(bounds), ...state };
     },
-    {
-      inputs: {
-        ...current.vectors,
-        w: f32([batch, d]),
-        noise: noiseSpecs as unknown as Arrays,
-        rate: f32([]),
-      },
-      constants: fixed,
-    },
+    { inputs: { ...current.vectors, steps: { ...feeds } } as never, constants: fixed },
   );
   const validation = await boundStep(learner, kernels, config, engine, trainable, fixed, validationRows);
 
   let best = { parameters: trainable, validationBound: Number.NEGATIVE_INFINITY, step: 0 };
   const report: FitReport = { steps: 0, bestStep: 0, validationBound: Number.NEGATIVE_INFINITY, trace: [] };
-  const w = f32([batch, d]);
-  const rate = f32([]);
-  const negativeBound = f32([]);
-  let noise: Record<string, NdArray> | undefined;
+  const bounds = f32([perRun]);
   let epochOrder = trainRows;
   let at = trainRows.length;
   let epoch = 0;
-  let sum = 0;
-  let stale = 0;
-  for (let t = 1; t <= options.steps && stale < options.patience; t++) {
-    if (signal?.aborted)
-      throw new DwpError('INTERRUPTED', `fit interrupted at step ${t}`, 'run the command again');
+  function nextBatch(into: Float32Array): void {
     for (let i = 0; i < batch; i++, at++) {
       if (at >= trainRows.length) {
         const shuffle = new RandomStream(foldIn(key, 'epoch', epoch++)).permutation(trainRows.length);
@@ -139,24 +132,37 @@ async function learn<C>(
         at = 0;
       }
       const row = epochOrder[at];
-      w.data.set(kernels.data.subarray(row * d, (row + 1) * d), i * d);
+      into.set(kernels.data.subarray(row * d, (row + 1) * d), i * d);
     }
-    rate.data[0] = correctedRate(schedule(options, t), t);
-    noise = noiseFor(noiseSpecs, foldIn(key, 'noise', t), noise);
-    try {
-      await step.run(
-        { ...current.vectors, w, noise, rate } as never,
-        { negativeBound, ...next.vectors } as never,
-      );
-    } catch (error) {
-      throw error instanceof StepError ? diverged(t, error.message) : error;
-    }
-    [current, next] = [next, current];
-    if (!Number.isFinite(negativeBound.data[0]))
-      throw diverged(t, `the bound became ${-negativeBound.data[0]}`);
-    sum -= negativeBound.data[0];
-    report.steps = t;
-    if (t % options.validateEvery === 0 || t === options.steps) {
+  }
+  let sum = 0;
+  let stale = 0;
+  try {
+    for (let t = 0; t < options.steps && stale < options.patience; ) {
+      if (signal?.aborted)
+        throw new DwpError('INTERRUPTED', `fit interrupted at step ${t}`, 'run the command again');
+      for (const { w, noise, rate } of feeds) {
+        t++;
+        nextBatch(w.data);
+        noiseFor(noiseSpecs, foldIn(key, 'noise', t), noise);
+        rate.data[0] = correctedRate(schedule(options, t), t);
+      }
+      try {
+        await fit.run(
+          { ...current.vectors, steps: { ...feeds } } as never,
+          { bounds, ...next.vectors } as never,
+        );
+      } catch (error) {
+        throw error instanceof StepError ? diverged(t, error.message) : error;
+      }
+      [current, next] = [next, current];
+      for (let i = 0; i < perRun; i++) {
+        const bound = bounds.data[i];
+        if (!Number.isFinite(bound)) throw diverged(t, `the bound became ${bound}`);
+        sum += bound;
+      }
+      report.steps = t;
+      if (t % options.validateEvery !== 0 && t !== options.steps) continue;
       const validationBound = await validation.mean(
         current.state.parameters,
         foldIn(key, 'validation noise'),
@@ -174,12 +180,26 @@ async function learn<C>(
         `bound ${trainBound.toFixed(2)} train, ${validationBound.toFixed(2)} validation nats`,
       );
     }
+  } finally {
+    await Promise.all([fit.release(), validation.release()]);
   }
-  await Promise.all([step.release(), validation.release()]);
   report.bestStep = best.step;
   report.validationBound = best.validationBound;
   return { parameters: { ...best.parameters, ...fixed }, report };
 }
+
+interface StepInputs {
+  w: tf.Tensor;
+  noise: Tensors;
+  rate: tf.Tensor;
+}
+
+/**
+ * Steps of Adam in one run of the compiled graph, up to four: they are so small that starting a run is a third of
+ * one. A run must end where a validation is due.
+ */
+const stepsPerRun = ({ steps, validateEvery }: FitOptions): number =>
+  [4, 2].find((k) => steps % k === 0 && (validateEvery % k === 0 || validateEvery >= steps)) ?? 1;
 
 const diverged = (step: number, what: string) =>
   new DwpError('DIVERGED', `step ${step}: ${what}`, 'try a smaller --learning-rate');
