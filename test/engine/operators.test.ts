@@ -155,6 +155,50 @@ const cases: Record<string, Case> = {
     inputs: { a: normal(7, 2, 3, 4), b: normal(8, 2, 4, 5) },
     f: ({ a, b }) => tf.matMul(a, b),
   },
+  'matMul, batch broadcast': {
+    inputs: { a: normal(7, 1, 3, 4), b: normal(8, 2, 4, 5) },
+    f: ({ a, b }) => tf.matMul(a, b),
+  },
+  'batchNorm of five inputs': {
+    inputs: {
+      image,
+      mean: normal(10, 3),
+      variance: positive(11, 3),
+      offset: normal(12, 3),
+      scale: normal(13, 3),
+    },
+    f: ({ image, mean, variance, offset, scale }) => tf.batchNorm(image, mean, variance, offset, scale),
+  },
+  scatterND: {
+    inputs: { x },
+    f: ({ x }) => tf.scatterND(tf.tensor2d([[1], [3], [1]], [3, 1], 'int32'), x, [4, 4]),
+  },
+  tensorScatterUpdate: {
+    inputs: { x, row },
+    f: ({ x, row }) =>
+      tf.tensorScatterUpdate(tf.add(x, 0), tf.tensor2d([[1]], [1, 1], 'int32'), tf.expandDims(row, 0)),
+  },
+  diag: { inputs: { row }, f: ({ row }) => tf.diag(row) },
+  depthwiseDilated: {
+    inputs: { image, w: normal(14, 2, 2, 3, 2) },
+    f: ({ image, w }) => tf.depthwiseConv2d(t4(image), t4(w), 1, 'same', 'NHWC', 2),
+  },
+  conv2dTranspose: {
+    inputs: { image, w: normal(15, 3, 3, 2, 3) },
+    f: ({ image, w }) => tf.conv2dTranspose(t4(image), t4(w), [2, 14, 12, 2], 2, 'same'),
+  },
+  localResponse: {
+    inputs: { image },
+    f: ({ image }) => tf.localResponseNormalization(t4(image), 1, 1, 0.3, 0.75),
+  },
+  sigmoidCrossEntropy: {
+    inputs: { p, x },
+    f: ({ p, x }) => tf.losses.sigmoidCrossEntropy(p, x, undefined, 0, tf.Reduction.NONE),
+  },
+  softmaxCrossEntropy: {
+    inputs: { p, x },
+    f: ({ p, x }) => tf.losses.softmaxCrossEntropy(p, x, undefined, 0, tf.Reduction.NONE),
+  },
   ...Object.fromEntries(
     Object.entries(poolCases).map(([name, f]) => [
       name,
