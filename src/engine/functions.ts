@@ -5,7 +5,10 @@ import { run, tracing } from './derivatives/shared.js';
 
 const asTensor = (x: tf.Tensor | tf.TensorLike): tf.Tensor => (x instanceof tf.Tensor ? x : tf.tensor(x));
 
-/** log Σ eˣ over `axis`, or over all axes. Its gradient is the softmax; TensorFlow.js goes back through the maximum. */
+/**
+ * log Σ eˣ over `axis`, or over all axes. Its gradient is the softmax, from exponentials that are there already;
+ * TensorFlow.js goes back through the maximum. onnxruntime's ReduceLogSumExp is slower on long axes.
+ */
 export function logSumExp<T extends tf.Tensor = tf.Tensor>(
   x: tf.Tensor | tf.TensorLike,
   axis: number | number[] | null = null,
@@ -15,11 +18,13 @@ export function logSumExp<T extends tf.Tensor = tf.Tensor>(
   const axes = tf.util.parseAxisParam(axis as number | number[], input.shape);
   const withGradient = tf.customGrad((...given) => {
     const [x, save] = given as [tf.Tensor, tf.GradSaveFunc];
-    const value = tracing() ? run('LogSumExp', { x }, { axes }) : tf.logSumExp(x, axes, true);
-    save([x, value]);
+    const largest = tf.max(x, axes, true);
+    const terms = tf.exp(tf.sub(x, largest));
+    const total = tf.sum(terms, axes, true);
+    save([terms, total]);
     return {
-      value,
-      gradFunc: (dy: tf.Tensor, [x, y]: tf.Tensor[]) => tf.mul(dy, tf.exp(tf.sub(x, y))),
+      value: tf.add(tf.log(total), largest),
+      gradFunc: (dy: tf.Tensor, [terms, total]: tf.Tensor[]) => tf.mul(terms, tf.div(dy, total)),
     };
   });
   const value = withGradient(input);

@@ -75,8 +75,6 @@ export const reductions: Lowerings = {
   Any: logical('ReduceMax'),
   ArgMax: arg('ArgMax'),
   ArgMin: arg('ArgMin'),
-  // A kernel of the tracing backend alone, called by tf.logSumExp while a step is compiled.
-  LogSumExp: ({ g, inputs: { x }, attrs }) => reduce(g, 'ReduceLogSumExp', x, attrs.axes, true),
   Softmax: ({ g, inputs: { logits }, attrs }) =>
     g.emit1('Softmax', [logits], logits.shape, { axis: normalAxes(attrs.dim, logits.shape.length)[0] }),
   LogSoftmax: ({ g, inputs: { logits }, attrs }) =>
