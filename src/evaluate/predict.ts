@@ -34,11 +34,14 @@ export const sampledLogits = (
       ),
   });
 
-const BATCH = 500;
+/** Images in a run: few enough for the activations of a layer to stay in a processor's cache. */
+const BATCH = 100;
+/** Most draws of the weights in one run; they share the images, and everything that does not depend on the noise. */
+const MOST_DRAWS = 5;
 
 /**
  * Probabilities [n, classes] of all images under draw 0, 1, 2, … of the weights.
- * The generator's array is used again for the next draw.
+ * The generator's arrays are used again.
  */
 export async function* predictions(
   network: Network,
@@ -52,30 +55,44 @@ export async function* predictions(
   const size = Math.min(BATCH, images.count);
   const shape = [size, images.height, images.width, images.channels];
   const noiseSpecs = weightNoise(network);
+  const draws = largestDivisor(samples, MOST_DRAWS);
   const step = await engine.compile(
-    ({ images, noise }: { images: tf.Tensor4D; noise: Tensors }, parameters: Tensors) => ({
-      probabilities: tf.softmax(sampledLogits(network, parameters, images, noise)),
+    ({ images, noise }: { images: tf.Tensor4D; noise: Record<string, Tensors> }, parameters: Tensors) => ({
+      probabilities: tf.stack(
+        Object.values(noise).map((draw) => tf.softmax(sampledLogits(network, parameters, images, draw))),
+      ), // [draws, size, classes]
     }),
-    { inputs: { images: spec(shape), noise: noiseSpecs } as never, constants: parameters },
+    {
+      inputs: { images: spec(shape), noise: { ...Array<Specs>(draws).fill(noiseSpecs) } } as never,
+      constants: parameters,
+    },
   );
   const pixels = f32(shape);
-  const all = new Float32Array(images.count * classes);
+  const probabilities = f32([draws, size, classes]);
+  const all = Array.from({ length: draws }, () => new Float32Array(images.count * classes));
+  const rows = new Int32Array(size);
   try {
-    for (let m = 0; m < samples; m++) {
-      const noise = noiseFor(noiseSpecs, foldIn(key, m));
+    for (let m = 0; m < samples; m += draws) {
+      const noise = { ...all.map((_, i) => noiseFor(noiseSpecs, foldIn(key, m + i))) };
       for (let start = 0; start < images.count; start += size) {
         const from = Math.min(start, images.count - size); // the last batch looks back, so that all have one shape
         gatherImages(
           images,
-          Int32Array.from({ length: size }, (_, i) => from + i),
+          rows.map((_, i) => from + i),
           pixels.data,
         );
-        const { probabilities } = (await step.run({ images: pixels, noise } as never)) as unknown as Arrays;
-        all.set(probabilities.data, from * classes);
+        await step.run({ images: pixels, noise } as never, { probabilities } as never);
+        all.forEach((draw, i) => {
+          const count = size * classes;
+          draw.set(probabilities.data.subarray(i * count, (i + 1) * count), from * classes);
+        });
       }
-      yield all;
+      yield* all;
     }
   } finally {
     await step.release();
   }
 }
+
+const largestDivisor = (n: number, most: number): number =>
+  Array.from({ length: most }, (_, i) => most - i).find((k) => n % k === 0) ?? 1;
