@@ -171,6 +171,9 @@ test('the documents are there', () => {
       'docs/architecture.md',
       'docs/gotchas.md',
       'docs/glossary.md',
+      'docs/operators.md',
+      'docs/randomness.md',
+      'docs/tensorflow.md',
       'src/engine/README.md',
     ]),
   );
