@@ -219,6 +219,10 @@ const cases: Record<string, Case> = {
     inputs: { image, w: normal(9, 2, 2, 3, 5) },
     f: ({ image, w }) => tf.conv2d(t4(image), t4(w), 1, 'valid', 'NHWC', 2),
   },
+  'arithmetic per channel': {
+    inputs: { a: normal(70, 2, 8, 16, 12), b: positive(71, 12) },
+    f: ({ a, b }) => tf.div(tf.sub(tf.mul(tf.add(a, b), b), b), tf.exp(b)),
+  },
   oneHot: { inputs: { x }, f: ({ x }) => tf.mul(x, tf.oneHot(tf.tensor1d([1, 3, 0], 'int32'), 4)) },
   comparisons: {
     inputs: { x, y },

@@ -1,6 +1,6 @@
 // Elementwise operators: arithmetic with broadcasting, comparisons, logic, selection, elementary functions.
-import { broadcastShape, type Graph, type GraphDtype, sameShape, type Value } from '../graph.js';
-import type { Dtype } from '../tree.js';
+import { broadcastShape, type Graph, type GraphDtype, isConstant, sameShape, type Value } from '../graph.js';
+import { type Dtype, sizeOf } from '../tree.js';
 import type { Lowering, Lowerings } from './lowering.js';
 
 type Fold = (a: number, b: number) => number;
@@ -24,8 +24,28 @@ export function binary(
   if (COMMUTATIVE.has(op) && a.uniform === neutral && neutral !== undefined) return g.broadcast(b, shape);
   const [x, y] = g.operands(a, b, shape);
   const small = broadcastShape(x.shape, y.shape);
-  const result = g.emit1(op, [x, y], small, {}, dtype);
+  const result = perChannel(g, op, x, y, dtype) ?? g.emit1(op, [x, y], small, {}, dtype);
   return sameShape(small, shape) ? result : g.broadcast(result, shape);
+}
+
+/** Elements up to which onnxruntime's loop over the last axis costs more than what it does. */
+const SHORT_ROW = 512;
+
+/**
+ * x [.., h, w, c] ∘ y [c], with y repeated to a row of some hundred elements: onnxruntime broadcasts row by row, and
+ * rows of a few channels take four times as long.
+ * @returns undefined where that would not help, or where onnxruntime can fuse the operator with the one before
+ */
+function perChannel(g: Graph, op: string, x: Value, y: Value, dtype: GraphDtype): Value | undefined {
+  const c = x.shape.at(-1)!;
+  const channels = x.shape.length >= 3 && c > 1 && sizeOf(y.shape) === c && y.shape.at(-1) === c;
+  if (!channels || isConstant(y) || 2 * c > SHORT_ROW) return undefined;
+  let repeats = 1;
+  for (let axis = x.shape.length - 2; axis >= 0 && repeats * c < SHORT_ROW; axis--) repeats *= x.shape[axis];
+  if (repeats * c < SHORT_ROW) return undefined;
+  const rows = [sizeOf(x.shape) / (repeats * c), repeats * c];
+  const row = g.emit1('Tile', [g.reshape(y, [c]), g.int64([repeats])], [repeats * c]);
+  return g.reshape(g.emit1(op, [g.reshape(x, rows), row], rows, {}, dtype), x.shape);
 }
 
 const NEUTRAL: Record<string, number> = { Add: 0, Sub: 0, Mul: 1, Div: 1 };
