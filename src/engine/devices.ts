@@ -1,5 +1,7 @@
 // What compiled steps can run on: the execution providers of the installed onnxruntime.
 import { usageError } from '../errors.js';
+import { lineOf, StepError } from './contract.js';
+import type { Node } from './graph.js';
 
 export const DEVICES = ['cpu', 'cuda', 'webgpu', 'coreml', 'dml'] as const;
 export type Device = (typeof DEVICES)[number];
@@ -30,6 +32,23 @@ export function executionProviders(device: Device, available: readonly Provider[
     `--device ${device}: the installed onnxruntime has only ${available.map(({ name }) => name).join(', ')}`,
     `${WHERE[device]}; --device cpu always works`,
   );
+}
+
+/**
+ * Nodes that a device computes wrongly are refused, rather than found out about.
+ * @throws StepError naming the operation and the line
+ */
+export function refuseWrong(device: Device, nodes: readonly Node[]): void {
+  if (device !== 'webgpu') return;
+  for (const { op, attributes, origin } of nodes) {
+    const spaced = (attributes.dilations as readonly number[] | undefined)?.some((d) => d > 1);
+    if (op === 'ConvTranspose' && Number(attributes.group) > 1 && spaced)
+      throw new StepError(
+        'the gradient of a grouped convolution with dilation comes out wrong on --device webgpu: use another device',
+        origin?.gradientOf ?? origin?.kernel,
+        origin && lineOf(origin.site),
+      );
+  }
 }
 
 /** The same message for a provider that is there but does not start: no GPU, no driver, no library. */

@@ -2,7 +2,7 @@
 import type * as Ort from 'onnxruntime-node';
 import { messageOf } from '../errors.js';
 import { callSite, checkInputs, hasNaN, lineOf, notFinite, StepError } from './contract.js';
-import { type Device, deviceFailed, executionProviders } from './devices.js';
+import { type Device, deviceFailed, executionProviders, refuseWrong } from './devices.js';
 import type { ArraysOf, CompiledStep, CompileInput, Engine, TensorsOf } from './engine.js';
 import { type Explanation, explainGraph } from './explain.js';
 import { Graph, type Node, type Value } from './graph.js';
@@ -77,6 +77,7 @@ export async function nativeEngine({ threads, device, blocks = true }: NativeOpt
     const compiledAt = lineOf(callSite());
     const traced = trace(fn as never, inputs, constants ?? {}, channelBlock);
     const { graph, outputs, result } = traced;
+    refuseWrong(device, graph.nodes);
     const sums = allowNaN ? undefined : sumsOf(traced);
     const session = await InferenceSession.create(
       encodeOnnx(graph, sums ? [...outputs, [SUMS, sums]] : outputs),

@@ -1,6 +1,6 @@
 // Which engines are here, which of them the tests compare with `cpu`, and what one of them is known to refuse.
 import { createRequire } from 'node:module';
-import type { EngineName } from '../../src/engine/index.js';
+import type { Device, EngineName } from '../../src/engine/index.js';
 
 const installed = (name: string) => {
   try {
@@ -20,6 +20,9 @@ export const NO_TENSORFLOW = 'no @tensorflow/tfjs-node here: npm run test:tensor
 
 /** The engine that the tests compare with `cpu`: vitest's project of this name sets it. */
 export const ENGINE_UNDER_TEST = process.env.DWP_TEST_ENGINE === 'tensorflow' ? 'tensorflow' : 'native';
+
+/** What the native engine under test runs on: `DWP_TEST_DEVICE=webgpu npx vitest run test/engine/op` where there is a GPU. */
+export const DEVICE_UNDER_TEST = (process.env.DWP_TEST_DEVICE ?? 'cpu') as Device;
 
 /** Kernels that a compiled step may use and @tensorflow/tfjs-node has not; `backends.test.ts` sees that it has not. */
 export const MISSING_IN_TENSORFLOW = ['BitwiseAnd', 'DenseBincount', 'MaxPoolWithArgmax', 'SearchSorted'];

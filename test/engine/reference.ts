@@ -10,11 +10,11 @@ import {
   seedKey,
   type TensorsOf,
 } from '../../src/engine/index.js';
-import { ENGINE_UNDER_TEST } from './backends.js';
+import { DEVICE_UNDER_TEST, ENGINE_UNDER_TEST } from './backends.js';
 
 /** The engine under test, which is called native because it mostly is, and the one that it is compared with. */
 export const engines = async (): Promise<{ native: Engine; cpu: Engine }> => ({
-  native: await createEngine(ENGINE_UNDER_TEST, 1),
+  native: await createEngine(ENGINE_UNDER_TEST, 1, DEVICE_UNDER_TEST),
   cpu: await createEngine('cpu'),
 });
 
