@@ -71,10 +71,12 @@ export function correlateInBlocks(
   const padded = growTo(g, image, [batch, h + top + bottom, w + left + right, c], [0, top, left, 0]);
   const planes = g.transpose(padded, [3, 0, 1, 2]); // [c, batch, h, w]
   const planesInBlocks = g.emit1(`${DOMAIN}ReorderInput`, [planes], planes.shape, { channels_last: 0 });
-  // [batch, oh, ow, o] → [o/b, batch/b, oh · ow, b, b]
-  const whole = growTo(g, gradient, [batch, oh, ow, outputs]);
-  const split = g.reshape(whole, [batch / b, b, oh * ow, outputs / b, b]);
-  const filter = g.reshape(g.transpose(split, [3, 0, 2, 1, 4]), [outputs, batch, oh, ow]);
+  // [batch, o/b, oh, ow, b], as the gradient for the image has it, too → [o/b, batch/b, oh · ow, b, b]
+  const blocks = imageInBlocks(g, growTo(g, gradient, [n, oh, ow, outputs]));
+  const whole = growTo(g, g.reshape(blocks, [n, outputs * oh * ow]), [batch, outputs * oh * ow]);
+  const split = g.reshape(whole, [batch / b, b, (outputs / b) * oh * ow, b]);
+  const byOutput = g.reshape(g.transpose(split, [0, 2, 1, 3]), [batch / b, outputs / b, oh * ow * b * b]);
+  const filter = g.reshape(g.transpose(byOutput, [1, 0, 2]), [outputs, batch, oh, ow]);
   const y = g.emit1(`${DOMAIN}Conv`, [planesInBlocks, filter], [c, outputs, height, width], {
     ...window,
     pads: [0, 0, 0, 0],
