@@ -79,12 +79,14 @@ export const randomOperation = ({ stack = '' }: Site): string | undefined =>
 
 /**
  * Arrays of a tree by path, checked against what a step was compiled for.
- * @throws StepError for a missing or unknown input, another shape or another element type
+ * @param what the arrays are, for the message
+ * @throws StepError for a missing or unknown array, another shape or another element type
  */
 export function checkInputs(
   expected: readonly (readonly [path: string, leaf: NdArray | TensorSpec])[],
   given: unknown,
   compiledAt: string | undefined,
+  what = 'input',
 ): Map<string, NdArray> {
   const arrays = new Map(leaves<NdArray>(given));
   const refuse = (message: string) => {
@@ -92,7 +94,7 @@ export function checkInputs(
   };
   for (const [path, leaf] of expected) {
     const array = arrays.get(path);
-    if (!array) return refuse(`input ${path} is missing`);
+    if (!array) return refuse(`${what} ${path} is missing`);
     const { shape, data } = array;
     if (
       shape.length !== leaf.shape.length ||
@@ -101,15 +103,15 @@ export function checkInputs(
     )
       refuse(
         data.length === sizeOf(shape)
-          ? `input ${path} has shape [${shape}], the step was compiled for [${leaf.shape}]`
-          : `input ${path} has shape [${shape}] but ${data.length} elements`,
+          ? `${what} ${path} has shape [${shape}], the step was compiled for [${leaf.shape}]`
+          : `${what} ${path} has shape [${shape}] but ${data.length} elements`,
       );
     if (dtypeOf(array) !== dtypeOf(leaf))
-      refuse(`input ${path} is ${dtypeOf(array)}, the step was compiled for ${dtypeOf(leaf)}`);
+      refuse(`${what} ${path} is ${dtypeOf(array)}, the step was compiled for ${dtypeOf(leaf)}`);
   }
   if (arrays.size > expected.length) {
     const known = new Set(expected.map(([path]) => path));
-    refuse(`input ${[...arrays.keys()].find((path) => !known.has(path))} is not one that the step takes`);
+    refuse(`${what} ${[...arrays.keys()].find((path) => !known.has(path))} is not one that the step has`);
   }
   return arrays;
 }

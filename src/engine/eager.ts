@@ -64,7 +64,8 @@ function eagerEngine(name: Engine['name'], backendName: string): Engine {
             if (hasNaN(data)) throw firstNotFinite(path, arrays, () => execute(given));
         if (!into) return result;
         const results = new Map(leaves<NdArray>(result));
-        for (const [path, { data }] of leaves<NdArray>(into)) data.set(results.get(path)!.data);
+        for (const [path, { data }] of checkInputs([...results], into, compiledAt, 'the place of the result'))
+          data.set(results.get(path)!.data);
         return into;
       },
       async release() {

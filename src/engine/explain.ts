@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type * as Ort from 'onnxruntime-node';
 import { lineOf } from './contract.js';
 import type { ConstantData, Graph, Node, Value } from './graph.js';
-import { onnxruntime } from './native.js';
 import { encodeOnnx, liveNodes, nodeName } from './onnx.js';
+import { onnxruntime } from './onnxruntime.js';
 import type { Trace } from './trace.js';
 import { sizeOf } from './tree.js';
 

@@ -24,7 +24,7 @@ export type EngineName = (typeof ENGINES)[number];
 
 /** The execution providers of the installed onnxruntime, started or not. */
 export async function availableProviders(): Promise<readonly Provider[]> {
-  return (await (await import('./native.js')).onnxruntime()).listSupportedBackends();
+  return (await (await import('./onnxruntime.js')).onnxruntime()).listSupportedBackends();
 }
 
 /**

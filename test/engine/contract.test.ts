@@ -124,7 +124,7 @@ describe.each(PRESENT)('engine %s refuses, with operation and line', (name) => {
       /x is int32, .* float32/,
     );
     expect((await run({})).message).toMatch(/input x is missing/);
-    expect((await run({ x, y: x })).message).toMatch(/input y is not one that the step takes/);
+    expect((await run({ x, y: x })).message).toMatch(/input y is not one that the step has/);
     await step.release();
   });
 
@@ -162,6 +162,10 @@ describe.each(PRESENT)('engine %s refuses, with operation and line', (name) => {
     expect(again).toBe(into);
     expect([...into.y.data]).toEqual([10, 12, 14, 16]);
     expect([...into.z.data]).toEqual([26]);
+    const wrong = await failure(step.run({ x }, { ...into, y: f32([3]) }));
+    expect(wrong.message).toMatch(
+      /the place of the result y has shape \[3\], the step was compiled for \[4\]/,
+    );
     await step.release();
   });
 });
