@@ -47,8 +47,13 @@ export function encodeOnnx(
     outputs.map(([, value]) => value),
   );
   const initializers = new Map<number, Value>();
+  // The result of a node is an output itself; only one that is asked for twice, an input or a constant is copied.
+  const outputName = new Map<Value, string>();
+  for (const [name, value] of outputs) if (value.node && !outputName.has(value)) outputName.set(value, name);
   const nameOf = (value: Value | undefined): string => {
     if (!value) return '';
+    const output = outputName.get(value);
+    if (output !== undefined) return output;
     if (value.input !== undefined) return value.input;
     if (value.constant || value.uniform !== undefined) initializers.set(value.id, value);
     return `v${value.id}`;
@@ -64,7 +69,10 @@ export function encodeOnnx(
     }),
   );
   for (const [name, value] of outputs)
-    nodeProtos.push(create(NodeProtoSchema, { opType: 'Identity', input: [nameOf(value)], output: [name] }));
+    if (outputName.get(value) !== name)
+      nodeProtos.push(
+        create(NodeProtoSchema, { opType: 'Identity', input: [nameOf(value)], output: [name] }),
+      );
 
   const model = create(ModelProtoSchema, {
     irVersion: BigInt(IR_VERSION),

@@ -67,14 +67,14 @@ function tiledMaxPoolGradient(g: Graph, dy: Value, input: Value, output: Value, 
   let seen: Value | undefined;
   const rows = Array.from({ length: fh }, (_, i) => {
     const row = Array.from({ length: fw }, (_, j) => {
-      const hit = slice(g, equal, [0, 0, i, 0, j, 0], perTile);
-      const first = seen ? g.emit1('And', [hit, not(seen)], perTile) : hit;
-      seen = seen ? g.emit1('Or', [seen, hit], perTile) : hit;
-      return first;
+      const hit = g.reshape(slice(g, equal, [0, 0, i, 0, j, 0], perTile), dy.shape);
+      const first = seen ? g.emit1('And', [hit, not(seen)], dy.shape) : hit;
+      seen = seen ? g.emit1('Or', [seen, hit], dy.shape) : hit;
+      return g.reshape(where(g, first, dy, g.uniform(0, [])), perTile);
     });
     return concat(g, row, 4);
   });
-  const gradient = where(g, concat(g, rows, 2), g.reshape(dy, perTile), g.uniform(0, []));
+  const gradient = concat(g, rows, 2); // [n, oh, fh, ow, fw, c]
   const image = g.reshape(gradient, [n, oh * fh, ow * fw, c]);
   return growTo(g, image, [n, h, w, c]); // rows and columns that no tile covers
 }
