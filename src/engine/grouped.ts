@@ -1,7 +1,7 @@
 // Grouped convolutions, which TensorFlow.js does not offer: one operator in a compiled step, a convolution per group
 // on the other backends.
 import * as tf from '#tfjs';
-import { TRACING_BACKEND } from './ops/lowering.js';
+import { run, tracing } from './derivatives/shared.js';
 
 /** Rows and columns of zeros around an image, before and after: tf.conv2d's explicit padding. */
 export type ExplicitPadding = [[number, number], [number, number], [number, number], [number, number]];
@@ -28,8 +28,7 @@ export function groupedConv2d(
       `groupedConv2d: a filter of shape [${filter.shape}] makes no whole number of groups of ${channels} channels`,
     );
   if (groups === 1) return tf.conv2d(x, filter, strides, pad, 'NHWC', dilations) as tf.Tensor4D;
-  if (tf.getBackend() === TRACING_BACKEND)
-    return tf.engine().runKernel('Conv2D', { x, filter }, { strides, pad, dilations });
+  if (tracing()) return run('Conv2D', { x, filter }, { strides, pad, dilations });
   const filters = tf.split(filter, groups, 3) as tf.Tensor4D[];
   const images = tf.split(x, groups, 3) as tf.Tensor4D[];
   return tf.concat(

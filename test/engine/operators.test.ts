@@ -223,6 +223,10 @@ const cases: Record<string, Case> = {
     inputs: { a: normal(70, 2, 8, 16, 12), b: positive(71, 12) },
     f: ({ a, b }) => tf.div(tf.sub(tf.mul(tf.add(a, b), b), b), tf.exp(b)),
   },
+  'arithmetic per channel, of a higher rank': {
+    inputs: { a: normal(75, 8, 16, 12), b: positive(76, 1, 1, 1, 12) },
+    f: ({ a, b }) => tf.mul(a, b),
+  },
   oneHot: { inputs: { x }, f: ({ x }) => tf.mul(x, tf.oneHot(tf.tensor1d([1, 3, 0], 'int32'), 4)) },
   comparisons: {
     inputs: { x, y },

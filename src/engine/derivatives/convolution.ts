@@ -1,5 +1,5 @@
-// Gradients of convolutions. TensorFlow.js stops at dilations. A convolution with dilation d is one without, of a filter with d − 1 rows of zeros
-// between its rows: its gradients are those of that convolution.
+// Gradients of convolutions. TensorFlow.js stops at dilations. A convolution with dilation d is one without, of a filter
+// with d − 1 rows of zeros between its rows: its gradients are those of that convolution.
 import * as tf from '#tfjs';
 import { type Attributes, gradient, type Pair, run, tracing } from './shared.js';
 

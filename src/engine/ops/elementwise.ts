@@ -38,8 +38,8 @@ const SHORT_ROW = 512;
  */
 function perChannel(g: Graph, op: string, x: Value, y: Value, dtype: GraphDtype): Value | undefined {
   const c = x.shape.at(-1)!;
-  const channels = x.shape.length >= 3 && c > 1 && sizeOf(y.shape) === c && y.shape.at(-1) === c;
-  if (!channels || isConstant(y) || 2 * c > SHORT_ROW) return undefined;
+  const isRow = y.shape.length <= x.shape.length && y.shape.at(-1) === c && sizeOf(y.shape) === c;
+  if (x.shape.length < 3 || c === 1 || 2 * c > SHORT_ROW || !isRow || isConstant(y)) return undefined;
   let repeats = 1;
   for (let axis = x.shape.length - 2; axis >= 0 && repeats * c < SHORT_ROW; axis--) repeats *= x.shape[axis];
   if (repeats * c < SHORT_ROW) return undefined;
