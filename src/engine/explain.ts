@@ -123,9 +123,12 @@ export async function explainGraph(
         return [input, new Tensor(dtype as 'float32', data as Float32Array, shape)];
       }),
     );
-    for (let i = 0; i < runs + WARM_UP; i++) await session.run(feeds);
-    session.endProfiling();
-    await session.release();
+    try {
+      for (let i = 0; i < runs + WARM_UP; i++) await session.run(feeds);
+      session.endProfiling();
+    } finally {
+      await session.release();
+    }
     const [file] = readdirSync(folder);
     const events = JSON.parse(readFileSync(join(folder, file), 'utf8')) as ProfileEvent[];
     const profile = summarise(events, graph, runs);
