@@ -10,7 +10,7 @@ export { readPriorFolder, writePriorFolder } from './experiment/prior-folder.js'
 export { readSummary, resumeRun, startRun } from './experiment/run.js';
 export { readNpy, writeNpy } from './formats/npy.js';
 export { readSafetensors, writeSafetensors } from './formats/safetensors.js';
-export { importers, readModel } from './importers/index.js';
+export { importers, openModel } from './importers/index.js';
 export { holdOut, type Kernels, readKernelDataset } from './kernels/index.js';
 export { architectures, convLayers, forward } from './nn/index.js';
 export { posteriors } from './posteriors/index.js';

@@ -1,6 +1,7 @@
 // NumPy's .npy files, versions 1-3 (numpy.lib.format): float arrays in, float32 arrays out.
 import { inputError } from '../errors.js';
 import { readBytes, writeFileAtomic } from './files.js';
+import { toFloat32 } from './floats.js';
 
 export interface NpyArray {
   /** Row-major (C order) values; other float types are converted. */
@@ -41,16 +42,13 @@ export function parseNpy(bytes: Uint8Array, name: string): NpyArray {
   const count = shape.reduce((a, b) => a * b, 1);
   if (!Number.isSafeInteger(count) || bytes.length - start !== count * itemSize)
     throw bad(`header says [${shape}] of ${itemSize} bytes each, file holds ${bytes.length - start} bytes`);
-  const little = descr[1] !== '>';
-  const data = new Float32Array(count);
-  if (itemSize === 4 && little) new Uint8Array(data.buffer).set(bytes.subarray(start));
-  else
-    for (let i = 0; i < count; i++) {
-      const at = start + i * itemSize;
-      if (itemSize === 4) data[i] = view.getFloat32(at, little);
-      else if (itemSize === 8) data[i] = view.getFloat64(at, little);
-      else data[i] = halfToFloat(view.getUint16(at, little));
-    }
+  // a copy: the caller's bytes may be overwritten, and views of them may not be aligned
+  const values = new Uint8Array(bytes.subarray(start));
+  const data = toFloat32(
+    values,
+    `float${8 * itemSize}` as 'float16' | 'float32' | 'float64',
+    descr[1] !== '>',
+  );
   return { data, shape };
 }
 
@@ -70,13 +68,3 @@ export function encodeNpy({ data, shape }: NpyArray): Uint8Array {
 }
 
 export const writeNpy = (path: string, array: NpyArray) => writeFileAtomic(path, encodeNpy(array));
-
-/** IEEE 754 binary16 → number. */
-export function halfToFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}

@@ -1,7 +1,7 @@
 // The safetensors format: 8 bytes of header length, a JSON header, then the values of all tensors end to end.
 import { inputError, messageOf } from '../errors.js';
 import { readBytes, writeFileAtomic } from './files.js';
-import { halfToFloat } from './npy.js';
+import { toFloat32 } from './floats.js';
 
 /** Row-major values with their shape; `[]` is a scalar of one value. */
 export interface Tensor {
@@ -164,11 +164,7 @@ function parseEntry(tensor: string, entry: unknown, bad: Bad) {
 
 /** @param bytes the values of one tensor, already known to lie within the file */
 function readValues(bytes: Uint8Array, dtype: string): Float32Array | Int32Array {
-  const count = bytes.length / ITEM_BYTES[dtype];
-  const data = dtype === 'I32' ? new Int32Array(count) : new Float32Array(count);
-  if (dtype === 'F16') {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    for (let i = 0; i < count; i++) data[i] = halfToFloat(view.getUint16(2 * i, true));
-  } else new Uint8Array(data.buffer).set(bytes);
-  return data;
+  const copy = new Uint8Array(bytes);
+  if (dtype === 'I32') return new Int32Array(copy.buffer);
+  return toFloat32(copy, dtype === 'F16' ? 'float16' : 'float32');
 }

@@ -1,17 +1,26 @@
 // What a model format has to offer. A new one is a file beside this and a line in index.ts.
+import type { ByteSource } from '../formats/source.js';
 import type { ModelLayers } from './layers.js';
+
+export interface ReadOptions {
+  /** Whether a BatchNormalization that follows a convolution is multiplied into its weights. */
+  foldBatchNorm?: boolean;
+}
 
 export interface Importer {
   /** Short name, as it is recorded in a dataset. */
   format: string;
   /** Lower case, with the dot: which files of a folder to try. */
   extensions: readonly string[];
-  /** @param head the first bytes of the file, up to 64 */
+  /** @param head the first bytes of the file, up to {@link HEAD_BYTES} */
   recognises(head: Uint8Array, path: string): boolean;
   /**
-   * @param bytes the whole file
-   * @param path names the file in errors
+   * Finds the layers; their weights are read later, one at a time. Every offset, length and shape comes from a
+   * stranger: check it against the file's size before allocating, bound depth and number of everything nested.
+   *
    * @throws DwpError INPUT when the file is damaged or is not of this format
    */
-  read(bytes: Uint8Array, path: string): Promise<ModelLayers>;
+  read(source: ByteSource, options?: ReadOptions): Promise<ModelLayers>;
 }
+
+export const HEAD_BYTES = 512;

@@ -1,14 +1,14 @@
 // Every model format that can be read, and reading a model of any of them.
 import { createHash } from 'node:crypto';
 import { inputError } from '../errors.js';
-import { readBytes } from '../formats/files.js';
-import type { Importer } from './importer.js';
+import { type ByteSource, openSource } from '../formats/source.js';
+import { HEAD_BYTES, type Importer, type ReadOptions } from './importer.js';
 import { kerasHdf5 } from './keras-hdf5.js';
 import type { ModelLayers } from './layers.js';
 import { onnx } from './onnx.js';
 
 export { findModelFiles, type ModelFile } from './find.js';
-export type { Importer } from './importer.js';
+export type { Importer, ReadOptions } from './importer.js';
 export type { ConvLayer, LayerKind, ModelLayers } from './layers.js';
 
 /** Asked in this order whether they recognise a file. */
@@ -20,25 +20,54 @@ export interface Model extends ModelLayers {
   /** Of the file, hexadecimal. */
   sha256: string;
   bytes: number;
+  /** Further files of the model (external data, shards) that its weights are read from. */
+  parts: { name: string; sha256: string; bytes: number }[];
+  /** Closes the model's files; its layers cannot be read afterwards. */
+  close(): void;
 }
 
 /** Extensions of files that a folder is searched for. */
-export const modelExtensions: readonly string[] = importers.flatMap(({ extensions }) => extensions);
+export const modelExtensions: readonly string[] = [
+  ...new Set(importers.flatMap(({ extensions }) => extensions)),
+];
 
-/** @throws DwpError INPUT when the file is missing, of no known format, or damaged. */
-export async function readModel(path: string): Promise<Model> {
-  const bytes = readBytes(path);
-  if (bytes.length === 0) throw inputError(`${path}: the file is empty`, 'fetch it again');
-  const head = bytes.subarray(0, 64);
-  if (new TextDecoder('latin1').decode(head).startsWith('version https://git-lfs'))
-    throw inputError(`${path}: a Git LFS pointer, not the model itself`, 'run: git lfs pull');
-  const importer = importers.find((candidate) => candidate.recognises(head, path));
-  if (!importer)
-    throw inputError(
-      `${path}: not a model of a known format`,
-      `known: ${importers.map(({ format, extensions }) => `${format} (${extensions.join(', ')})`).join('; ')}`,
-    );
-  const model = await importer.read(bytes, path);
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  return { path, format: importer.format, sha256, bytes: bytes.length, ...model };
+/**
+ * Finds the layers of a model; the caller reads their weights and then closes it.
+ *
+ * @throws DwpError INPUT when the file is missing, of no known format, or damaged
+ */
+export async function openModel(path: string, options: ReadOptions = {}): Promise<Model> {
+  const source = openSource(path);
+  try {
+    if (source.size === 0) throw inputError(`${path}: the file is empty`, 'fetch it again');
+    const head = source.read(0, Math.min(source.size, HEAD_BYTES));
+    if (new TextDecoder('latin1').decode(head).startsWith('version https://git-lfs'))
+      throw inputError(`${path}: a Git LFS pointer, not the model itself`, 'run: git lfs pull');
+    const importer = importers.find((candidate) => candidate.recognises(head, path));
+    if (!importer)
+      throw inputError(
+        `${path}: not a model of a known format`,
+        `known: ${importers.map(({ format, extensions }) => `${format} (${extensions.join(', ')})`).join('; ')}`,
+      );
+    const model = await importer.read(source, options);
+    const [main, ...parts] = source.files.map(({ name, path, size }) => ({
+      name,
+      sha256: digest(source.path === path ? source : source.sibling(name)),
+      bytes: size,
+    }));
+    const { sha256, bytes } = main;
+    return { path, format: importer.format, sha256, bytes, parts, close: source.close, ...model };
+  } catch (error) {
+    source.close();
+    throw error;
+  }
+}
+
+const DIGEST_STEP = 2 ** 22;
+
+function digest(source: ByteSource): string {
+  const hash = createHash('sha256');
+  for (let at = 0; at < source.size; at += DIGEST_STEP)
+    hash.update(source.read(at, Math.min(DIGEST_STEP, source.size - at)));
+  return hash.digest('hex');
 }

@@ -1,6 +1,7 @@
 // Keras HDF5 files: whole models (model_weights beside optimizer_weights), weight files of Keras 2 (layer_names,
 // weight_names) and of Keras 3 (layers/<name>/vars/<n>). Keras stores kernels as [h, w, in, out].
-import { halfToFloat } from '../formats/npy.js';
+import { halfToFloat } from '../formats/floats.js';
+import { readAll } from '../formats/source.js';
 import { type Hdf5Dataset, type Hdf5Tree, readHdf5 } from './hdf5.js';
 import type { Importer } from './importer.js';
 import { type ConvLayer, type LayerKind, type ModelLayers, permuteAxes } from './layers.js';
@@ -12,7 +13,7 @@ export const kerasHdf5: Importer = {
   extensions: ['.h5', '.hdf5'],
   recognises: (head, path) =>
     SIGNATURE.every((byte, i) => head[i] === byte) || /\.(h5|hdf5)$/.test(path.toLowerCase()),
-  read: async (bytes, path) => readKeras(await readHdf5(bytes, path)),
+  read: async (source) => readKeras(await readHdf5(readAll(source), source.path)),
 };
 
 /** A stored weight, the layer that owns it, and the name of the weight inside that layer. */
@@ -144,8 +145,8 @@ function toLayer(
         : kind === 'depthwise'
           ? [third * fourth, 1, h, w]
           : [third, fourth, h, w],
-    data,
     dtype,
+    read: () => data,
   };
 }
 

@@ -8,10 +8,15 @@ export interface ConvLayer {
   kind: LayerKind;
   /** [out, in, h, w]; `in` counts the inputs of one group. A depthwise layer is [channels · multiplier, 1, h, w]. */
   shape: [number, number, number, number];
-  /** Row-major in `shape`: slice (o, i) is `data[(o · in + i) · h · w …]`. May be a view of the whole file. */
-  data: Float32Array;
-  /** How the numbers are stored in the file: `float32`, `float16`, … */
+  /** How the numbers are stored in the file: `float32`, `float16`, `int8`, … */
   dtype: string;
+  /**
+   * The weights, row-major in `shape`: slice (o, i) is at `(o · in + i) · h · w`. Only this call reads them, so that
+   * one tensor at a time is in memory; the array is the caller's to read, not to change. While the model is open.
+   *
+   * @throws DwpError INPUT when the stored values are damaged
+   */
+  read(): Float32Array | Promise<Float32Array>;
 }
 
 export interface ModelLayers {

@@ -8,6 +8,7 @@ import {
   type TensorProto,
 } from 'onnx-buf';
 import { inputError, messageOf } from '../errors.js';
+import { readAll } from '../formats/source.js';
 import type { Importer } from './importer.js';
 import { type ConvLayer, type ModelLayers, permuteAxes } from './layers.js';
 import { type FloatTensor, readFloatTensor, readIntegers } from './tensor.js';
@@ -18,7 +19,7 @@ export const onnx: Importer = {
   // ONNX has no signature; files begin with field 1 (ir_version), a small number
   recognises: (head, path) =>
     path.toLowerCase().endsWith('.onnx') || (head[0] === 0x08 && head[1] < 0x20 && head[2] === 0x12),
-  read: async (bytes, path) => readOnnx(bytes, path),
+  read: async (source) => readOnnx(readAll(source), source.path),
 };
 
 /** Where a value of a graph comes from: a stored tensor or a node; outer graphs are looked up after inner ones. */
@@ -199,8 +200,8 @@ function toLayer(name: string, node: NodeProto, { shape, data, dtype }: FloatTen
       name,
       kind: second === 1 && group > 1 ? 'depthwise' : 'conv',
       shape: [first, second, h, w],
-      data,
       dtype,
+      read: () => data,
     };
   // ConvTranspose: [in, out of a group, h, w] → [group · out of a group, in of a group, h, w]
   const inputs = first / group;
@@ -208,7 +209,7 @@ function toLayer(name: string, node: NodeProto, { shape, data, dtype }: FloatTen
     name,
     kind: 'transposed',
     shape: [group * second, inputs, h, w],
-    data: permuteAxes(data, [group, inputs, second, h * w], [0, 2, 1, 3]),
     dtype,
+    read: () => permuteAxes(data, [group, inputs, second, h * w], [0, 2, 1, 3]),
   };
 }

@@ -1,7 +1,7 @@
 // ONNX tensors → numbers: raw or typed storage, every float type, sizes checked against what the file holds.
 import { type TensorProto, TensorProto_DataLocation, TensorProto_DataType } from 'onnx-buf';
 import { inputError } from '../errors.js';
-import { halfToFloat } from '../formats/npy.js';
+import { halfToFloat } from '../formats/floats.js';
 
 export interface FloatTensor {
   shape: number[];

@@ -88,14 +88,16 @@ export class KernelCollector {
   constructor(private readonly options: CollectOptions) {}
 
   /** @returns how many slices of each wanted size the model has, before cleaning */
-  add(layers: readonly ConvLayer[]): Record<KernelSize, number> {
+  async add(layers: readonly ConvLayer[]): Promise<Record<KernelSize, number>> {
     const model = this.models++;
     const counts: Record<KernelSize, number> = {};
-    for (const { name, kind, shape, data, dtype } of layers) {
+    for (const layer of layers) {
+      const { name, kind, shape, dtype } = layer;
       const [out, inputs, h, w] = shape;
       const size = kernelSize(h, w);
       if (!this.wants(kind, size)) continue;
       const gathered = this.gathered(size);
+      const data = await layer.read();
       const found = out * inputs;
       const { kept, dropped } = cleanSlices(data, h * w, gathered.seen, this.options.minNorm);
       counts[size] = (counts[size] ?? 0) + found;

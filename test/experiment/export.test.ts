@@ -8,10 +8,10 @@ import { createEngine, f32, foldIn, seedKey } from '../../src/engine/index.js';
 import { predictions } from '../../src/evaluate/index.js';
 import { networkToKeras } from '../../src/experiment/export-keras.js';
 import { networkToOnnx } from '../../src/experiment/export-onnx.js';
-import { readModel } from '../../src/importers/index.js';
 import { architectures, convLayers } from '../../src/nn/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import { initialState, xavier } from '../../src/train/train-network.js';
+import { loadModel } from '../importers/loaded.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dwp-export-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -58,7 +58,7 @@ test.each([
 ])('%s gives back every kernel', async (extension, encode) => {
   const path = join(folder, `net.${extension}`);
   writeFileSync(path, await encode());
-  const { layers } = await readModel(path);
+  const { layers } = await loadModel(path);
   expect(layers.map(({ shape }) => shape)).toEqual(convLayers(architecture).map(({ shape }) => [...shape]));
   for (const [i, { name, shape }] of convLayers(architecture).entries())
     expect(f32(shape, layers[i].data)).toEqual({ shape, data: weights[name].data });

@@ -1,15 +1,15 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { readModel } from '../../src/importers/index.js';
 import { kerasHdf5 } from '../../src/importers/keras-hdf5.js';
+import { loadBytes, loadModel } from './loaded.js';
 import { hdf5File, ramp, writeWeight } from './write-models.js';
 
-const read = (bytes: Uint8Array) => kerasHdf5.read(bytes, 'model.h5');
+const read = (bytes: Uint8Array) => loadBytes(kerasHdf5, bytes, 'model.h5');
 const text = (value: unknown) => JSON.stringify(value);
 
 test('a real weight file (Keras 2.9, trained by others)', async () => {
   const path = fileURLToPath(new URL('../fixtures/websr/model-checkpoint.h5', import.meta.url));
-  const { format, producer, layers, skipped } = await readModel(path);
+  const { format, producer, layers, skipped } = await loadModel(path);
   expect({ format, producer, skipped }).toEqual({
     format: 'keras-hdf5',
     producer: 'keras 2.9.0',
@@ -162,7 +162,7 @@ test('float16, big-endian, with dense attributes', async () => {
   //   f.attrs['layer_names'] = [b'conv'], f['conv'].attrs['weight_names'] = [b'kernel:0'], 12 more attributes
   //   f['conv/kernel:0'] = np.array([1, -2, 65504, 2**-24], '>f2').reshape(2, 2, 1, 1)
   const path = fileURLToPath(new URL('../fixtures/half.h5', import.meta.url));
-  const { layers } = await readModel(path);
+  const { layers } = await loadModel(path);
   expect(layers).toHaveLength(1);
   expect(layers[0]).toMatchObject({ name: 'conv', dtype: 'float16', shape: [1, 1, 2, 2] });
   expect([...layers[0].data]).toEqual([1, -2, 65504, 2 ** -24]);

@@ -2,7 +2,8 @@ import { create } from '@bufbuild/protobuf';
 import { TensorProto_DataLocation, TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
 import { describe, expect, test } from 'vitest';
 import { DwpError } from '../../src/errors.js';
-import { readOnnx } from '../../src/importers/onnx.js';
+import { onnx } from '../../src/importers/onnx.js';
+import { loadBytes } from './loaded.js';
 import {
   convModel,
   int64s,
@@ -20,7 +21,7 @@ const SHAPE = [2, 3, 3, 3];
 const HALVES = [0x3c00, 0xc000, 0x7bff, 0x0001];
 const HALF_VALUES = [1, -2, 65504, 2 ** -24];
 
-const read = (bytes: Uint8Array) => readOnnx(bytes, 'model.onnx');
+const read = (bytes: Uint8Array) => loadBytes(onnx, bytes, 'model.onnx');
 
 describe('storage', () => {
   test.each([

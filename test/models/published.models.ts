@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fetchPackage } from '../../scripts/fetch-models.mjs';
-import { readModel } from '../../src/importers/index.js';
 import { dwp } from '../cli/run.js';
+import { loadModel } from '../importers/loaded.js';
 
 /** `kind size: layers/slices` of a model, 1x1 left out. */
 async function summary(path: string) {
-  const { layers, skipped } = await readModel(path);
+  const { layers, skipped } = await loadModel(path);
   expect(skipped).toEqual([]);
   const counts: Record<string, { layers: number; slices: number }> = {};
   for (const { kind, shape, data } of layers) {

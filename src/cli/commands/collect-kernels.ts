@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { DwpError, inputError } from '../../errors.js';
 import { refuseExisting } from '../../formats/files.js';
-import { findModelFiles, type Model, modelExtensions, readModel } from '../../importers/index.js';
+import { findModelFiles, type Model, modelExtensions, openModel } from '../../importers/index.js';
 import {
   type DatasetSource,
   type Dropped,
@@ -128,7 +128,8 @@ export const collectKernels = defineCommand({
           ...(stated && { licence: stated }),
           ...(producer && { producer }),
         });
-        const kernels = collector.add(model.layers);
+        const kernels = await collector.add(model.layers);
+        model.close();
         models.push({
           path,
           format,
@@ -206,7 +207,7 @@ export const collectKernels = defineCommand({
 /** The model, or the error that says why it cannot be read. */
 async function tryModel(path: string): Promise<Model | DwpError> {
   try {
-    return await readModel(path);
+    return await openModel(path);
   } catch (error) {
     if (error instanceof DwpError && error.code === 'INPUT') return error;
     throw error;

@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { inputError } from '../../errors.js';
-import { type LayerKind, readModel } from '../../importers/index.js';
+import { type LayerKind, openModel } from '../../importers/index.js';
 import {
   type Dropped,
   type KernelSize,
@@ -70,7 +70,19 @@ export const inspect = defineCommand({
 });
 
 async function inspectModel(path: string): Promise<ModelResult> {
-  const { format, sha256, producer, licence, layers, skipped } = await readModel(path);
+  const model = await openModel(path);
+  const { format, sha256, producer, licence, layers, skipped } = model;
+  const described: ModelResult['layers'] = [];
+  try {
+    for (const layer of layers) {
+      const { name, kind, shape, dtype } = layer;
+      const size = kernelSize(shape[2], shape[3]);
+      const quality = await layerQuality(layer);
+      described.push({ name, kind, shape, size, kernels: shape[0] * shape[1], dtype, ...quality });
+    }
+  } finally {
+    model.close();
+  }
   return {
     kind: 'model',
     path,
@@ -78,11 +90,7 @@ async function inspectModel(path: string): Promise<ModelResult> {
     sha256,
     ...(producer && { producer }),
     ...(licence && { licence }),
-    layers: layers.map((layer) => {
-      const { name, kind, shape, dtype } = layer;
-      const size = kernelSize(shape[2], shape[3]);
-      return { name, kind, shape, size, kernels: shape[0] * shape[1], dtype, ...layerQuality(layer) };
-    }),
+    layers: described,
     skipped,
   };
 }
