@@ -134,7 +134,6 @@ export function readAll(source: ByteSource, limit = 2 ** 31): Uint8Array<ArrayBu
 /** Untrusted text for a message: quoted, control characters escaped, at most 80 characters. */
 export function shown(text: string): string {
   const quoted = JSON.stringify(text).replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is escaped
     /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
