@@ -26,4 +26,10 @@ export {
   pooledMoments,
   takeKernels,
 } from './kernels.js';
-export { layerQuality } from './quality.js';
+export {
+  type LayerQuality,
+  layerQuality,
+  looksLikeNoise,
+  type Quality,
+  QualityAccumulator,
+} from './quality/index.js';

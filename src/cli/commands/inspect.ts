@@ -77,8 +77,8 @@ async function inspectModel(path: string): Promise<ModelResult> {
     for (const layer of layers) {
       const { name, kind, shape, dtype } = layer;
       const size = kernelSize(shape[2], shape[3]);
-      const quality = await layerQuality(layer);
-      described.push({ name, kind, shape, size, kernels: shape[0] * shape[1], dtype, ...quality });
+      const { std, dropped } = await layerQuality(layer);
+      described.push({ name, kind, shape, size, kernels: shape[0] * shape[1], dtype, std, dropped });
     }
   } finally {
     model.close();

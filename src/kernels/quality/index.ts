@@ -1,0 +1,34 @@
+// Measures of kernels that say whether they are worth learning from.
+import type { ConvLayer } from '../../importers/index.js';
+import { cleanSlices, type Dropped, SliceSet } from '../clean.js';
+import { pooledMoments } from '../kernels.js';
+import { type Quality, QualityAccumulator } from './accumulator.js';
+import { orthogonality } from './orthogonality.js';
+
+export { type Quality, QualityAccumulator } from './accumulator.js';
+export { looksLikeNoise } from './noise.js';
+
+export interface LayerQuality extends Quality {
+  /** Over the layer's finite weights; 0 when there are none. */
+  std: number;
+  /** What cleaning the layer alone drops. */
+  dropped: Dropped;
+  /** 1 − mean |cosine| between filters; null for fewer than two. */
+  orthogonality: number | null;
+}
+
+/** Every measure of one layer. */
+export async function layerQuality(layer: ConvLayer): Promise<LayerQuality> {
+  const [out, , h, w] = layer.shape;
+  const data = await layer.read();
+  const size = h * w;
+  const finite = data.every(Number.isFinite) ? data : data.filter(Number.isFinite);
+  const quality = new QualityAccumulator(h, w);
+  quality.add(data);
+  return {
+    ...quality.finish(),
+    std: finite.length === 0 ? 0 : pooledMoments(finite).std,
+    dropped: cleanSlices(data, size, new SliceSet(size)).dropped,
+    orthogonality: orthogonality(data, out) ?? null,
+  };
+}
