@@ -33,3 +33,4 @@ export {
   type Quality,
   QualityAccumulator,
 } from './quality/index.js';
+export { distributionShift, type Shift } from './shift.js';

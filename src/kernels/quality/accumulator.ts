@@ -1,5 +1,5 @@
 // Quality of many kernels of one size, gathered layer by layer: memory depends on the size, not on their number.
-import { entropy10, explainedVariance, noiseEntropy } from './entropy.js';
+import { entropy10, noiseEntropy, principalAxes } from './entropy.js';
 import { LagOneStatistics, lagOne } from './lag-one.js';
 
 /** Larger kernels (over 16×16) have no spectrum: d×d matrices and their eigenvalues would take too long. */
@@ -83,7 +83,7 @@ export class QualityAccumulator {
   finish(): Quality {
     const kernels = this.kernels;
     const d = this.sum.length;
-    const shares = kernels < 2 ? undefined : explainedVariance(this.covariance(), d);
+    const shares = kernels < 2 ? undefined : principalAxes(this.covariance(), d)?.shares;
     const bound = noiseEntropy(kernels, d);
     return {
       kernels,

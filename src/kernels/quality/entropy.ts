@@ -1,13 +1,16 @@
-// Variance entropy: in how many directions a set of kernels varies, against noise, which varies in all of them.
+// Principal axes of kernels, and variance entropy: in how many of them kernels vary, against noise, which varies in all.
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 
 /**
- * Shares of the variance along the principal axes, largest first.
+ * Principal axes and the shares of the variance along them, largest first.
  *
- * @param covariance [d, d], its upper triangle at least
- * @returns d shares that sum to one; undefined where nothing varies
+ * @param covariance [d, d]; its upper triangle is read
+ * @returns d axes of unit length, and d shares that sum to one; undefined where nothing varies
  */
-export function explainedVariance(covariance: Float64Array, d: number): number[] | undefined {
+export function principalAxes(
+  covariance: Float64Array,
+  d: number,
+): { axes: Float64Array[]; shares: number[] } | undefined {
   const matrix = new Matrix(d, d);
   let trace = 0;
   for (let i = 0; i < d; i++) trace += covariance[i * d + i];
@@ -18,10 +21,16 @@ export function explainedVariance(covariance: Float64Array, d: number): number[]
       matrix.set(i, j, share);
       matrix.set(j, i, share);
     }
-  const values = new EigenvalueDecomposition(matrix, { assumeSymmetric: true }).realEigenvalues;
-  const shares = values.map((value) => Math.max(0, value)).sort((a, b) => b - a);
-  const sum = shares.reduce((a, b) => a + b);
-  return shares.map((share) => share / sum);
+  const { realEigenvalues: values, eigenvectorMatrix: vectors } = new EigenvalueDecomposition(matrix, {
+    assumeSymmetric: true,
+  });
+  const order = values.map((_, i) => i).sort((a, b) => values[b] - values[a]);
+  const positive = order.map((i) => Math.max(0, values[i]));
+  const sum = positive.reduce((a, b) => a + b);
+  return {
+    axes: order.map((i) => Float64Array.from(vectors.getColumn(i))),
+    shares: positive.map((value) => value / sum),
+  };
 }
 
 /** Of shares that sum to one, to base 10. */
