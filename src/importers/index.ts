@@ -6,13 +6,14 @@ import { HEAD_BYTES, type Importer, type ReadOptions } from './importer.js';
 import { kerasHdf5 } from './keras-hdf5.js';
 import type { ModelLayers } from './layers.js';
 import { onnx } from './onnx.js';
+import { tflite } from './tflite.js';
 
 export { findModelFiles, type ModelFile } from './find.js';
 export type { Importer, ReadOptions } from './importer.js';
 export type { ConvLayer, LayerKind, ModelLayers } from './layers.js';
 
 /** Asked in this order whether they recognise a file. */
-export const importers: readonly Importer[] = [kerasHdf5, onnx];
+export const importers: readonly Importer[] = [kerasHdf5, tflite, onnx];
 
 export interface Model extends ModelLayers {
   path: string;
