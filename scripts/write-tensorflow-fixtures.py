@@ -58,6 +58,10 @@ for variable in net.trainable_variables:
     else:
         variable.assign(random.normal(size=variable.shape) * 0.5)
 
+# weights of fewer than 1,024 numbers are not quantised unless activations are
+wide = keras.Sequential([keras.Input((9, 8, 3)), L.Conv2D(60, (3, 6), use_bias=False, name="wide")])
+wide.layers[0].kernel.assign(random.normal(size=wide.layers[0].kernel.shape))
+
 image = random.normal(size=(1, 9, 8, 3)).astype(np.float32)
 
 
@@ -66,7 +70,8 @@ def stored(array):
 
 
 def kernel(name, order):
-    [value] = [v.numpy() for v in net.trainable_variables if name in v.name]
+    variables = net.trainable_variables + wide.trainable_variables
+    [value] = [v.numpy() for v in variables if name in v.name]
     value = value.transpose(order)
     if "depthwise_kernel" in name:  # [in, multiplier, h, w]
         value = value.reshape(-1, 1, *value.shape[2:])
@@ -83,6 +88,7 @@ expected = {
         "separable/depthwise": kernel("separable/depthwise_kernel", [2, 3, 0, 1]),
         "separable/pointwise": kernel("separable/pointwise_kernel", [3, 2, 0, 1]),
         "transposed": kernel("transposed/kernel", [2, 3, 0, 1]),
+        "wide": kernel("wide/kernel", [3, 2, 0, 1]),
     },
 }
 
@@ -91,8 +97,9 @@ OUT.mkdir(parents=True)
 (OUT / "expected.json").write_text(json.dumps(expected) + "\n")
 
 work = Path(tempfile.mkdtemp())
-saved, h5 = str(work / "saved"), str(work / "net.h5")
+saved, saved_wide, h5 = str(work / "saved"), str(work / "wide"), str(work / "net.h5")
 tf.saved_model.save(net, saved)
+tf.saved_model.save(wide, saved_wide)
 net.save(h5)
 
 # TensorFlow.js
@@ -110,8 +117,8 @@ for name, quantised in QUANTISED.items():
 
 
 # TensorFlow Lite
-def tflite(name, **options):
-    converter = tf.lite.TFLiteConverter.from_saved_model(saved)
+def tflite(name, model=saved, **options):
+    converter = tf.lite.TFLiteConverter.from_saved_model(model)
     for option, value in options.items():
         if option == "float16":
             converter.target_spec.supported_types = [tf.float16]
@@ -128,7 +135,7 @@ def samples():
 small = [tf.lite.Optimize.DEFAULT]
 tflite("float32")
 tflite("float16", optimizations=small, float16=True)
-tflite("dynamic", optimizations=small)
+tflite("dynamic", saved_wide, optimizations=small)
 tflite("int8", optimizations=small, representative_dataset=samples)
 tflite(
     "per-tensor",

@@ -6,6 +6,7 @@ import { HEAD_BYTES, type Importer, type ReadOptions } from './importer.js';
 import { kerasHdf5 } from './keras-hdf5.js';
 import type { ModelLayers } from './layers.js';
 import { onnx } from './onnx.js';
+import { tfjs } from './tfjs.js';
 import { tflite } from './tflite.js';
 
 export { findModelFiles, type ModelFile } from './find.js';
@@ -13,7 +14,7 @@ export type { Importer, ReadOptions } from './importer.js';
 export type { ConvLayer, LayerKind, ModelLayers } from './layers.js';
 
 /** Asked in this order whether they recognise a file. */
-export const importers: readonly Importer[] = [kerasHdf5, tflite, onnx];
+export const importers: readonly Importer[] = [kerasHdf5, tflite, tfjs, onnx];
 
 export interface Model extends ModelLayers {
   path: string;
