@@ -287,7 +287,11 @@ describe('storage', () => {
       sibling: (name) => {
         opened.push(name);
         const shard = source.sibling(name);
-        return { ...shard, read: (...range) => (read.push(name), shard.read(...range)) };
+        const counted = (offset: number, length: number) => {
+          read.push(name);
+          return shard.read(offset, length);
+        };
+        return { ...shard, read: counted };
       },
     });
     expect({ opened, read }).toEqual({ opened: ['first'], read: [] });
