@@ -1,17 +1,14 @@
 // A trained network's weights in the layout of Keras 2's HDF5 weight files: one group per layer, [h, w, in, out].
-import { readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { NdArray } from '../engine/index.js';
 import { type Architecture, convLayers, denseLayers } from '../nn/index.js';
 
 type Arrays = Readonly<Record<string, NdArray>>;
 
-/** Bytes of the HDF5 file. The HDF5 library only writes files: a temporary one is written and read back. */
+/** Bytes of the HDF5 file. The HDF5 library only writes files: here into a file system in memory. */
 export async function networkToKeras(architecture: Architecture, parameters: Arrays): Promise<Uint8Array> {
-  const { File, ready } = await import('h5wasm/node');
-  await ready;
-  const path = join(tmpdir(), `dwp-${process.pid}-${Date.now()}.h5`);
+  const { File, ready } = await import('h5wasm');
+  const { FS } = await ready;
+  const path = '/export.h5';
   const file = new File(path, 'w');
   try {
     const layers = [
@@ -38,9 +35,9 @@ export async function networkToKeras(architecture: Architecture, parameters: Arr
         inner.create_dataset({ name: part, data: Float32Array.from(data), shape: [...shape], dtype: '<f4' });
     }
     file.close();
-    return readFileSync(path);
+    return FS.readFile(path) as Uint8Array;
   } finally {
-    rmSync(path, { force: true });
+    FS.unlink(path);
   }
 }
 

@@ -1,9 +1,10 @@
 // @ts-check
 // Reads one HDF5 file after another in a thread of its own: the HDF5 library was not made for damaged files, which
 // can make it abort, hang or ask for gigabytes. Plain JavaScript, so that Node can start it uncompiled as well.
-// The library runs as WebAssembly with a file system in memory: links inside a file reach nothing on disk.
+// The library runs as WebAssembly with a file system in memory (`h5wasm/node` would use the disk): links in a file
+// reach nothing.
 import { parentPort } from 'node:worker_threads';
-import * as h5 from 'h5wasm/node';
+import * as h5 from 'h5wasm';
 
 const MOST_OBJECTS = 200_000;
 const DEEPEST = 32;
@@ -22,7 +23,7 @@ function readTree(bytes) {
   /** @type {import('./hdf5.js').Hdf5Tree} */
   const tree = { attributes: { '/': stringsOf(file) }, datasets: [] };
   let objects = 0;
-  /** @type {(group: import('h5wasm/node').Group, depth: number) => void} */
+  /** @type {(group: import('h5wasm').Group, depth: number) => void} */
   const walk = (group, depth) => {
     if (depth > DEEPEST) throw new Error(`groups nested deeper than ${DEEPEST}`);
     for (const key of group.keys()) {
@@ -45,7 +46,7 @@ function readTree(bytes) {
 /**
  * Text attributes, as lists of strings.
  *
- * @param {import('h5wasm/node').Group} group
+ * @param {import('h5wasm').Group} group
  */
 function stringsOf(group) {
   /** @type {Record<string, string[]>} */
@@ -62,7 +63,7 @@ function stringsOf(group) {
 /**
  * Data is read of what can be a convolution's weights: four dimensions of floats.
  *
- * @param {import('h5wasm/node').Dataset} dataset
+ * @param {import('h5wasm').Dataset} dataset
  * @param {string} path
  * @param {number} fileBytes
  * @returns {import('./hdf5.js').Hdf5Dataset}

@@ -1,6 +1,6 @@
 // Small models made by the tests themselves: ONNX with onnx-buf, HDF5 with the real library.
 import { create, toBinary } from '@bufbuild/protobuf';
-import * as h5 from 'h5wasm/node';
+import * as h5 from 'h5wasm';
 import {
   type AttributeProto,
   AttributeProto_AttributeType,
