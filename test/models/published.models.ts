@@ -5,23 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fetchPackage } from '../../scripts/fetch-models.mjs';
 import { dwp } from '../cli/run.js';
-import { loadModel } from '../importers/loaded.js';
-
-/** `kind size: layers/slices` of a model, 1x1 left out. */
-async function summary(path: string) {
-  const { layers, skipped } = await loadModel(path);
-  expect(skipped).toEqual([]);
-  const counts: Record<string, { layers: number; slices: number }> = {};
-  for (const { kind, shape, data } of layers) {
-    expect(data).toHaveLength(shape.reduce((a, b) => a * b));
-    if (shape[2] * shape[3] === 1) continue;
-    const key = `${kind} ${shape[2]}x${shape[3]}`;
-    counts[key] ??= { layers: 0, slices: 0 };
-    counts[key].layers++;
-    counts[key].slices += shape[0] * shape[1];
-  }
-  return counts;
-}
+import { summary } from './summary.js';
 
 test('BlazeFace (ONNX by tf2onnx)', async () => {
   const onnx = join(fetchPackage('blazeface'), 'ONNX');
