@@ -14,14 +14,21 @@ export interface ModelFile {
  * that does not exist may be a pattern: `*` and `?` stay inside one name, `**` crosses folders.
  *
  * @param extensions lower case, with the dot; files named outright may have any
+ * @param also whether a file of another extension counts
  * @returns each file once, in the order of `paths`, then by name
  * @throws DwpError INPUT when a path does not exist, cannot be read, or leads to no file
  */
-export function findModelFiles(paths: readonly string[], extensions: readonly string[]): ModelFile[] {
+export function findModelFiles(
+  paths: readonly string[],
+  extensions: readonly string[],
+  also: (path: string) => boolean = () => false,
+): ModelFile[] {
   const files = new Map<string, ModelFile>();
   const add = (file: ModelFile) => files.has(normalize(file.path)) || files.set(normalize(file.path), file);
   for (const path of paths) {
-    const found = filesOf(path, extensions);
+    const isModel = (file: string) =>
+      extensions.some((extension) => file.toLowerCase().endsWith(extension)) || also(file);
+    const found = filesOf(path, isModel);
     if (found.length === 0)
       throw inputError(`${path}: no model files`, `models are files that end in ${extensions.join(', ')}`);
     found.forEach(add);
@@ -29,13 +36,12 @@ export function findModelFiles(paths: readonly string[], extensions: readonly st
   return [...files.values()];
 }
 
-function filesOf(path: string, extensions: readonly string[]): ModelFile[] {
-  const isModel = (name: string) => extensions.some((extension) => name.toLowerCase().endsWith(extension));
+function filesOf(path: string, isModel: (file: string) => boolean): ModelFile[] {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat?.isDirectory()) {
     const folder = basename(normalize(path)).replace(/^\.+$/, '');
     return walk(path)
-      .filter(isModel)
+      .filter((inside) => isModel(join(path, inside)))
       .map((inside) => ({ path: join(path, inside), name: join(folder, inside).split(sep).join('/') }));
   }
   if (stat) return [{ path, name: basename(path) }];

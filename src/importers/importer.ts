@@ -12,6 +12,8 @@ export interface Importer {
   format: string;
   /** Lower case, with the dot: which files of a folder to try. */
   extensions: readonly string[];
+  /** Extensions that all sorts of files have: of a folder, those that {@link recognises} knows by their first bytes. */
+  sharedExtensions?: readonly string[];
   /** @param head the first bytes of the file, up to {@link HEAD_BYTES} */
   recognises(head: Uint8Array, path: string): boolean;
   /**

@@ -1,7 +1,7 @@
 // Every model format that can be read, and reading a model of any of them.
 import { createHash } from 'node:crypto';
-import { inputError } from '../errors.js';
-import { type ByteSource, openSource } from '../formats/source.js';
+import { DwpError, inputError } from '../errors.js';
+import { type ByteSource, type FileSource, openSource } from '../formats/source.js';
 import { HEAD_BYTES, type Importer, type ReadOptions } from './importer.js';
 import { kerasHdf5 } from './keras-hdf5.js';
 import type { ModelLayers } from './layers.js';
@@ -32,6 +32,26 @@ export interface Model extends ModelLayers {
 export const modelExtensions: readonly string[] = [
   ...new Set(importers.flatMap(({ extensions }) => extensions)),
 ];
+
+/** Whether a file with an extension that is not a model's alone begins like a model. */
+export function beginsLikeModel(path: string): boolean {
+  const name = path.toLowerCase();
+  const candidates = importers.filter(({ sharedExtensions = [] }) =>
+    sharedExtensions.some((extension) => name.endsWith(extension)),
+  );
+  if (candidates.length === 0) return false;
+  let source: FileSource | undefined;
+  try {
+    source = openSource(path);
+    const head = source.read(0, Math.min(source.size, HEAD_BYTES));
+    return candidates.some((importer) => importer.recognises(head, path));
+  } catch (error) {
+    if (error instanceof DwpError) return false; // unreadable, and nothing says that it is a model
+    throw error;
+  } finally {
+    source?.close();
+  }
+}
 
 /**
  * Finds the layers of a model; the caller reads their weights and then closes it.

@@ -13,8 +13,8 @@ const DEEPEST = 64; // layers within models within models
 
 export const tfjs: Importer = {
   format: 'tfjs',
-  // not every .json is a model; what has another name is recognised when it is named
   extensions: ['model.json', 'weights_manifest.json'],
+  sharedExtensions: ['.json'],
   recognises: (head, path) => {
     const text = new TextDecoder().decode(head);
     const name = path.toLowerCase();

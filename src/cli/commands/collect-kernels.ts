@@ -2,7 +2,13 @@
 import { z } from 'zod';
 import { DwpError, inputError } from '../../errors.js';
 import { refuseExisting } from '../../formats/files.js';
-import { findModelFiles, type Model, modelExtensions, openModel } from '../../importers/index.js';
+import {
+  beginsLikeModel,
+  findModelFiles,
+  type Model,
+  modelExtensions,
+  openModel,
+} from '../../importers/index.js';
 import {
   type DatasetSource,
   type Dropped,
@@ -38,7 +44,8 @@ interface CollectResult {
 export const collectKernels = defineCommand({
   name: 'collect-kernels',
   description:
-    'Reads ONNX models and Keras HDF5 files (whole models and weight files). Slices that are not finite, constant, ' +
+    'Reads ONNX models, Keras HDF5 files (whole models and weight files), TensorFlow.js models (model.json beside ' +
+    'its shards) and manifests of weights, and TensorFlow Lite models. Slices that are not finite, constant, ' +
     'near zero or exact duplicates are dropped and counted. Test kernels come from other models than train ' +
     'kernels where at least five models have kernels of that size.',
   arguments: {
@@ -93,7 +100,7 @@ export const collectKernels = defineCommand({
     refuseExisting(out);
     const { size: sizes, minNorm, ...others } = rest;
     const options = { ...others, ...(sizes && { sizes }), ...(minNorm !== undefined && { minNorm }) };
-    const files = findModelFiles(paths, modelExtensions);
+    const files = findModelFiles(paths, modelExtensions, beginsLikeModel);
     const collector = new KernelCollector(options);
     const models: CollectResult['models'] = [];
     const skipped: CollectResult['skipped'] = [];
@@ -254,7 +261,7 @@ function nothingLeft(
   const more = skipped.length > 1 ? ` (and ${skipped.length - 1} more)` : '';
   return inputError(
     `no kernels: ${skipped[0].path}: ${skipped[0].reason}${more}`,
-    'use ONNX or Keras HDF5 files of models with 2-D convolutions',
+    'use models with 2-D convolutions: dwp inspect shows what is in a file',
   );
 }
 
