@@ -1,6 +1,7 @@
 // The only part of the project that touches the terminal: messages and progress go to stderr.
 import cliProgress from 'cli-progress';
 import pc from 'picocolors';
+import { printable, printableLine } from './printable.js';
 
 /** Shows how far a long piece of work is; silent until it has lasted over a second. */
 export interface Progress {
@@ -28,9 +29,9 @@ export function terminalEffects(verbosity: Verbosity, signal: AbortSignal): Effe
   const quiet = verbosity === 'quiet';
   return {
     signal,
-    info: (line) => quiet || say(line),
-    warn: (line) => quiet || say(pc.yellow(`warning: ${line}`)),
-    detail: (line) => verbosity === 'verbose' && say(pc.dim(line)),
+    info: (line) => quiet || say(printable(line)),
+    warn: (line) => quiet || say(pc.yellow(printable(`warning: ${line}`))),
+    detail: (line) => verbosity === 'verbose' && say(pc.dim(printable(line))),
     progress: (label, total) => {
       if (quiet) return { update() {}, stop() {} };
       return process.stderr.isTTY ? barProgress(label, total) : lineProgress(label, total, say);
@@ -53,7 +54,7 @@ function barProgress(label: string, total: number): Progress {
   );
   bar.start(total, 0, { detail: '' });
   return {
-    update: (done, detail = '') => bar.update(done, { detail }),
+    update: (done, detail = '') => bar.update(done, { detail: printableLine(detail) }),
     stop: () => bar.stop(),
   };
 }
@@ -67,7 +68,7 @@ function lineProgress(label: string, total: number, say: (line: string) => void)
       if (now - last < PLAIN_LINE_EVERY_MS || done === 0) return;
       last = now;
       const eta = Math.round((((now - start) / done) * (total - done)) / 1000);
-      say(`${label}: ${done}/${total} · ETA ${eta} s${detail ? ` · ${detail}` : ''}`);
+      say(`${label}: ${done}/${total} · ETA ${eta} s${detail ? ` · ${printableLine(detail)}` : ''}`);
     },
     stop() {},
   };

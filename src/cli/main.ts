@@ -8,6 +8,7 @@ import { readBytes } from '../formats/files.js';
 import type { AnyCommand } from './command.js';
 import { type CommandEntry, commands } from './commands/index.js';
 import { terminalEffects } from './effects.js';
+import { printable } from './printable.js';
 
 const version: string = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -125,7 +126,7 @@ function complete(
       const effects = terminalEffects(quiet ? 'quiet' : verbose ? 'verbose' : 'normal', signal);
       const result = await definition.run(input, effects);
       process.stdout.write(
-        `${format === 'json' ? JSON.stringify(result, null, 2) : definition.render(result)}\n`,
+        `${format === 'json' ? JSON.stringify(result, null, 2) : printable(definition.render(result))}\n`,
       );
     });
 }
@@ -184,6 +185,6 @@ function defaultOf(schema: z.ZodType): string | undefined {
   return Array.isArray(parsed.data) ? parsed.data.join(' ') || undefined : String(parsed.data);
 }
 
-const oneLine = (text: string) => text.replace(/\s+/g, ' ');
+const oneLine = (text: string) => printable(text.replace(/\s+/g, ' '));
 
 process.exitCode = await main(process.argv.slice(2));
