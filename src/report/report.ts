@@ -8,18 +8,12 @@ import { METRICS_CAPTION, metricsTable } from './figures/metrics-table.js';
 import { SCALE_NOTE } from './figures/pictures.js';
 import { priorCard } from './figures/prior-samples.js';
 import { pooledBins, RELIABILITY_CAPTION, reliabilityChart } from './figures/reliability.js';
-import { details, figure, type Html, html, trusted } from './html.js';
+import { details, figure, type Html, html } from './html.js';
 import { decimals, percent, plural } from './numbers.js';
+import { page } from './page.js';
 import { runsOf, type Series, seriesOf, shownExamples, sizesOf } from './series.js';
-import { STYLE } from './style.js';
 import { fitted, legend } from './svg.js';
 import type { ReportInput, ReportRun } from './types.js';
-
-type Section = { id: string; short: string; title: string; content: Html | undefined };
-
-// Nothing is fetched and nothing runs, whatever a file has put into the page.
-const POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /**
  * The whole report as one HTML document that asks for no other file. The same input gives the same text.
@@ -45,34 +39,17 @@ export function renderReport(input: ReportInput): string {
     { id: 'bound', short: 'Bound', title: 'The bound during training', content: traces(input.runs, series) },
     { id: 'runs', short: 'Runs', title: 'Every run', content: everyRun(input.runs, series) },
     { id: 'reproduce', short: 'Reproduce', title: 'How to make this page again', content: reproduce(input) },
-  ].filter((section): section is Section & { content: Html } => section.content !== undefined);
+  ];
   const table = figure(metricsTable(input.rows, series, input.reference), METRICS_CAPTION);
   const empty = input.rows.length + input.runs.length + input.priors.length === 0;
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${trusted(POLICY)}">
-<title>${input.title}</title>
-<style>${trusted(STYLE)}</style>
-</head>
-<body>
-<main>
-<header>
-<h1>${input.title}</h1>
-<div class="muted">${input.generated} · ${plural(input.runs.length, 'run')} · ${plural(input.priors.length, 'fitted prior')}</div>
-<nav>${sections.map(({ id, short }) => html`<a href="#${id}">${short}</a>`)}</nav>
-</header>
-${input.sentence ? html`<p class="sentence">${input.sentence}</p>` : ''}
+  return page({
+    title: input.title,
+    about: `${input.generated} · ${plural(input.runs.length, 'run')} · ${plural(input.priors.length, 'fitted prior')}`,
+    opening: html`${input.sentence ? html`<p class="sentence">${input.sentence}</p>` : ''}
 ${table ?? ''}
-${empty && html`<p>There are no runs and no priors to show yet.</p>`}
-${sections.map(({ id, title, content }) => html`<section id="${id}">\n<h2>${title}</h2>\n${content}\n</section>\n`)}
-</main>
-</body>
-</html>
-`;
-  return page.text;
+${empty && html`<p>There are no runs and no priors to show yet.</p>`}`,
+    sections,
+  });
 }
 
 function accuracyTitle({ rows, reference = [] }: ReportInput): string {

@@ -4,34 +4,8 @@ import { escapeHtml, html } from '../../src/report/html.js';
 import { decimals, meanAndDeviation, percent } from '../../src/report/numbers.js';
 import { renderReport } from '../../src/report/report.js';
 import type { ReportInput } from '../../src/report/types.js';
+import { checkWellFormed, find, HOSTILE, withoutImages, withText } from './checks.js';
 import { nothing, realistic, spread } from './fixture.js';
-
-const VOID = new Set(['meta', 'img', 'br', 'hr', 'link', 'input']);
-
-/** Every opening tag is closed by its own closing tag, and attribute values are quoted. @throws Error where not. */
-function checkWellFormed(page: string): void {
-  const open: string[] = [];
-  const text = page.replace(/<!doctype html>/i, '').replace(/<style>[\s\S]*?<\/style>/g, '');
-  const tag = /<(\/?)([a-zA-Z][\w-]*)((?:\s+[\w:-]+(?:="[^"]*")?)*)\s*(\/?)>|</g;
-  for (const [whole, closing, name, , selfClosing] of text.matchAll(tag)) {
-    if (name === undefined) throw new Error(`a "<" that starts no tag, after ${open.join(' > ')}`);
-    if (VOID.has(name) || selfClosing) continue;
-    if (!closing) open.push(name);
-    else if (open.pop() !== name) throw new Error(`${whole} closes another element`);
-  }
-  if (open.length > 0) throw new Error(`left open: ${open.join(' > ')}`);
-}
-
-const HOSTILE = `<script>alert(1)</script>"'><img src=x onerror=alert(1)>&amp;\u0000\u001b]0;`;
-
-/** The same input with every text replaced. */
-const withText = <T>(value: T, text: string): T => {
-  if (typeof value === 'string') return text as T;
-  if (Array.isArray(value)) return value.map((item) => withText(item, text)) as T;
-  if (typeof value === 'object' && value !== null)
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withText(item, text)])) as T;
-  return value;
-};
 
 const oneRun = (): ReportInput => {
   const input = realistic();
@@ -138,14 +112,6 @@ describe('numbers', () => {
     expect(percent(0.8671)).toBe('86.7%');
   });
 });
-
-/** What stands around the first place where it is found: a message of readable length. */
-function find(text: string, what: string | RegExp): string | undefined {
-  const at = typeof what === 'string' ? text.indexOf(what) : text.search(what);
-  return at < 0 ? undefined : text.slice(Math.max(0, at - 60), at + 60);
-}
-
-const withoutImages = (page: string) => page.replace(/data:image\/png;base64,[\w+/=]+/g, 'data:');
 
 const ids = (page: string) => [...page.matchAll(/<section id="(\w+)"/g)].map(([, id]) => id!);
 
