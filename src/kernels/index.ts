@@ -16,6 +16,14 @@ export {
   writeKernelDataset,
 } from './dataset.js';
 export {
+  type ComparedGroups,
+  compareGroups,
+  examineDatasetSize,
+  examineKernels,
+  examineModel,
+} from './examine.js';
+export type { KernelGroup } from './group.js';
+export {
   compareSizes,
   concatKernels,
   holdOut,
@@ -26,10 +34,12 @@ export {
   pooledMoments,
   takeKernels,
 } from './kernels.js';
+export { powerSpectrum } from './power-spectrum.js';
 export {
   type LayerQuality,
-  layerQuality,
   looksLikeNoise,
+  measureLayer,
+  noiseWarning,
   type Quality,
   QualityAccumulator,
 } from './quality/index.js';

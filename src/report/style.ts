@@ -46,6 +46,11 @@ figure svg[role=img] { display: block; max-width: 100%; height: auto; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem 1.6rem; }
 .picture { min-width: 0; max-width: 17rem; }
 .trace { margin-top: 1.2rem; }
+.matrix { display: flex; flex-wrap: wrap; gap: .6rem 2rem; align-items: flex-start; }
+.matrix ol { margin: 32px 0 0; padding-left: 2em; font-size: .8125rem; min-width: 0; }
+.matrix li, .layers th, .metrics th { overflow-wrap: anywhere; }
+.layers td:nth-child(-n+4) { text-align: left; }
+.layers th[scope=row], .metrics th[scope=row] { white-space: normal; min-width: 9rem; }
 img { display: block; image-rendering: pixelated; max-width: 100%; height: auto; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 460px), 1fr)); gap: 1.2rem; }
 .card { background: var(--surface); border: 1px solid var(--line); border-radius: 8px; padding: .2rem 1.1rem 1rem; min-width: 0; }

@@ -1,198 +1,96 @@
-// dwp inspect: what is in a model or in a kernel dataset.
-import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+// dwp inspect: what is in models and kernel datasets, how good their kernels are, and how far apart.
 import { z } from 'zod';
-import { inputError } from '../../errors.js';
-import { type LayerKind, openModel } from '../../importers/index.js';
+import { refuseExisting } from '../../formats/files.js';
+import { type ComparedGroups, compareGroups, compareSizes, type KernelSize } from '../../kernels/index.js';
+import { argument, defineCommand, list, option } from '../command.js';
 import {
-  type Dropped,
-  type KernelSize,
-  kernelSize,
-  layerQuality,
-  readDatasetDescription,
-  readKernelDataset,
-} from '../../kernels/index.js';
-import { argument, defineCommand } from '../command.js';
-import { table } from '../table.js';
+  type DatasetResult,
+  type Inspection,
+  inspectPath,
+  type ModelResult,
+  shortNames,
+} from '../inspection.js';
+import { datasetText, modelText, shiftText } from '../inspection-text.js';
 
-interface ModelResult {
-  kind: 'model';
-  path: string;
-  format: string;
-  sha256: string;
-  producer?: string;
-  licence?: string;
-  layers: {
-    name: string;
-    kind: LayerKind;
-    shape: number[];
-    size: KernelSize;
-    kernels: number;
-    dtype: string;
-    /** Over the layer's finite weights. */
-    std: number;
-    /** Slices that cleaning would drop, duplicates within the layer. */
-    dropped: Dropped;
-  }[];
-  skipped: { layer: string; reason: string }[];
+/** Of several paths, with the shifts between them by size. */
+interface SeveralResult {
+  kind: 'several';
+  of: (ModelResult | DatasetResult)[];
+  shift: Record<KernelSize, ComparedGroups>;
 }
 
-interface DatasetResult {
-  kind: 'dataset';
-  path: string;
-  sizes: Record<
-    KernelSize,
-    { train: number; test: number; mean: number; std: number; split: string; dropped?: Dropped }
-  >;
-  sources: {
-    name: string;
-    format: string;
-    sha256: string;
-    licence?: string;
-    layers: number;
-    kernels: number;
-  }[];
-}
+type Result = (ModelResult | DatasetResult | SeveralResult) & { html?: string };
 
 export const inspect = defineCommand({
   name: 'inspect',
+  description:
+    'Layers, counts and quality measures; of a dataset by source and size, with the distribution shift between its ' +
+    'sources; of several paths also the shift between them. A warning where kernels look like white noise.',
   arguments: {
-    path: argument('<model-or-dataset>', 'model file, dataset folder or .npy of kernels', z.string()),
+    paths: argument(
+      '<model-or-dataset...>',
+      'model files, dataset folders or .npy of kernels',
+      list(z.string()),
+    ),
   },
-  options: {},
-  examples: ['dwp inspect model.onnx', 'dwp inspect kernels', 'dwp inspect kernels-7x7.npy --format json'],
-  run: async ({ path }): Promise<ModelResult | DatasetResult> => {
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return inspectDataset(path);
-    if (path.toLowerCase().endsWith('.npy')) return inspectArray(path);
-    return inspectModel(path);
+  options: {
+    html: option(
+      '--html <report.html>',
+      'page to write with kernels, spectra and shifts as pictures; must not exist yet',
+      z.string().optional(),
+    ),
   },
-  render: (result) => (result.kind === 'model' ? renderModel(result) : renderDataset(result)),
+  examples: [
+    'dwp inspect model.onnx',
+    'dwp inspect kernels --html kernels.html',
+    'dwp inspect kernels other-kernels kernels-7x7.npy --format json',
+  ],
+  run: async ({ paths, html }, effects): Promise<Result> => {
+    if (html !== undefined) refuseExisting(html);
+    const inspections: Inspection[] = [];
+    for (const path of paths) inspections.push(await inspectPath(path, effects));
+    const result = resultOf(inspections);
+    if (html === undefined) return result;
+    const { writeInspectionReport } = await import('../inspection-report.js');
+    writeInspectionReport(html, `dwp inspect ${paths.join(' ')} --html ${html}`, inspections);
+    return { ...result, html };
+  },
+  render: (result) =>
+    [
+      ...(result.kind === 'several' ? result.of.map(text) : [text(result)]),
+      ...(result.kind === 'several'
+        ? Object.entries(result.shift).map(([size, shift]) => shiftText(size, 'paths', shift))
+        : []),
+      ...(result.html === undefined ? [] : [`report written to ${result.html}`]),
+    ].join('\n\n'),
 });
 
-async function inspectModel(path: string): Promise<ModelResult> {
-  const model = await openModel(path);
-  const { format, sha256, producer, licence, layers, skipped } = model;
-  const described: ModelResult['layers'] = [];
-  try {
-    for (const layer of layers) {
-      const { name, kind, shape, dtype } = layer;
-      const size = kernelSize(shape[2], shape[3]);
-      const { std, dropped } = await layerQuality(layer);
-      described.push({ name, kind, shape, size, kernels: shape[0] * shape[1], dtype, std, dropped });
-    }
-  } finally {
-    model.close();
+const text = (result: ModelResult | DatasetResult) =>
+  result.kind === 'model' ? modelText(result) : datasetText(result);
+
+function resultOf(inspections: readonly Inspection[]): Result {
+  if (inspections.length === 1) {
+    const [{ result, sources }] = inspections;
+    if (result.kind === 'dataset')
+      for (const [size, groups] of sources) {
+        const shift = compareGroups(groups);
+        if (shift) result.shift[size] = shift;
+      }
+    return result;
   }
-  return {
-    kind: 'model',
-    path,
-    format,
-    sha256,
-    ...(producer && { producer }),
-    ...(licence && { licence }),
-    layers: described,
-    skipped,
-  };
-}
-
-function inspectDataset(path: string): DatasetResult {
-  if (!existsSync(join(path, 'dataset.json')))
-    throw inputError(
-      `${path}: a folder without dataset.json`,
-      'give one model file, or collect a folder of models with dwp collect-kernels',
+  const names = shortNames(inspections);
+  const shift: SeveralResult['shift'] = {};
+  for (const size of sizesOf(inspections)) {
+    const compared = compareGroups(
+      inspections.flatMap(({ all }, i) => {
+        const group = all.get(size);
+        return group ? [{ name: names[i], group }] : [];
+      }),
     );
-  const { sizes, sources, layers } = readDatasetDescription(path);
-  return {
-    kind: 'dataset',
-    path,
-    sizes: Object.fromEntries(
-      Object.entries(sizes).map(([size, { train, test, mean, std, split, dropped }]) => [
-        size,
-        { train: train.rows, test: test?.rows ?? 0, mean, std, split: split.by, dropped },
-      ]),
-    ),
-    sources: sources.map(({ name, format, sha256, licence }, model) => {
-      const own = layers.filter((layer) => layer.model === model);
-      const kernels = own.reduce((sum, { train, test }) => sum + train.count + test.count, 0);
-      return { name, format, sha256, ...(licence && { licence }), layers: own.length, kernels };
-    }),
-  };
+    if (compared) shift[size] = compared;
+  }
+  return { kind: 'several', of: inspections.map(({ result }) => result), shift };
 }
 
-function inspectArray(path: string): DatasetResult {
-  const { train, mean, std } = readKernelDataset(path);
-  return {
-    kind: 'dataset',
-    path,
-    sizes: { [kernelSize(train.h, train.w)]: { train: train.count, test: 0, mean, std, split: 'none' } },
-    sources: [],
-  };
-}
-
-function renderModel({ path, format, producer, layers, skipped }: ModelResult): string {
-  const totals = new Map<string, number>();
-  for (const { size, kernels } of layers) totals.set(size, (totals.get(size) ?? 0) + kernels);
-  const unusable = ({ nonFinite, constant, nearZero, duplicate }: Dropped) =>
-    nonFinite + constant + nearZero + duplicate;
-  const blocks = [
-    `${path}: ${format}${producer ? `, written by ${producer}` : ''}`,
-    table(
-      ['layer', 'kind', 'out × in', 'size', 'kernels', 'unusable', 'std', 'stored as'],
-      layers.map(({ name, kind, shape, size, kernels, std, dtype, dropped }) => [
-        name,
-        kind,
-        `${shape[0]} × ${shape[1]}`,
-        size,
-        kernels,
-        size === '1x1' ? '' : unusable(dropped),
-        Number(std.toPrecision(3)),
-        dtype,
-      ]),
-    ),
-  ];
-  if (skipped.length > 0)
-    blocks.push(
-      table(
-        ['skipped', 'reason'],
-        skipped.map(({ layer, reason }) => [layer, reason]),
-      ),
-    );
-  blocks.push(
-    totals.size === 0
-      ? 'no 2-D convolutions with stored weights'
-      : [...totals].map(([size, n]) => `${size}: ${n} kernels`).join('\n'),
-  );
-  return blocks.join('\n\n');
-}
-
-function renderDataset({ path, sizes, sources }: DatasetResult): string {
-  const blocks = [
-    path,
-    table(
-      ['size', 'train', 'test', 'split by', 'mean', 'std'],
-      Object.entries(sizes).map(([size, { train, test, split, mean, std }]) => [
-        size,
-        train,
-        test,
-        split,
-        Number(mean.toPrecision(3)),
-        Number(std.toPrecision(3)),
-      ]),
-    ),
-  ];
-  if (sources.length > 0)
-    blocks.push(
-      table(
-        ['source', 'format', 'layers', 'kernels', 'licence', 'sha256'],
-        sources.map(({ name, format, layers, kernels, licence, sha256 }) => [
-          name,
-          format,
-          layers,
-          kernels,
-          licence ?? '',
-          sha256.slice(0, 12),
-        ]),
-      ),
-    );
-  return blocks.join('\n\n');
-}
+const sizesOf = (inspections: readonly Inspection[]): KernelSize[] =>
+  [...new Set(inspections.flatMap(({ all }) => [...all.keys()]))].sort(compareSizes);

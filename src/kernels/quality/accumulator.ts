@@ -30,6 +30,8 @@ export class QualityAccumulator {
   private kernels = 0;
   private sparse = 0;
   private readonly lags = new LagOneStatistics();
+  /** The kernel at hand. */
+  private readonly scaled: Float64Array;
   private readonly sum: Float64Array;
   /** Upper triangles, [d, d]: of w wᵀ, with weights scaled by the layer's largest, and of u uᵀ, |u| = 1. */
   private readonly products: Float64Array;
@@ -40,7 +42,8 @@ export class QualityAccumulator {
     readonly h: number,
     readonly w: number,
   ) {
-    const d = h * w > MOST_WEIGHTS ? 0 : h * w;
+    const d = h * w > MOST_WEIGHTS || h * w === 1 ? 0 : h * w;
+    this.scaled = new Float64Array(d);
     this.sum = new Float64Array(d);
     this.products = new Float64Array(d * d);
     this.directions = new Float64Array(d * d);
@@ -97,22 +100,23 @@ export class QualityAccumulator {
   }
 
   private addProducts(data: Float32Array, at: number, scale: number): void {
-    const [sum, products, directions] = [this.sum, this.products, this.directions];
+    const [scaled, sum, products, directions] = [this.scaled, this.sum, this.products, this.directions];
     const d = sum.length;
     let squares = 0;
     for (let i = 0; i < d; i++) {
       const x = data[at + i] * scale;
+      scaled[i] = x;
       sum[i] += x;
       squares += x * x;
     }
-    const toUnit = squares > 0 ? 1 / squares : 0;
-    if (squares > 0) this.directed++;
+    if (squares === 0) return;
+    this.directed++;
     for (let i = 0; i < d; i++) {
-      const x = data[at + i] * scale;
-      for (let j = i; j < d; j++) {
-        const product = x * data[at + j] * scale;
-        products[i * d + j] += product;
-        directions[i * d + j] += product * toUnit;
+      const x = scaled[i];
+      const u = x / squares;
+      for (let j = i, to = i * d + i; j < d; j++, to++) {
+        products[to] += x * scaled[j];
+        directions[to] += u * scaled[j];
       }
     }
   }

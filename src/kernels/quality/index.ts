@@ -6,21 +6,20 @@ import { type Quality, QualityAccumulator } from './accumulator.js';
 import { orthogonality } from './orthogonality.js';
 
 export { type Quality, QualityAccumulator } from './accumulator.js';
-export { looksLikeNoise } from './noise.js';
+export { looksLikeNoise, noiseWarning } from './noise.js';
 
 export interface LayerQuality extends Quality {
   /** Over the layer's finite weights; 0 when there are none. */
   std: number;
-  /** What cleaning the layer alone drops. */
-  dropped: Dropped;
+  /** What cleaning the layer alone drops; null for 1×1, which has no shape to learn. */
+  dropped: Dropped | null;
   /** 1 − mean |cosine| between filters; null for fewer than two. */
   orthogonality: number | null;
 }
 
-/** Every measure of one layer. */
-export async function layerQuality(layer: ConvLayer): Promise<LayerQuality> {
-  const [out, , h, w] = layer.shape;
-  const data = await layer.read();
+/** Every measure of one layer. @param data the weights, of `shape` [out, in, h, w] */
+export function measureLayer(data: Float32Array, shape: ConvLayer['shape']): LayerQuality {
+  const [out, , h, w] = shape;
   const size = h * w;
   const finite = data.every(Number.isFinite) ? data : data.filter(Number.isFinite);
   const quality = new QualityAccumulator(h, w);
@@ -28,7 +27,7 @@ export async function layerQuality(layer: ConvLayer): Promise<LayerQuality> {
   return {
     ...quality.finish(),
     std: finite.length === 0 ? 0 : pooledMoments(finite).std,
-    dropped: cleanSlices(data, size, new SliceSet(size)).dropped,
+    dropped: size === 1 ? null : cleanSlices(data, size, new SliceSet(size)).dropped,
     orthogonality: orthogonality(data, out) ?? null,
   };
 }

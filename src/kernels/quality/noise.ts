@@ -8,8 +8,8 @@ const MARGIN = { lagOne: 0.05, flatness: 0.05 };
 const ERRORS = 2;
 
 /**
- * How unequal the mean power in all directions is, less what noise shows by chance, (35) of docs/math.md:
- * 0 for noise, d − 1 for copies of one shape. Any scale of the single kernels gives the same.
+ * How unequal the mean power in all directions is, less what noise shows by chance, (24) of docs/math.md: 0 for
+ * noise, up to d − 1 for copies of one shape. The scale of a single kernel does not count.
  */
 export function flatness({ mean, kernels }: NonNullable<Quality['directions']>): {
   excess: number;
@@ -37,5 +37,15 @@ export function looksLikeNoise({ lagOne, directions }: Pick<Quality, 'lagOne' | 
   return (
     distance + ERRORS * lagOne.standardError < MARGIN.lagOne &&
     Math.abs(excess) + ERRORS * standardError < MARGIN.flatness
+  );
+}
+
+/** @param whose `model.onnx: 512 kernels of 3x3` @returns a line to warn with when {@link looksLikeNoise} */
+export function noiseWarning(whose: string, quality: Quality): string | undefined {
+  if (!quality.lagOne || !quality.directions || !looksLikeNoise(quality)) return undefined;
+  const noise = lagOneOfNoise(Math.sqrt(quality.directions.mean.length));
+  return (
+    `${whose} look like white noise (correlation of neighbouring weights ${quality.lagOne.mean.toFixed(3)}, ` +
+    `of noise ${noise.toFixed(3)}; all directions as strong): an untrained model has nothing to learn from`
   );
 }

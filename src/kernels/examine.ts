@@ -1,0 +1,144 @@
+// What there is to say about the kernels of a model or of a dataset, and how far they are from others.
+import { DwpError, inputError } from '../errors.js';
+import type { ConvLayer } from '../importers/index.js';
+import { type DatasetDescription, readKernelDataset } from './dataset.js';
+import { GroupBuilder, type KernelGroup } from './group.js';
+import { compareSizes, type KernelSize, type Kernels, kernelSize } from './kernels.js';
+import { type LayerQuality, measureLayer } from './quality/index.js';
+import { distributionShift, type Shift } from './shift.js';
+
+export interface ExaminedLayer {
+  layer: ConvLayer;
+  quality: LayerQuality;
+}
+
+export interface ExaminedModel {
+  layers: ExaminedLayer[];
+  sizes: Map<KernelSize, KernelGroup>;
+  /** Layers whose stored values are damaged. */
+  skipped: { layer: string; reason: string }[];
+}
+
+/** @param each called before a layer is read, with its index; what it throws ends the examination */
+export async function examineModel(
+  layers: readonly ConvLayer[],
+  each: (index: number, layer: ConvLayer) => void | Promise<void> = () => {},
+): Promise<ExaminedModel> {
+  const expected = new Map<KernelSize, number>();
+  for (const { shape } of layers) {
+    const size = sizeOf(shape);
+    expected.set(size, (expected.get(size) ?? 0) + shape[0] * shape[1]);
+  }
+  const builders = new Map<KernelSize, GroupBuilder>();
+  const examined: ExaminedModel = { layers: [], sizes: new Map(), skipped: [] };
+  for (const [i, layer] of layers.entries()) {
+    await each(i, layer);
+    const [out, inputs, h, w] = layer.shape;
+    const size = sizeOf(layer.shape);
+    let data: Float32Array;
+    try {
+      data = await layer.read();
+    } catch (error) {
+      if (!(error instanceof DwpError && error.code === 'INPUT')) throw error;
+      examined.skipped.push({ layer: layer.name, reason: error.message });
+      continue;
+    }
+    const quality = measureLayer(data, layer.shape);
+    const builder = builders.get(size) ?? new GroupBuilder(h, w, expected.get(size)!);
+    builders.set(size, builder);
+    builder.add({ data, count: out * inputs, h, w });
+    if (quality.orthogonality !== null) builder.addOrthogonality(out, quality.orthogonality);
+    examined.layers.push({ layer, quality });
+  }
+  for (const size of [...builders.keys()].sort(compareSizes))
+    examined.sizes.set(size, builders.get(size)!.finish());
+  return examined;
+}
+
+const sizeOf = ([, , h, w]: readonly number[]): KernelSize => kernelSize(h, w);
+
+export interface ExaminedSize {
+  /** All sources together, train and test. */
+  all: KernelGroup;
+  /** By index into the dataset's sources; those with kernels of this size. */
+  sources: Map<number, KernelGroup>;
+}
+
+/**
+ * One size of a dataset, by source.
+ *
+ * @throws DwpError INPUT when the arrays cannot be read or do not fit the description
+ */
+export function examineDatasetSize(
+  path: string,
+  size: KernelSize,
+  { layers, sources }: DatasetDescription,
+): ExaminedSize {
+  const { train, test } = readKernelDataset(path, size);
+  const { h, w } = train;
+  const own = layers.filter((layer) => layer.size === size);
+  const counts = new Map<number, number>();
+  for (const { model, train, test } of own)
+    counts.set(model, (counts.get(model) ?? 0) + train.count + test.count);
+  const all = new GroupBuilder(h, w, train.count + (test?.count ?? 0));
+  const builders = new Map<number, GroupBuilder>();
+  for (const layer of own) {
+    if (layer.model >= sources.length)
+      throw inputError(`${path}: layer ${layer.layer} is of source ${layer.model} of ${sources.length}`);
+    const builder = builders.get(layer.model) ?? new GroupBuilder(h, w, counts.get(layer.model)!);
+    for (const part of ['train', 'test'] as const) {
+      const { offset, count } = layer[part];
+      if (count === 0) continue;
+      const kernels = part === 'train' ? train : test;
+      if (!kernels || offset + count > kernels.count)
+        throw inputError(
+          `${path}: layer ${layer.layer} has ${count} kernels of ${size} at ${offset} of ${kernels?.count ?? 0} ${part}`,
+          'collect the kernels again',
+        );
+      const data = kernels.data.subarray(offset * h * w, (offset + count) * h * w);
+      for (const each of [builder, all]) each.add({ data, count, h, w });
+      builders.set(layer.model, builder);
+    }
+  }
+  if (own.length === 0) for (const kernels of test ? [train, test] : [train]) all.add(kernels);
+  const finished = [...builders].sort(([a], [b]) => a - b);
+  return {
+    all: all.finish(),
+    sources: new Map(finished.map(([model, builder]) => [model, builder.finish()])),
+  };
+}
+
+/** A bare array of kernels: one layer, as far as anyone knows. */
+export function examineKernels(kernels: Kernels): KernelGroup {
+  const builder = new GroupBuilder(kernels.h, kernels.w, kernels.count);
+  builder.add(kernels);
+  return builder.finish();
+}
+
+/** At most so many sets are compared: those with the most kernels. */
+export const MOST_COMPARED = 48;
+/** Sets with fewer kernels than a histogram has bins are not. */
+const LEAST_COMPARED = 70;
+
+export interface ComparedGroups extends Shift {
+  names: string[];
+}
+
+/** Shifts between groups of one size; undefined where fewer than two have enough kernels. */
+export function compareGroups(
+  groups: readonly { name: string; group: KernelGroup }[],
+): ComparedGroups | undefined {
+  const usable = groups.filter(
+    ({ group: { sample, quality } }) =>
+      sample.h * sample.w > 1 && quality.directions && quality.directions.kernels >= LEAST_COMPARED,
+  );
+  const largest = new Set(
+    [...usable].sort((a, b) => b.group.kernels - a.group.kernels).slice(0, MOST_COMPARED),
+  );
+  const compared = usable.filter((each) => largest.has(each));
+  if (compared.length < 2) return undefined;
+  return {
+    names: compared.map(({ name }) => name),
+    ...distributionShift(compared.map(({ group }) => group.sample)),
+  };
+}
