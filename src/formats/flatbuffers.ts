@@ -15,7 +15,8 @@ export interface Table {
   /** A number, `otherwise` where the table does not have it. */
   number(field: number, type: Scalar, otherwise?: number): number;
   table(field: number): Table | undefined;
-  text(field: number): string | undefined;
+  /** @param most bytes; what is longer is cut */
+  text(field: number, most?: number): string | undefined;
   /** An absent vector is empty. */
   numbers(field: number, type: Scalar): Vector<number>;
   tables(field: number): Vector<Table>;
@@ -40,7 +41,7 @@ const READ: Readonly<Record<Scalar, (view: DataView) => number>> = {
 
 const PAGE = 2 ** 12;
 const MOST_PAGES = 1024;
-const LONGEST_TEXT = 2 ** 16;
+const LONGEST_TEXT = 1000;
 
 /** The root table. @param source a whole FlatBuffer: its offsets count from the start of the source */
 export function rootTable(source: ByteSource): Table {
@@ -111,10 +112,10 @@ export function rootTable(source: ByteSource): Table {
         const to = target(field);
         return to === 0 ? undefined : table(to);
       },
-      text: (field) => {
+      text: (field, most = LONGEST_TEXT) => {
         const { offset, length } = bytes(target(field));
         if (offset === 0) return undefined;
-        return new TextDecoder().decode(source.read(offset, Math.min(length, LONGEST_TEXT)));
+        return new TextDecoder().decode(source.read(offset, Math.min(length, most)));
       },
       numbers: (field, type) => vector(target(field), WIDTH[type], (from) => scalar(from, type)),
       tables: (field) => vector(target(field), 4, (from) => table(follow(from))),

@@ -7,8 +7,8 @@ import type { ConvLayer, LayerKind, ModelLayers } from './layers.js';
 import { graphLayers, stored, tensorflowLayer } from './tfjs-graph.js';
 import { readManifest, type StoredWeight } from './tfjs-weights.js';
 
-/** Of JSON; weights are beside it. Parsed, it can take fifteen times as much memory. */
-const LONGEST_JSON = 2 ** 26;
+/** Of JSON; weights are beside it. Parsing a hostile file can take thirty times as much memory. */
+const LONGEST_JSON = 2 ** 24;
 const DEEPEST = 64; // layers within models within models
 
 export const tfjs: Importer = {

@@ -318,7 +318,7 @@ function origin(root: Table, model: Model): Pick<ModelLayers, 'producer' | 'lice
     };
     const version = inside('CONVERSION_METADATA')?.table(0)?.text(0);
     const producer = version ? `TensorFlow ${version}` : root.text(MODEL.description);
-    const licence = inside('TFLITE_METADATA')?.text(5);
+    const licence = inside('TFLITE_METADATA')?.text(5, 20_000);
     return { ...(producer && { producer }), ...(licence && { licence }) };
   } catch (error) {
     if (error instanceof DwpError) return {};
