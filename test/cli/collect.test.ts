@@ -101,6 +101,29 @@ test('inspect a model', async () => {
   expect((await dwp('inspect', WEBSR)).out).toMatch(/^3x3 +4 +108 /m);
 });
 
+test('models that share their main file are told apart by their shards', async () => {
+  const manifest = [
+    { paths: ['w.bin'], weights: [{ name: 'conv/kernel', shape: [3, 3, 1, 2], dtype: 'float32' }] },
+  ];
+  for (const [name, scale] of [
+    ['first', 1],
+    ['second', -2],
+    ['third', 1],
+  ] as const) {
+    mkdirSync(at('shards', name), { recursive: true });
+    writeFileSync(at('shards', name, 'weights_manifest.json'), JSON.stringify(manifest));
+    writeFileSync(at('shards', name, 'w.bin'), ramp([18], scale));
+  }
+  const { code, out } = await dwp(
+    ...['collect-kernels', at('shards'), '--out', at('sharded'), '--format', 'json'],
+  );
+  expect(code).toBe(0);
+  const { kernels, skipped } = JSON.parse(out);
+  expect(kernels['3x3']).toMatchObject({ found: 4, kept: 4 });
+  const path = (name: string) => at('shards', name, 'weights_manifest.json');
+  expect(skipped).toEqual([{ path: path('third'), reason: `the same file as ${path('first')}` }]);
+});
+
 describe('bad input: one line, the exit code, nothing written', () => {
   const collect = (...args: string[]) => ['collect-kernels', ...args, '--out', at('never')];
   test.each<[string, () => string[], number, RegExp]>([

@@ -105,7 +105,7 @@ export const collectKernels = defineCommand({
     const models: CollectResult['models'] = [];
     const skipped: CollectResult['skipped'] = [];
     const sources: DatasetSource[] = [];
-    const seen = new Map<string, string>(); // sha256 → path
+    const seen = new Map<string, string>(); // digests of all its files → path
     const progress = effects.progress('reading models', files.length);
     try {
       for (const [i, { path, name }] of files.entries()) {
@@ -118,13 +118,15 @@ export const collectKernels = defineCommand({
           skipped.push({ path, reason: reasonOf(model, path) });
           continue;
         }
-        const again = seen.get(model.sha256);
+        // models of one architecture can share their main file: it is their weights that tell them apart
+        const identity = [model, ...model.parts].map((file) => file.sha256).join();
+        const again = seen.get(identity);
         const reason = again ? `the same file as ${again}` : noLayers(model);
         if (reason) {
           skipped.push({ path, reason });
           continue;
         }
-        seen.set(model.sha256, path);
+        seen.set(identity, path);
         const { format, sha256, bytes, producer } = model;
         const stated = licence ?? model.licence;
         sources.push({
