@@ -1,7 +1,7 @@
 """Writes test/fixtures/quality.json: quality measures and distribution shifts for test/kernels/reference.test.ts.
 
 The measures come from torchconvquality, by the authors of the paper, on made layers and on those of a published model;
-the lag-one correlation and the shift are computed here with NumPy, from (20) and (25) of docs/math.md.
+the lag-one correlation and the shift are computed here with NumPy, from (20) and (25) of docs/quality.md.
 
 Run: python3 scripts/reference-quality.py   (needs torch, torchconvquality, numpy, h5py; made with torch 1.13,
 torchconvquality 0.3.0 and numpy 1.24)

@@ -172,6 +172,7 @@ test('the documents are there', () => {
       'docs/gotchas.md',
       'docs/glossary.md',
       'docs/operators.md',
+      'docs/quality.md',
       'docs/randomness.md',
       'docs/tensorflow.md',
       'src/engine/README.md',

@@ -1,4 +1,4 @@
-// How far apart the shapes of kernels from different places are: (25) of docs/math.md, after Gavrikov & Keuper 2022.
+// How far apart the shapes of kernels from different places are: (25) of docs/quality.md, after Gavrikov & Keuper 2022.
 import { inputError } from '../errors.js';
 import { type Kernels, kernelSize } from './kernels.js';
 import { MOST_WEIGHTS } from './quality/accumulator.js';

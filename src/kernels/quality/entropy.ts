@@ -41,7 +41,7 @@ export function entropy10(shares: readonly number[]): number {
 }
 
 /**
- * The entropy that n kernels of noise have at least (3×3), or on average (other sizes): (32) of docs/math.md.
+ * The entropy that n kernels of noise have at least (3×3), or on average (other sizes): (22) of docs/quality.md.
  *
  * @returns undefined where n is too small to say
  */

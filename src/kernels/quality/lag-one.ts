@@ -1,7 +1,7 @@
 // How alike neighbouring weights of a kernel are: near 0 for noise, positive for the smooth kernels of a trained net.
 
 /**
- * Spatial correlation at lag one, equation (30) of docs/math.md: the mean product of horizontal and vertical
+ * Spatial correlation at lag one, equation (20) of docs/quality.md: the mean product of horizontal and vertical
  * neighbours over the mean square, both after the kernel's own mean is taken off. For white noise of d weights its
  * expectation is {@link lagOneOfNoise}.
  *

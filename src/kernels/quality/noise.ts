@@ -8,7 +8,7 @@ const MARGIN = { lagOne: 0.05, flatness: 0.05 };
 const ERRORS = 2;
 
 /**
- * How unequal the mean power in all directions is, less what noise shows by chance, (24) of docs/math.md: 0 for
+ * How unequal the mean power in all directions is, less what noise shows by chance, (24) of docs/quality.md: 0 for
  * noise, up to d − 1 for copies of one shape. The scale of a single kernel does not count.
  */
 export function flatness({ mean, kernels }: NonNullable<Quality['directions']>): {

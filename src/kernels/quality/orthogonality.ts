@@ -4,7 +4,7 @@
 const BUDGET = 4e7;
 
 /**
- * 1 − Σ|ŴŴᵀ − I| / (n (n − 1)), (23) of docs/math.md, with a filter (all weights of one output) per row of Ŵ, scaled
+ * 1 − Σ|ŴŴᵀ − I| / (n (n − 1)), (23) of docs/quality.md, with a filter (all weights of one output) per row of Ŵ, scaled
  * to length one. A filter of zeros stays zero. Above the budget, the same over evenly spaced filters, as many as it
  * allows: a mean over thousands of pairs.
  *
