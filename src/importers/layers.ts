@@ -41,20 +41,72 @@ export function permuteAxes(
   shape: readonly number[],
   order: readonly number[],
 ): Float32Array {
-  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
-  const outShape = order.map((axis) => shape[axis]);
-  const outStrides = order.map((axis) => strides[axis]);
   const out = new Float32Array(data.length);
-  const index = new Array<number>(order.length).fill(0);
-  let from = 0;
-  for (let to = 0; to < out.length; to++) {
-    out[to] = data[from];
-    for (let axis = order.length - 1; axis >= 0; axis--) {
-      from += outStrides[axis];
-      if (++index[axis] < outShape[axis]) break;
-      from -= outStrides[axis] * outShape[axis];
-      index[axis] = 0;
-    }
+  if (data.length === 0) return out;
+  const axes = mergedAxes(shape, order);
+  const writes = axes.at(-1); // its items are neighbours in `out`
+  const reads = axes.find(({ from }) => from === 1); // and of this in `data`
+  if (!writes || !reads || writes === reads) {
+    copyRows(data, out, axes, 0, 0, 0);
+    return out;
   }
+  const others = axes.filter((axis) => axis !== writes && axis !== reads);
+  // block by block, so that what is read and what is written both stay in the cache
+  const block = (from: number, to: number) => {
+    for (let r0 = 0; r0 < reads.size; r0 += BLOCK)
+      for (let w0 = 0; w0 < writes.size; w0 += BLOCK) {
+        const [r1, w1] = [Math.min(reads.size, r0 + BLOCK), Math.min(writes.size, w0 + BLOCK)];
+        for (let r = r0; r < r1; r++)
+          for (let w = w0; w < w1; w++) out[to + r * reads.to + w] = data[from + r + w * writes.from];
+      }
+  };
+  const visit = (axis: number, from: number, to: number): void => {
+    if (axis === others.length) block(from, to);
+    else
+      for (let i = 0; i < others[axis].size; i++)
+        visit(axis + 1, from + i * others[axis].from, to + i * others[axis].to);
+  };
+  visit(0, 0, 0);
   return out;
+}
+
+const BLOCK = 32;
+
+/** An axis of the result, with its strides in the array and in the result. */
+interface Axis {
+  size: number;
+  from: number;
+  to: number;
+}
+
+/** The result's axes from the outermost in; those that stay neighbours are one, those of one item none. */
+function mergedAxes(shape: readonly number[], order: readonly number[]): Axis[] {
+  const axes: Axis[] = [];
+  let to = 1;
+  for (const axis of [...order].reverse()) {
+    const size = shape[axis];
+    const from = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const inner = axes[0];
+    if (inner && from === inner.from * inner.size) inner.size *= size;
+    else if (size > 1) axes.unshift({ size, from, to });
+    to *= size;
+  }
+  return axes;
+}
+
+/** For axes of which the last is the last of both: rows are copied as they are. */
+function copyRows(
+  data: Float32Array,
+  out: Float32Array,
+  axes: readonly Axis[],
+  axis: number,
+  from: number,
+  to: number,
+): void {
+  if (axis >= axes.length - 1) {
+    const size = axes.at(-1)?.size ?? 1;
+    for (let i = 0; i < size; i++) out[to + i] = data[from + i];
+  } else
+    for (let i = 0; i < axes[axis].size; i++)
+      copyRows(data, out, axes, axis + 1, from + i * axes[axis].from, to + i * axes[axis].to);
 }
