@@ -1,0 +1,103 @@
+// The contract of every importer: whatever the bytes, a sound model or one plain line that names the file.
+import { readdirSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import type { openSource as OpenSource } from '../../../src/formats/source.js';
+import type { Importer } from '../../../src/importers/index.js';
+import { allocations } from './allocations.js';
+
+/** The importer broke its contract. */
+export class Finding extends Error {
+  override name = 'Finding';
+}
+
+export interface Survived {
+  outcome: 'accepted' | 'refused';
+  /** Bytes of the largest single buffer that was asked for. */
+  largest: number;
+}
+
+const KINDS = ['conv', 'depthwise', 'transposed'];
+const MIB = 2 ** 20;
+const MOST_AT_ONCE = 64 * MIB;
+/** Characters that move a terminal's cursor, end a line, or turn text around. */
+const CONTROL = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/u;
+
+/**
+ * Reads a model and all its weights.
+ *
+ * @param bytes of the model with all its files: what allocations are measured by
+ * @throws Finding when anything else happens than the contract allows
+ */
+export async function survive(
+  importer: Importer,
+  openSource: typeof OpenSource,
+  path: string,
+  bytes: number,
+): Promise<Survived> {
+  const before = readdirSync(dirname(path)).join('\n');
+  allocations.start();
+  let outcome: Survived['outcome'];
+  try {
+    outcome = await readWhole(importer, openSource, path);
+  } finally {
+    allocations.stop();
+  }
+  const { largest } = allocations;
+  if (largest > Math.min(MOST_AT_ONCE, Math.max(MIB, 1100 * bytes)))
+    throw new Finding(`allocates ${largest} bytes at once for ${bytes} of the model`);
+  if (readdirSync(dirname(path)).join('\n') !== before) throw new Finding('wrote to the folder of the model');
+  return { outcome, largest };
+}
+
+async function readWhole(
+  importer: Importer,
+  openSource: typeof OpenSource,
+  path: string,
+): Promise<Survived['outcome']> {
+  const source = openSource(path);
+  try {
+    const { layers, skipped, producer, licence } = await importer.read(source);
+    for (const { layer, reason } of skipped) {
+      if (typeof layer !== 'string' || typeof reason !== 'string' || reason === '')
+        throw new Finding('skips without a name or a reason');
+      requirePlain(reason, 'a reason');
+    }
+    for (const text of [producer, licence])
+      if (text !== undefined && typeof text !== 'string')
+        throw new Finding(`producer or licence ${typeof text}`);
+    for (const { name, kind, shape, dtype, read } of layers) {
+      if (typeof name !== 'string' || typeof dtype !== 'string' || !KINDS.includes(kind))
+        throw new Finding(`a layer of kind ${kind}, named by ${typeof name}, stored as ${typeof dtype}`);
+      if (shape.length !== 4 || !shape.every((n) => Number.isSafeInteger(n) && n > 0))
+        throw new Finding(`a layer of shape [${shape}]`);
+      try {
+        const data = await read();
+        if (!(data instanceof Float32Array) || data.length !== shape.reduce((a, b) => a * b))
+          throw new Finding(`a layer of shape [${shape}] with ${data.length} values`);
+      } catch (error) {
+        requireInputError(error, path);
+      }
+    }
+    return 'accepted';
+  } catch (error) {
+    requireInputError(error, path);
+    return 'refused';
+  } finally {
+    source.close();
+  }
+}
+
+function requireInputError(error: unknown, path: string): void {
+  if (error instanceof Finding) throw error;
+  if (!(error instanceof Error)) throw new Finding(`throws ${typeof error}`);
+  const { code, hint } = error as Error & { code?: unknown; hint?: unknown };
+  if (error.name !== 'DwpError' || code !== 'INPUT') throw error;
+  requirePlain(error.message, 'an error');
+  if (typeof hint === 'string') requirePlain(hint, 'a hint');
+  if (!error.message.includes(basename(path))) throw new Finding(`does not name the file: ${error.message}`);
+}
+
+function requirePlain(text: string, what: string): void {
+  if (CONTROL.test(text)) throw new Finding(`${what} with control characters: ${JSON.stringify(text)}`);
+  if (text.length > 1000) throw new Finding(`${what} of ${text.length} characters: ${text.slice(0, 100)}`);
+}
