@@ -100,7 +100,7 @@ async function fuzz(format) {
     }
     rmSync(scratch, { recursive: true, force: true });
   }
-  /** @param {'done' | 'accepted' | 'refused'} field */
+  /** @param {'done' | 'accepted' | 'refused' | 'layers'} field */
   const sum = (field) => past.reduce((n, one) => n + one[field], 0);
   /** @param {'slowest' | 'largest' | 'blocks' | 'seedBlocks' | 'corpus'} field */
   const most = (field) => Math.max(0, ...past.map((one) => one[field]));
@@ -110,6 +110,7 @@ async function fuzz(format) {
     inputs: sum('done'),
     accepted: sum('accepted'),
     refused: sum('refused'),
+    layers: sum('layers'),
     findings: findings.size,
     'slowest ms': Math.round(most('slowest')),
     'largest KiB': Math.round(most('largest') / 1024),
@@ -221,7 +222,7 @@ function showProgress(format, done, to, from, started) {
  */
 function keep(findings, format, { index, name, what, stack, folder }) {
   const place = stack.split('\n').find((line) => /^\s+at /.test(line)) ?? '';
-  const kind = `${what} ${place}`.replace(/"[^"]*"|\d+/g, '#');
+  const kind = `${what.replace(/"[^"]*"|\d+/g, '#').slice(0, 40)} ${place}`;
   findings.set(kind, (findings.get(kind) ?? 0) + 1);
   if (values.replay) process.stderr.write(`${what}\n${stack}\n`);
   if (findings.get(kind) !== 1 || values.replay) return;

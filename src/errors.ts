@@ -30,8 +30,15 @@ export const usageError = (message: string, hint?: string) => new DwpError('USAG
 export const inputError = (message: string, hint?: string, cause?: unknown) =>
   new DwpError('INPUT', message, hint, { cause });
 
-/** The message of anything thrown, on one line. */
+/** The message of anything thrown, on one line, without control characters. */
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.replace(/\s+/g, ' ').trim();
+  return escapeControls(text.replace(/\s+/g, ' ').trim());
 }
+
+/** What moves a terminal's cursor, ends a line, or turns text around. */
+const CONTROL = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
+
+/** Untrusted text as one line that a terminal shows as it is: control characters are escaped as in JSON. */
+export const escapeControls = (text: string): string =>
+  text.replace(CONTROL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import type { z } from 'zod';
-import { DwpError, messageOf, usageError } from '../errors.js';
+import { DwpError, escapeControls, messageOf, usageError } from '../errors.js';
 import { readBytes } from '../formats/files.js';
 import type { AnyCommand } from './command.js';
 import { type CommandEntry, commands } from './commands/index.js';
@@ -126,7 +126,7 @@ function complete(
       const effects = terminalEffects(quiet ? 'quiet' : verbose ? 'verbose' : 'normal', signal);
       const result = await definition.run(input, effects);
       process.stdout.write(
-        `${format === 'json' ? JSON.stringify(result, null, 2) : printable(definition.render(result))}\n`,
+        `${format === 'json' ? jsonText(result) : printable(definition.render(result))}\n`,
       );
     });
 }
@@ -184,6 +184,10 @@ function defaultOf(schema: z.ZodType): string | undefined {
   if (!parsed.success || parsed.data === undefined || parsed.data === false) return undefined;
   return Array.isArray(parsed.data) ? parsed.data.join(' ') || undefined : String(parsed.data);
 }
+
+/** With what JSON itself leaves raw escaped, too: DEL, C1 controls, and marks that turn text around. */
+const jsonText = (result: unknown) =>
+  JSON.stringify(result, null, 2).split('\n').map(escapeControls).join('\n');
 
 const oneLine = (text: string) => printable(text.replace(/\s+/g, ' '));
 

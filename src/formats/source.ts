@@ -1,7 +1,7 @@
 // Bytes that are read where they lie: a file of any size, or a part of another source. Nothing is loaded whole.
-import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
-import { inputError, messageOf } from '../errors.js';
+import { escapeControls, inputError, messageOf } from '../errors.js';
 
 export interface ByteSource {
   /** Names the bytes in errors. */
@@ -32,6 +32,9 @@ export interface FileSource extends ByteSource {
 /** One read call of the system moves at most 2 GiB. */
 const MOST_AT_ONCE = 2 ** 30;
 
+/** Opening a named pipe would wait for its writer. Windows has neither. */
+const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
 /** @throws DwpError INPUT when the file is missing, no regular file, or unreadable. */
 export function openSource(path: string): FileSource {
   const opened: { name: string; path: string; size: number; handle: number; source: ByteSource }[] = [];
@@ -40,7 +43,7 @@ export function openSource(path: string): FileSource {
     if (known) return known.source;
     let handle: number;
     try {
-      handle = openSync(file, 'r');
+      handle = openSync(file, READ);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT')
         throw inputError(`${file}: no such file`, 'check the path');
@@ -133,10 +136,7 @@ export function readAll(source: ByteSource, limit = 2 ** 31): Uint8Array<ArrayBu
 
 /** Untrusted text for a message: quoted, control characters escaped, at most 80 characters. */
 export function shown(text: string): string {
-  const quoted = JSON.stringify(text).replace(
-    /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  const quoted = escapeControls(JSON.stringify(text));
   return quoted.length > 80 ? `${quoted.slice(0, 76)}…"` : quoted;
 }
 

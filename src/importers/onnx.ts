@@ -8,7 +8,7 @@ import {
   type TensorProto,
 } from 'onnx-buf';
 import { inputError, messageOf } from '../errors.js';
-import { readAll } from '../formats/source.js';
+import { readAll, shown } from '../formats/source.js';
 import type { Importer } from './importer.js';
 import { type ConvLayer, type ModelLayers, permuteAxes } from './layers.js';
 import { type FloatTensor, readFloatTensor, readIntegers } from './tensor.js';
@@ -145,7 +145,7 @@ function resolve(name: string, scope: Scope, path: string, depth: number): Resol
     default:
       return QUANTISED.has(producer.opType)
         ? 'quantised weights are not read'
-        : `its weights are computed (${producer.opType})`;
+        : `its weights are computed (${shown(producer.opType)})`;
   }
 }
 

@@ -2,6 +2,7 @@
 import { type TensorProto, TensorProto_DataLocation, TensorProto_DataType } from 'onnx-buf';
 import { inputError } from '../errors.js';
 import { halfToFloat } from '../formats/floats.js';
+import { shown } from '../formats/source.js';
 
 export interface FloatTensor {
   shape: number[];
@@ -97,4 +98,4 @@ function fromTyped(tensor: TensorProto, dtype: string, count: number, path: stri
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 const damaged = (path: string, tensor: TensorProto, why: string) =>
-  inputError(`${path}: tensor "${tensor.name}" is damaged: ${why}`, 'fetch or export the model again');
+  inputError(`${path}: tensor ${shown(tensor.name)} is damaged: ${why}`, 'fetch or export the model again');

@@ -32,6 +32,8 @@ export interface Job {
 export interface Progress {
   done: number;
   accepted: number;
+  /** Layers whose weights could be read. */
+  layers: number;
   refused: number;
   /** CPU time in milliseconds. */
   slowest: number;
@@ -57,21 +59,26 @@ const send = (message: Message) => process.send!(message);
 const READING = /^(open|read|close|fstat|stat|lstat|realpath|exists|access)(Sync)?$|^(readdir|opendir)/;
 let watching = false;
 let offence = '';
-const fs = createRequire(import.meta.url)('node:fs') as Record<string, unknown>;
+const fs = createRequire(import.meta.url)('node:fs') as Record<string, unknown> & typeof import('node:fs');
 for (const [name, original] of Object.entries(fs)) {
   if (typeof original !== 'function' || !/^[a-z]/.test(name)) continue;
   const watched = (...args: unknown[]) => {
     if (watching) {
       const [path, flags] = args;
-      if (!READING.test(name) || (name.startsWith('open') && flags !== 'r')) offence ||= `calls fs.${name}`;
+      if (!READING.test(name) || (name.startsWith('open') && !isReading(flags)))
+        offence ||= `calls fs.${name}`;
       else if (/^(open|read|opendir)/.test(name) && typeof path === 'string' && leadsOut(path))
         offence ||= `fs.${name} of ${path}`;
     }
     return (original as (...all: unknown[]) => unknown)(...args);
   };
-  fs[name] = Object.assign(watched, original);
+  (fs as Record<string, unknown>)[name] = Object.assign(watched, original);
 }
 syncBuiltinESMExports();
+
+const isReading = (flags: unknown) =>
+  flags === 'r' ||
+  (typeof flags === 'number' && (flags & ~fs.constants.O_NONBLOCK) === fs.constants.O_RDONLY);
 
 const leadsOut = (path: string) => !`${resolve(path)}${sep}`.startsWith(`${input}${sep}`);
 
@@ -102,7 +109,17 @@ const { openSource } = (await load('formats/source.js')) as { openSource: typeof
 const importer = importers.find(({ format }) => format === job.format)!;
 const { seeds, generated, words } = await hostileModels(importer, job.fixtures);
 const progress: Progress = {
-  ...{ done: 0, accepted: 0, refused: 0, slowest: 0, largest: 0, blocks: 0, seedBlocks: 0, corpus: 0 },
+  ...{
+    done: 0,
+    accepted: 0,
+    layers: 0,
+    refused: 0,
+    slowest: 0,
+    largest: 0,
+    blocks: 0,
+    seedBlocks: 0,
+    corpus: 0,
+  },
 };
 const corpus = [...seeds];
 let fresh: HostileModel[] = [];
@@ -152,11 +169,17 @@ async function run(index: number, name: string, model: HostileModel | undefined)
   offence = '';
   try {
     watching = true;
-    const { outcome, largest } = await survive(importer, openSource, join(input, name), bytes).finally(() => {
+    const { outcome, layers, largest } = await survive(
+      importer,
+      openSource,
+      join(input, name),
+      bytes,
+    ).finally(() => {
       watching = false;
     });
     if (offence) throw new Finding(offence);
     progress[outcome]++;
+    progress.layers += layers;
     progress.largest = Math.max(progress.largest, largest);
     const { user, system } = process.cpuUsage(start);
     const milliseconds = (user + system) / 1000;

@@ -12,6 +12,8 @@ export class Finding extends Error {
 
 export interface Survived {
   outcome: 'accepted' | 'refused';
+  /** Layers whose weights were read. */
+  layers: number;
   /** Bytes of the largest single buffer that was asked for. */
   largest: number;
 }
@@ -36,9 +38,9 @@ export async function survive(
 ): Promise<Survived> {
   const before = readdirSync(dirname(path)).join('\n');
   allocations.start();
-  let outcome: Survived['outcome'];
+  let read: Omit<Survived, 'largest'>;
   try {
-    outcome = await readWhole(importer, openSource, path);
+    read = await readWhole(importer, openSource, path);
   } finally {
     allocations.stop();
   }
@@ -46,14 +48,14 @@ export async function survive(
   if (largest > Math.min(MOST_AT_ONCE, Math.max(MIB, 1100 * bytes)))
     throw new Finding(`allocates ${largest} bytes at once for ${bytes} of the model`);
   if (readdirSync(dirname(path)).join('\n') !== before) throw new Finding('wrote to the folder of the model');
-  return { outcome, largest };
+  return { ...read, largest };
 }
 
 async function readWhole(
   importer: Importer,
   openSource: typeof OpenSource,
   path: string,
-): Promise<Survived['outcome']> {
+): Promise<Omit<Survived, 'largest'>> {
   const source = openSource(path);
   try {
     const { layers, skipped, producer, licence } = await importer.read(source);
@@ -65,6 +67,7 @@ async function readWhole(
     for (const text of [producer, licence])
       if (text !== undefined && typeof text !== 'string')
         throw new Finding(`producer or licence ${typeof text}`);
+    let count = 0;
     for (const { name, kind, shape, dtype, read } of layers) {
       if (typeof name !== 'string' || typeof dtype !== 'string' || !KINDS.includes(kind))
         throw new Finding(`a layer of kind ${kind}, named by ${typeof name}, stored as ${typeof dtype}`);
@@ -74,14 +77,15 @@ async function readWhole(
         const data = await read();
         if (!(data instanceof Float32Array) || data.length !== shape.reduce((a, b) => a * b))
           throw new Finding(`a layer of shape [${shape}] with ${data.length} values`);
+        count++;
       } catch (error) {
         requireInputError(error, path);
       }
     }
-    return 'accepted';
+    return { outcome: 'accepted', layers: count };
   } catch (error) {
     requireInputError(error, path);
-    return 'refused';
+    return { outcome: 'refused', layers: 0 };
   } finally {
     source.close();
   }
