@@ -60,6 +60,11 @@ export function beginsLikeModel(path: string): boolean {
  */
 export async function openModel(path: string, options: ReadOptions = {}): Promise<Model> {
   const source = openSource(path);
+  let model: ModelLayers | undefined;
+  const close = () => {
+    model?.close?.();
+    source.close();
+  };
   try {
     if (source.size === 0) throw inputError(`${path}: the file is empty`, 'fetch it again');
     const head = source.read(0, Math.min(source.size, HEAD_BYTES));
@@ -71,16 +76,16 @@ export async function openModel(path: string, options: ReadOptions = {}): Promis
         `${path}: not a model of a known format`,
         `known: ${importers.map(({ format, extensions }) => `${format} (${extensions.join(', ')})`).join('; ')}`,
       );
-    const model = await importer.read(source, options);
+    model = await importer.read(source, options);
     const [main, ...parts] = source.files.map(({ name, path, size }) => ({
       name,
       sha256: digest(source.path === path ? source : source.sibling(name)),
       bytes: size,
     }));
     const { sha256, bytes } = main;
-    return { path, format: importer.format, sha256, bytes, parts, close: source.close, ...model };
+    return { ...model, path, format: importer.format, sha256, bytes, parts, close };
   } catch (error) {
-    source.close();
+    close();
     throw error;
   }
 }

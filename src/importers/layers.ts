@@ -27,6 +27,8 @@ export interface ModelLayers {
   producer?: string;
   /** The licence the file itself states, when it does. */
   licence?: string;
+  /** Frees what the importer holds besides the source (a worker); the layers cannot be read afterwards. */
+  close?(): void;
 }
 
 /**
