@@ -2,6 +2,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { DwpError, inputError } from '../errors.js';
+import { readNpyHeader } from '../formats/npy.js';
+import { openSource } from '../formats/source.js';
 import { type LayerKind, openModel } from '../importers/index.js';
 import {
   type ComparedGroups,
@@ -105,8 +107,19 @@ export interface Inspection {
 /** @throws DwpError INPUT when the path is none of the three, or cannot be read; INTERRUPTED */
 export async function inspectPath(path: string, effects: Effects): Promise<Inspection> {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return inspectDataset(path, effects);
-  if (path.toLowerCase().endsWith('.npy')) return inspectArray(path, effects);
+  if (path.toLowerCase().endsWith('.npy') && !holdsWeights(path)) return inspectArray(path, effects);
   return inspectModel(path, effects);
+}
+
+/** Whether an array is [out, in, h, w]; what has one input or three axes are kernels. */
+function holdsWeights(path: string): boolean {
+  const source = openSource(path);
+  try {
+    const { shape } = readNpyHeader(source);
+    return shape.length === 4 && shape[1] !== 1;
+  } finally {
+    source.close();
+  }
 }
 
 async function inspectModel(path: string, effects: Effects): Promise<Inspection> {

@@ -1,7 +1,8 @@
 // NumPy's .npy files, versions 1-3 (numpy.lib.format): float arrays in, float32 arrays out.
 import { inputError } from '../errors.js';
 import { readBytes, writeFileAtomic } from './files.js';
-import { toFloat32 } from './floats.js';
+import { type FloatType, toFloat32 } from './floats.js';
+import { type ByteSource, memorySource, shown } from './source.js';
 
 export interface NpyArray {
   /** Row-major (C order) values; other float types are converted. */
@@ -9,16 +10,37 @@ export interface NpyArray {
   shape: number[];
 }
 
+export interface NpyHeader {
+  shape: number[];
+  /** Absent for values that are no float of 16, 32 or 64 bits. */
+  type?: FloatType;
+  /** As the file writes it: `<f4`, `|O`, or a structure. */
+  descr: string;
+  littleEndian: boolean;
+  /** Column-major: the values are those of the reversed shape, row-major. */
+  fortranOrder: boolean;
+  /** Of the values in the file, and their length in bytes; 0 where the type is unknown. */
+  start: number;
+  length: number;
+}
+
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]; // \x93NUMPY
+const LONGEST_HEADER = 2 ** 16;
+const MOST_AXES = 64;
+
+export const isNpy = (head: Uint8Array): boolean => MAGIC.every((byte, i) => head[i] === byte);
+
+const damaged = (name: string, why: string) =>
+  inputError(`${name}: ${why}`, 'expected a float .npy file as numpy.save writes it');
 
 /**
+ * @param bytes the file's first bytes, at least its header
  * @param name what to call the array in an error
- * @throws DwpError INPUT for anything that is not a complete little- or big-endian float16/32/64 array in C order
+ * @throws DwpError INPUT when it is no header of a .npy file
  */
-export function parseNpy(bytes: Uint8Array, name: string): NpyArray {
-  const bad = (why: string) =>
-    inputError(`${name}: ${why}`, 'expected a float .npy file as numpy.save writes it');
-  if (bytes.length < 10 || MAGIC.some((byte, i) => bytes[i] !== byte)) throw bad('not a .npy file');
+export function parseNpyHeader(bytes: Uint8Array, name: string): NpyHeader {
+  const bad = (why: string) => damaged(name, why);
+  if (bytes.length < 10 || !isNpy(bytes)) throw bad('not a .npy file');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const long = bytes[6] >= 2;
   if (long && bytes.length < 12) throw bad('truncated header');
@@ -26,30 +48,62 @@ export function parseNpy(bytes: Uint8Array, name: string): NpyArray {
   const start = (long ? 12 : 10) + headerLength;
   if (start > bytes.length) throw bad('truncated header');
   const header = new TextDecoder('latin1').decode(bytes.subarray(long ? 12 : 10, start));
-  const descr = /'descr':\s*'([<>=|])([a-z])(\d+)'/.exec(header);
+  const descr = /'descr':\s*('[^']*'|\[)/.exec(header)?.[1].replaceAll("'", '');
   const order = /'fortran_order':\s*(True|False)/.exec(header);
   const shapeText = /'shape':\s*\(([\d,\s]*)\)/.exec(header);
-  if (!descr || !order || !shapeText) throw bad('unreadable header');
-  if (order[1] === 'True') throw bad('Fortran order is not supported; save numpy.ascontiguousarray(x)');
-  const itemSize = Number(descr[3]);
-  if (descr[2] !== 'f' || ![2, 4, 8].includes(itemSize))
-    throw bad(`values of type ${descr[2]}${descr[3]}, not float`);
+  if (descr === undefined || !order || !shapeText) throw bad('unreadable header');
   const shape = shapeText[1]
     .split(',')
     .map((s) => s.trim())
     .filter((s) => s !== '')
     .map(Number);
-  const count = shape.reduce((a, b) => a * b, 1);
-  if (!Number.isSafeInteger(count) || bytes.length - start !== count * itemSize)
-    throw bad(`header says [${shape}] of ${itemSize} bytes each, file holds ${bytes.length - start} bytes`);
-  // a copy: the caller's bytes may be overwritten, and views of them may not be aligned
-  const values = new Uint8Array(bytes.subarray(start));
-  const data = toFloat32(
-    values,
-    `float${8 * itemSize}` as 'float16' | 'float32' | 'float64',
-    descr[1] !== '>',
-  );
-  return { data, shape };
+  const [, byteOrder, width] = /^([<>=|])f([248])$/.exec(descr) ?? [];
+  const length = shape.reduce((a, b) => a * b, Number(width ?? 0));
+  if (shape.length > MOST_AXES || !shape.every(Number.isSafeInteger) || !Number.isSafeInteger(length))
+    throw bad('an impossible shape');
+  return {
+    shape,
+    ...(width !== undefined && { type: `float${8 * Number(width)}` as FloatType }),
+    descr,
+    littleEndian: byteOrder !== '>',
+    fortranOrder: order[1] === 'True',
+    start,
+    length,
+  };
+}
+
+/** @throws DwpError INPUT, see {@link parseNpyHeader}, and when the file does not hold just what the header says. */
+export function readNpyHeader(source: ByteSource): NpyHeader {
+  const header = parseNpyHeader(source.read(0, Math.min(source.size, LONGEST_HEADER)), source.path);
+  const { shape, type, start, length } = header;
+  if (type && source.size - start !== length)
+    throw damaged(
+      source.path,
+      `header says [${shape}] of ${type}, ${length} bytes, file holds ${source.size - start} bytes`,
+    );
+  return header;
+}
+
+/** The values in the order of the file. @throws DwpError INPUT when the disk fails */
+export function readNpyValues(
+  source: ByteSource,
+  { start, length, type, littleEndian }: NpyHeader,
+): Float32Array {
+  if (!type) throw damaged(source.path, 'values that are not float');
+  return toFloat32(source.read(start, length), type, littleEndian);
+}
+
+/**
+ * @param name what to call the array in an error
+ * @throws DwpError INPUT for anything that is not a complete little- or big-endian float16/32/64 array in C order
+ */
+export function parseNpy(bytes: Uint8Array, name: string): NpyArray {
+  const source = memorySource(bytes, name);
+  const header = readNpyHeader(source);
+  if (!header.type) throw damaged(name, `values of type ${shown(header.descr)}, not float`);
+  if (header.fortranOrder)
+    throw damaged(name, 'Fortran order is not supported; save numpy.ascontiguousarray(x)');
+  return { data: readNpyValues(source, header), shape: header.shape };
 }
 
 /** @throws DwpError INPUT, see {@link parseNpy}. */

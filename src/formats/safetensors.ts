@@ -1,7 +1,8 @@
 // The safetensors format: 8 bytes of header length, a JSON header, then the values of all tensors end to end.
 import { inputError, messageOf } from '../errors.js';
 import { readBytes, writeFileAtomic } from './files.js';
-import { toFloat32 } from './floats.js';
+import { type FloatType, toFloat32 } from './floats.js';
+import { type ByteSource, memorySource, shown } from './source.js';
 
 /** Row-major values with their shape; `[]` is a scalar of one value. */
 export interface Tensor {
@@ -21,20 +22,38 @@ export interface SafetensorsFile {
   metadata: Record<string, string>;
 }
 
+/** Where a tensor lies, and as what. */
+export interface SafetensorsEntry {
+  name: string;
+  /** `F32`, `BF16`, `I64`, …; one that is not known here may have any size. */
+  dtype: string;
+  shape: number[];
+  /** Bytes of the source. */
+  begin: number;
+  end: number;
+}
+
+export interface SafetensorsHeader {
+  /** In the order of their bytes, without holes or overlaps. */
+  entries: SafetensorsEntry[];
+  metadata: Record<string, string>;
+}
+
 const LENGTH_BYTES = 8;
-const MAX_HEADER_BYTES = 100_000_000; // the limit of the reference implementation
+/** 100,000 tensors take about 15 MB. The reference implementation stops at 100 MB. */
+const MAX_HEADER_BYTES = 2 ** 25;
 const METADATA = '__metadata__';
-const ITEM_BYTES: Record<string, number> = { F32: 4, I32: 4, F16: 2 };
+const ITEM_BYTES: Record<string, number> = {
+  ...{ F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1 },
+  ...{ I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 },
+};
+const MOST_AXES = 64;
+const EAGER_TYPES = ['F32', 'F16', 'I32'];
 
 const byCodeUnit = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-/** Untrusted text for an error: quoted, on one line, not too long. */
-const shown = (value: unknown) => {
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-};
 const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 /**
@@ -77,50 +96,77 @@ export function encodeSafetensors(
 }
 
 /**
- * Reads F32 and I32 tensors as they are and F16 as float32; the arrays are copies. The values must fill the
- * file without holes or overlaps, as the format demands.
- * @param name what to call the file in an error
- * @throws DwpError INPUT for anything else
+ * Reads the header only. The values must fill the file without holes or overlaps, as the format demands.
+ *
+ * @throws DwpError INPUT when the source is no complete safetensors file
  */
-export function parseSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
+export function readSafetensorsHeader(source: ByteSource): SafetensorsHeader {
   const bad = (why: string, cause?: unknown) =>
-    inputError(`${name}: ${why}`, 'expected a complete .safetensors file; make or copy it again', cause);
-  if (bytes.length < LENGTH_BYTES) throw bad('not a safetensors file (shorter than 8 bytes)');
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const headerLength = Number(view.getBigUint64(0, true));
-  if (headerLength > bytes.length - LENGTH_BYTES)
-    throw bad(`header of ${headerLength} bytes in a file of ${bytes.length}: truncated or not safetensors`);
+    inputError(
+      `${source.path}: ${why}`,
+      'expected a complete .safetensors file; make or copy it again',
+      cause,
+    );
+  if (source.size < LENGTH_BYTES) throw bad('not a safetensors file (shorter than 8 bytes)');
+  const headerLength = Number(new DataView(source.read(0, LENGTH_BYTES).buffer).getBigUint64(0, true));
+  if (headerLength > source.size - LENGTH_BYTES)
+    throw bad(`header of ${headerLength} bytes in a file of ${source.size}: truncated or not safetensors`);
   if (headerLength > MAX_HEADER_BYTES)
     throw bad(`header of ${headerLength} bytes, above the limit of ${MAX_HEADER_BYTES}`);
   const start = LENGTH_BYTES + headerLength;
-  const header = parseHeader(bytes.subarray(LENGTH_BYTES, start), bad);
+  const header = parseHeader(source.read(LENGTH_BYTES, headerLength), bad);
   const metadata = header[METADATA] ?? {};
   if (!isObject(metadata) || !Object.values(metadata).every((value) => typeof value === 'string'))
     throw bad(`${METADATA} is not a map from text to text`);
 
   const entries = Object.entries(header)
     .filter(([tensor]) => tensor !== METADATA)
-    .map(([tensor, entry]) => ({ tensor, ...parseEntry(tensor, entry, bad) }))
+    .map(([tensor, entry]) => parseEntry(tensor, entry, start, bad))
     .sort((a, b) => a.begin - b.begin || a.end - b.end);
-  let expected = 0;
-  for (const { tensor, begin, end } of entries) {
+  let expected = start;
+  for (const { name, begin, end } of entries) {
     if (begin !== expected)
       throw bad(
-        `tensor ${shown(tensor)} begins at byte ${begin} of the data, not at ${expected} (overlap or hole)`,
+        `tensor ${shown(name)} begins at byte ${begin - start} of the data, not at ${expected - start} (overlap or hole)`,
       );
     expected = end;
   }
-  if (expected !== bytes.length - start)
-    throw bad(`tensors take ${expected} bytes, file holds ${bytes.length - start}`);
+  if (expected !== source.size)
+    throw bad(`tensors take ${expected - start} bytes, file holds ${source.size - start}`);
+  return { entries, metadata: metadata as Record<string, string> };
+}
 
-  const tensors = entries.map(({ tensor, dtype, shape, begin, end }): [string, Tensor] => [
-    tensor,
-    { shape, data: readValues(bytes.subarray(start + begin, start + end), dtype) },
-  ]);
+/**
+ * Reads F32 and I32 tensors as they are and F16 as float32; the arrays are copies.
+ *
+ * @param name what to call the file in an error
+ * @throws DwpError INPUT for anything else, see {@link readSafetensorsHeader}
+ */
+export function parseSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
+  const source = memorySource(bytes, name);
+  const { entries, metadata } = readSafetensorsHeader(source);
+  const tensors = entries.map(({ name: tensor, dtype, shape, begin, end }): [string, Tensor] => {
+    if (!EAGER_TYPES.includes(dtype))
+      throw inputError(
+        `${name}: tensor ${shown(tensor)} is of type ${shown(dtype)}; F32, F16 and I32 can be read`,
+        'expected a complete .safetensors file; make or copy it again',
+      );
+    const values = source.read(begin, end - begin);
+    const data = dtype === 'I32' ? new Int32Array(values.buffer) : toFloat32(values, FLOAT_TYPES[dtype]);
+    return [tensor, { shape, data }];
+  });
   tensors.sort(([a], [b]) => byCodeUnit(a, b));
   // fromEntries, not assignment: a tensor called __proto__ is a tensor like any other.
-  return { tensors: Object.fromEntries(tensors), metadata: metadata as Record<string, string> };
+  return { tensors: Object.fromEntries(tensors), metadata };
 }
+
+/** Stored types of which there are float32 values. */
+export const FLOAT_TYPES: Readonly<Record<string, FloatType>> = {
+  F16: 'float16',
+  BF16: 'bfloat16',
+  F32: 'float32',
+  F64: 'float64',
+};
 
 /** @throws DwpError INPUT, see {@link parseSafetensors}. */
 export const readSafetensors = (path: string): SafetensorsFile => parseSafetensors(readBytes(path), path);
@@ -145,26 +191,24 @@ function parseHeader(bytes: Uint8Array, bad: Bad): Record<string, unknown> {
   return header;
 }
 
-function parseEntry(tensor: string, entry: unknown, bad: Bad) {
-  if (!isObject(entry)) throw bad(`tensor ${shown(tensor)} is not described by an object`);
-  const { dtype, shape, data_offsets: offsets } = entry;
-  if (typeof dtype !== 'string' || !Object.hasOwn(ITEM_BYTES, dtype))
-    throw bad(`tensor ${shown(tensor)} is of type ${shown(dtype)}; F32, F16 and I32 can be read`);
-  if (!Array.isArray(shape) || !shape.every(isCount))
-    throw bad(`tensor ${shown(tensor)} has shape ${shown(shape)}`);
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
-    throw bad(`tensor ${shown(tensor)} has data_offsets ${shown(offsets)}`);
-  const [begin, end] = offsets;
-  if (end - begin !== sizeOf(shape) * ITEM_BYTES[dtype])
-    throw bad(
-      `tensor ${shown(tensor)}: ${shown(shape)} of ${dtype} does not fill data_offsets [${begin}, ${end}]`,
-    );
-  return { dtype, shape: shape as number[], begin: begin as number, end: end as number };
-}
+/** A wrong value for an error; it may be nested deeply. */
+const told = (value: unknown): string => {
+  if (value === undefined) return 'nothing';
+  const flat = Array.isArray(value) && value.length <= 8 && value.every((x) => typeof x === 'number');
+  return flat ? `[${value}]` : 'that is none';
+};
 
-/** @param bytes the values of one tensor, already known to lie within the file */
-function readValues(bytes: Uint8Array, dtype: string): Float32Array | Int32Array {
-  const copy = new Uint8Array(bytes);
-  if (dtype === 'I32') return new Int32Array(copy.buffer);
-  return toFloat32(copy, dtype === 'F16' ? 'float16' : 'float32');
+function parseEntry(name: string, entry: unknown, start: number, bad: Bad): SafetensorsEntry {
+  const tensor = `tensor ${shown(name)}`;
+  if (!isObject(entry)) throw bad(`${tensor} is not described by an object`);
+  const { dtype, shape, data_offsets: offsets } = entry;
+  if (typeof dtype !== 'string') throw bad(`${tensor} is of type ${told(dtype)}`);
+  if (!Array.isArray(shape) || shape.length > MOST_AXES || !shape.every(isCount))
+    throw bad(`${tensor} has shape ${told(shape)}`);
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
+    throw bad(`${tensor} has data_offsets ${told(offsets)}`);
+  const [begin, end] = offsets;
+  if (end < begin || (Object.hasOwn(ITEM_BYTES, dtype) && end - begin !== sizeOf(shape) * ITEM_BYTES[dtype]))
+    throw bad(`${tensor}: [${shape}] of ${dtype} does not fill data_offsets [${begin}, ${end}]`);
+  return { name, dtype, shape, begin: start + begin, end: start + end };
 }

@@ -5,16 +5,19 @@ import { type ByteSource, type FileSource, openSource } from '../formats/source.
 import { HEAD_BYTES, type Importer, type ReadOptions } from './importer.js';
 import { kerasHdf5 } from './keras-hdf5.js';
 import type { ModelLayers } from './layers.js';
+import { numpy } from './numpy.js';
 import { onnx } from './onnx.js';
+import { safetensors } from './safetensors.js';
 import { tfjs } from './tfjs.js';
 import { tflite } from './tflite.js';
+import { torch } from './torch.js';
 
 export { findModelFiles, type ModelFile } from './find.js';
 export type { Importer, ReadOptions } from './importer.js';
 export type { ConvLayer, LayerKind, ModelLayers } from './layers.js';
 
 /** Asked in this order whether they recognise a file. */
-export const importers: readonly Importer[] = [kerasHdf5, tflite, tfjs, onnx];
+export const importers: readonly Importer[] = [kerasHdf5, tflite, numpy, torch, safetensors, tfjs, onnx];
 
 export interface Model extends ModelLayers {
   path: string;

@@ -29,7 +29,7 @@ export const inspect = defineCommand({
   arguments: {
     paths: argument(
       '<model-or-dataset...>',
-      'model files, dataset folders or .npy of kernels',
+      'model files, dataset folders or .npy of kernels or weights',
       list(z.string()),
     ),
   },
