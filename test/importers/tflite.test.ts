@@ -171,11 +171,19 @@ test('weights that two convolutions share, in two subgraphs, count once', async 
 test('data behind the FlatBuffer, as in files over 2 GB', async () => {
   const shape = [4, 3, 2, 3];
   const operators = [{ code: CONV, inputs: [0, 1], outputs: [2] }];
-  const outside = bytesOf(ramp(shape));
+  const data = bytesOf(ramp(shape));
+  const outside = { data, ranges: [[0, data.length]] as [number, number][] };
   const bytes = writeTflite([{ tensors: [image, { shape, data: 1 }, out('layer')], operators }], { outside });
   const { layers } = await read(bytes);
   expect([...layers[0].data].sort((a, b) => a - b)).toEqual([...ramp(shape)]);
   await expect(read(bytes.subarray(0, bytes.length - 4))).rejects.toThrow(/^model\.tflite: truncated/);
+});
+
+test('a licence that the metadata state', async () => {
+  const tensors = [image, floats([4, 3, 2, 3]), out('layer')];
+  const operators = [{ code: CONV, inputs: [0, 1], outputs: [2] }];
+  const bytes = writeTflite([{ tensors, operators }], { licence: 'Apache License 2.0' });
+  expect((await read(bytes)).licence).toBe('Apache License 2.0');
 });
 
 test('finding layers reads no weights', async () => {
@@ -212,6 +220,17 @@ describe('hostile files', () => {
       { tensors: [image], operators: [{ code: CONV, inputs: [0, 9], outputs: [0] }] },
     ]);
     await expect(read(tensor)).rejects.toThrow('it names item 9 of a list of 1');
+  });
+
+  test('weights that overlap: more than the file holds', async () => {
+    const each = 100;
+    const shape = [100, 1, 1, 100];
+    const data = bytesOf(ramp([10_000 + each]));
+    const ranges = Array.from({ length: each }, (_, i): [number, number] => [4 * i, 40_000]);
+    const tensors = ranges.map((_, i) => ({ shape, data: i + 1 }));
+    const operators = ranges.map((_, i) => ({ code: CONV, inputs: [0, i], outputs: [] }));
+    const bytes = writeTflite([{ tensors, operators }], { outside: { data, ranges } });
+    await expect(read(bytes)).rejects.toThrow('model.tflite: damaged: the weights of its layers overlap');
   });
 
   test('another file under that name', async () => {

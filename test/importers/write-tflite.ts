@@ -29,22 +29,25 @@ export interface TestSubgraph {
 export const bytesOf = (array: Float32Array | Int32Array | Int16Array | Int8Array | Uint16Array) =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
-/** @param outside data of buffer 1 put behind the FlatBuffer, as in files over 2 GB */
-export function writeTflite(
-  subgraphs: TestSubgraph[],
-  { description = 'a test', outside }: { description?: string; outside?: Uint8Array } = {},
-): Uint8Array {
-  const write = (offset: number) =>
-    encode(subgraphs, description, outside && { offset, size: outside.length });
-  const { length } = write(2 ** 20);
-  const bytes = write(length);
-  return outside ? Uint8Array.from([...bytes, ...outside]) : bytes;
+interface Extras {
+  description?: string;
+  /** Put behind the FlatBuffer, as in files over 2 GB; each range [start, length] of it is a buffer, from number 1. */
+  outside?: { data: Uint8Array; ranges: [number, number][] };
+  /** A licence in the metadata of the kind that TensorFlow's tools write. */
+  licence?: string;
 }
 
+export function writeTflite(subgraphs: TestSubgraph[], extras: Extras = {}): Uint8Array {
+  const { length } = encode(subgraphs, extras, 2 ** 20);
+  const bytes = encode(subgraphs, extras, length);
+  return Uint8Array.from([...bytes, ...(extras.outside?.data ?? [])]);
+}
+
+/** @param length of the FlatBuffer itself, for what is behind it */
 function encode(
   subgraphs: TestSubgraph[],
-  description: string,
-  outside?: { offset: number; size: number },
+  { description = 'a test', outside, licence }: Extras,
+  length: number,
 ): Uint8Array {
   const builder = new Builder(1024);
   const offsets = (items: number[]) => {
@@ -66,11 +69,11 @@ function encode(
   const at = (field: number, offset: number) => () => builder.addFieldOffset(field, offset, 0);
 
   const buffers: number[] = [table([])]; // number 0 is empty
-  if (outside)
+  for (const [start, size] of outside?.ranges ?? [])
     buffers.push(
       table([
-        () => builder.addFieldInt64(1, BigInt(outside.offset), 0n),
-        () => builder.addFieldInt64(2, BigInt(outside.size), 0n),
+        () => builder.addFieldInt64(1, BigInt(length + start), 0n),
+        () => builder.addFieldInt64(2, BigInt(size), 0n),
       ]),
     );
   const bufferOf = (data: Uint8Array) => {
@@ -115,15 +118,23 @@ function encode(
     const name = builder.createString(code);
     return table([at(1, name), () => builder.addFieldInt8(0, 32, 0)]);
   });
-  const [all, list, store, text] = [
-    offsets(kinds),
-    offsets(graphs),
-    offsets(buffers),
-    builder.createString(description),
-  ];
-  builder.finish(
-    table([() => builder.addFieldInt32(0, 3, 0), at(1, all), at(2, list), at(3, text), at(4, store)]),
-    'TFL3',
-  );
+  const metadata: number[] = [];
+  if (licence !== undefined) {
+    const [buffer, name] = [bufferOf(encodeLicence(licence)), builder.createString('TFLITE_METADATA')];
+    metadata.push(table([at(0, name), () => builder.addFieldInt32(1, buffer, 0)]));
+  }
+  const all = [offsets(kinds), offsets(graphs), builder.createString(description), offsets(buffers)];
+  const known = offsets(metadata);
+  const fields = all.map((offset, i) => at(i + 1, offset));
+  builder.finish(table([() => builder.addFieldInt32(0, 3, 0), ...fields, at(6, known)]), 'TFL3');
+  return builder.asUint8Array().slice();
+}
+
+function encodeLicence(licence: string): Uint8Array {
+  const builder = new Builder(64);
+  const text = builder.createString(licence);
+  builder.startObject(8);
+  builder.addFieldOffset(5, text, 0);
+  builder.finish(builder.endObject(), 'M001');
   return builder.asUint8Array().slice();
 }
