@@ -70,11 +70,8 @@ function readNodes(list: unknown): Nodes {
   for (const entry of listOf(list)) {
     const { name, op, input } = fieldsOf(entry);
     if (typeof name !== 'string' || typeof op !== 'string') continue;
-    // 'node', 'node:1' or in a function 'node:output:0'; '^node' is an order, not a value
-    const inputs = listOf(input)
-      .map((from) => textOf(from) ?? '')
-      .filter((from) => !from.startsWith('^'))
-      .map((from) => from.split(':')[0]);
+    // 'node', 'node:1' or in a function 'node:output:0'; '^node', an order and no value, comes last
+    const inputs = listOf(input).map((from) => (textOf(from) ?? '').split(':')[0]);
     nodes.set(name, { name, op, inputs });
   }
   return nodes;
