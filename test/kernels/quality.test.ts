@@ -3,6 +3,7 @@ import { foldIn, RandomStream, seedKey } from '../../src/engine/random.js';
 import { looksLikeNoise, QualityAccumulator } from '../../src/kernels/index.js';
 import { noiseEntropy } from '../../src/kernels/quality/entropy.js';
 import { lagOne } from '../../src/kernels/quality/lag-one.js';
+import { flatness } from '../../src/kernels/quality/noise.js';
 import { orthogonality } from '../../src/kernels/quality/orthogonality.js';
 import { estimate, expectMean } from '../monte-carlo.js';
 
@@ -83,6 +84,79 @@ describe('variance entropy', () => {
     const data = Float32Array.from({ length: 90 }, (_, i) => shape[i % 9] * (1 + Math.floor(i / 9)));
     expect(qualityOf(data, 3, 3).varianceEntropy).toBeCloseTo(0, 4);
   });
+});
+
+test('axes come in the order of their variance', () => {
+  const data = normals(9 * 200, 'axes').map((x, i) => x * (1 + (i % 9)));
+  const { explainedVariance } = qualityOf(data, 3, 3);
+  expect(explainedVariance).toEqual([...explainedVariance!].sort((a, b) => b - a));
+  expect(explainedVariance!.reduce((a, b) => a + b)).toBeCloseTo(1, 12);
+});
+
+test('kernels that are not finite are left out', () => {
+  const data = normals(9 * 100, 'finite');
+  const spoiled = new Float32Array(9 * 102);
+  spoiled.set(data, 9);
+  spoiled[3] = Number.NaN;
+  spoiled[9 * 101 + 8] = Number.NEGATIVE_INFINITY;
+  expect(qualityOf(spoiled, 3, 3)).toEqual(qualityOf(data, 3, 3));
+});
+
+test('layers count alike, whatever their scale', () => {
+  const noise = normals(9 * 100, 'one');
+  const stripes = normals(9 * 100, 'two').map((x, i) => (i % 9 < 3 ? x : x / 8));
+  const together = (scale: number) => {
+    const quality = new QualityAccumulator(3, 3);
+    quality.add(noise);
+    quality.add(stripes.map((x) => scale * x));
+    return quality.finish();
+  };
+  const { sparsity, varianceEntropy } = together(1);
+  expect(together(1024)).toMatchObject({ sparsity, varianceEntropy });
+});
+
+describe('flatness', () => {
+  test.each([
+    [3, 3, 15],
+    [3, 3, 200],
+    [5, 5, 40],
+  ])('of noise of %ix%i, %i kernels, is 0 on average, with the standard error that is said', (h, w, n) => {
+    const found = Array.from({ length: 300 }, (_, i) =>
+      flatness(qualityOf(normals(n * h * w, 'flat', h, n, i), h, w).directions!),
+    );
+    const excess = found.map(({ excess }) => excess);
+    expectMean(estimate(excess), 0);
+    const deviation = estimate(excess).standardError * Math.sqrt(excess.length);
+    // the deviation of 300 values is known to about 4 %, of skewed ones to less
+    expect(Math.abs(deviation / found[0].standardError - 1)).toBeLessThan(0.25);
+  });
+
+  test('of copies of one shape is d − 1', () => {
+    const data = Float32Array.from({ length: 9 * 1000 }, (_, i) => 1 + (i % 9));
+    expect(flatness(qualityOf(data, 3, 3).directions!).excess).toBeCloseTo(8 - 8 / 1000, 6);
+  });
+});
+
+test('both the correlation and the spectrum have to be those of noise, and known well enough', () => {
+  const identity = Float64Array.from({ length: 81 }, (_, i) => (i % 10 === 0 ? 1 / 9 : 0));
+  const judge = (mean: number, standardError: number, kernels = 1e6, directions = identity) =>
+    looksLikeNoise({
+      lagOne: { median: 0, mean, standardError, kernels },
+      directions: { mean: directions, kernels },
+    });
+  expect(judge(-0.125, 0.001)).toBe(true);
+  expect(judge(-0.125, 0.03)).toBe(false);
+  expect(judge(-0.06, 0.001)).toBe(false);
+  expect(judge(-0.19, 0.001)).toBe(false);
+  expect(judge(-0.125, 0.001, 50)).toBe(false);
+  expect(
+    judge(
+      -0.125,
+      0.001,
+      1e6,
+      identity.map((x, i) => (i === 0 ? 2 * x : x)),
+    ),
+  ).toBe(false);
 });
 
 test('noise is told from kernels with structure, and nothing is said of a few', () => {
