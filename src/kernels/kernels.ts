@@ -23,10 +23,10 @@ export function parseKernelSize(text: KernelSize): { h: number; w: number } {
 
 export const kernelSize = (h: number, w: number): KernelSize => `${h}x${w}`;
 
-/** By area, then height. */
+/** By area, then height. Sizes of models may be larger than those that {@link parseKernelSize} lets a user ask for. */
 export function compareSizes(a: KernelSize, b: KernelSize): number {
-  const [p, q] = [parseKernelSize(a), parseKernelSize(b)];
-  return p.h * p.w - q.h * q.w || p.h - q.h;
+  const [[h, w], [otherH, otherW]] = [a, b].map((size) => size.split('x').map(Number));
+  return h * w - otherH * otherW || h - otherH;
 }
 
 /** @param rows in any order, repeats allowed; each in [0, count) */

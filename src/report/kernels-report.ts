@@ -89,7 +89,7 @@ function noiseSentence(sizes: readonly ReportSize[]): Html | undefined {
     groups.filter(({ looksLikeNoise }) => looksLikeNoise).map(({ name }) => `${name} (${h}×${w})`),
   );
   if (noisy.length === 0) return undefined;
-  return html`<p class="sentence">Kernels that look like white noise, which has nothing to learn from: ${noisy.join(', ')}.</p>`;
+  return html`<p class="sentence">Kernels that look like white noise, of which a prior learns nothing but the scale: ${noisy.join(', ')}.</p>`;
 }
 
 const QUALITY_CAPTION =

@@ -131,6 +131,14 @@ test('names from a file are shown, and obeyed by nobody', async () => {
   expect((await inspectJson(at('hostile.onnx'))).layers[0].name).toContain('\u001b[31m');
 });
 
+test('kernels larger than any that can be collected', async () => {
+  const shape = [2, 1, 1, 256];
+  writeFileSync(at('wide.onnx'), model('conv', shape, weights(shape, 0, 'wide')));
+  const { shift, of } = await inspectJson(at('stripes.onnx'), at('wide.onnx'), at('other.npy'));
+  expect(Object.keys(of[1].sizes)).toEqual(['1x256']);
+  expect(Object.keys(shift)).toEqual(['3x3']);
+});
+
 test('a page is not written when a path cannot be read', async () => {
   const { code } = await dwp('inspect', at('kernels'), at('nowhere.onnx'), '--html', at('never.html'));
   expect(code).toBe(3);

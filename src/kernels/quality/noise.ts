@@ -46,6 +46,6 @@ export function noiseWarning(whose: string, quality: Quality): string | undefine
   const noise = lagOneOfNoise(Math.sqrt(quality.directions.mean.length));
   return (
     `${whose} look like white noise (correlation of neighbouring weights ${quality.lagOne.mean.toFixed(3)}, ` +
-    `of noise ${noise.toFixed(3)}; all directions as strong): an untrained model has nothing to learn from`
+    `of noise ${noise.toFixed(3)}; all directions alike), as those of an untrained model do: nothing to learn but their scale`
   );
 }
