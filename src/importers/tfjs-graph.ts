@@ -24,7 +24,10 @@ const CONVOLUTIONS: Readonly<Record<string, LayerKind>> = {
 };
 
 const OTHER_RANKS: Readonly<Record<string, number>> = {
-  ...{ Conv1D: 1, Conv3D: 3, Conv3DBackpropInput: 3, Conv3DBackpropInputV2: 3 },
+  Conv1D: 1,
+  Conv3D: 3,
+  Conv3DBackpropInput: 3,
+  Conv3DBackpropInputV2: 3,
 };
 
 /** What only passes a value on, or rounds it. */
@@ -49,20 +52,29 @@ export function graphLayers(topology: unknown, weights: ReadonlyMap<string, Stor
   for (const body of [graph.node, ...bodies]) {
     const nodes = readNodes(body);
     for (const node of nodes.values()) {
-      if (Object.hasOwn(OTHER_RANKS, node.op))
-        result.skipped.push({ layer: node.name, reason: `a ${OTHER_RANKS[node.op]}-D convolution` });
-      if (!Object.hasOwn(CONVOLUTIONS, node.op)) continue;
-      const found = resolve(node.inputs[1], nodes, weights, 0);
-      if (typeof found === 'string') result.skipped.push({ layer: node.name, reason: found });
-      else if (!seen.has(found.source)) {
-        seen.add(found.source);
-        const layer = tensorflowLayer(node.name, CONVOLUTIONS[node.op], found);
-        if (typeof layer === 'string') result.skipped.push({ layer: node.name, reason: layer });
-        else result.layers.push(layer);
-      }
+      const layer = readConvolution(node, nodes, weights, seen);
+      if (typeof layer === 'string') result.skipped.push({ layer: node.name, reason: layer });
+      else if (layer) result.layers.push(layer);
     }
   }
   return result;
+}
+
+/** The layer, a reason why it cannot be had, or undefined when there is none, or its weights are in the list already. */
+function readConvolution(
+  { name, op, inputs }: GraphNode,
+  nodes: Nodes,
+  weights: ReadonlyMap<string, StoredWeight>,
+  seen: Set<string>,
+): ConvLayer | string | undefined {
+  if (Object.hasOwn(OTHER_RANKS, op)) return `a ${OTHER_RANKS[op]}-D convolution`;
+  if (!Object.hasOwn(CONVOLUTIONS, op))
+    return /conv(?!ert)/i.test(op) ? `nodes ${shown(op)} are not read` : undefined;
+  const found = resolve(inputs[1], nodes, weights, 0);
+  if (typeof found === 'string') return found;
+  if (seen.has(found.source)) return undefined;
+  seen.add(found.source);
+  return tensorflowLayer(name, CONVOLUTIONS[op], found);
 }
 
 function readNodes(list: unknown): Nodes {

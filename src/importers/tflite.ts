@@ -37,6 +37,7 @@ const OPERATORS: Readonly<Record<number, string>> = {
   124: 'DENSIFY',
   132: 'CONV_3D',
   141: 'CONV_3D_TRANSPOSE',
+  171: 'STABLEHLO_CONVOLUTION',
 };
 const CUSTOM = 32;
 
@@ -137,8 +138,7 @@ function readSubgraph(model: Model, tensors: Vector<Table>, operators: Vector<Ta
     const type = codes[operator.number(OPERATOR.code, 'u32')];
     if (type === undefined)
       throw inputError(`${model.source.path}: damaged: operator ${index} is of no kind`, 'fetch it again');
-    if (Object.hasOwn(CONVOLUTIONS, type) || type.startsWith('CONV_3D'))
-      convolutions.push({ operator, type, index });
+    if (/conv(?!ert)/i.test(type)) convolutions.push({ operator, type, index });
     else if (operator.numbers(OPERATOR.outputs, 'i32').length > 0)
       subgraph.producers.set(operator.numbers(OPERATOR.outputs, 'i32').at(0), { operator, type });
   }
@@ -161,6 +161,7 @@ function readConvolution(
   name: string,
 ): ConvLayer | string | undefined {
   if (type.startsWith('CONV_3D')) return 'a 3-D convolution';
+  if (!Object.hasOwn(CONVOLUTIONS, type)) return `operators ${shown(type)} are not read`;
   const inputs = operator.numbers(OPERATOR.inputs, 'i32');
   if (inputs.length < 2) return 'it has no weights';
   const weights = resolve(model, subgraph, inputs.at(1), 0);

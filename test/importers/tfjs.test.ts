@@ -193,6 +193,7 @@ describe('a graph-model', () => {
     ],
     [[node('e', 'ExpandDims', 'line'), node('layer', 'Conv2D', 'x', 'e')], 'a 1-D convolution'],
     [[node('layer', 'Conv3D', 'x', 'k')], 'a 3-D convolution'],
+    [[node('layer', 'QuantizedConv2D', 'x', 'k')], 'nodes "QuantizedConv2D" are not read'],
   ])('%j: skipped', async (nodes, reason) => {
     const weights = [kernel, { name: 'line', shape: [3, 2, 4] }];
     const { layers, skipped } = await read(graph(nodes, weights), { 'w.bin': rampsOf(weights) });

@@ -149,6 +149,13 @@ describe('weights that are not constants themselves', () => {
     expect(skipped).toEqual([{ layer: 'layer', reason }]);
   });
 
+  test.each([
+    [171, 'operators "STABLEHLO_CONVOLUTION" are not read'],
+    ['MyConv', 'operators "MyConv" are not read'],
+  ])('a convolution of another kind: %s', async (code, reason) => {
+    expect((await read(one(floats([2, 2, 2, 2]), code))).skipped).toEqual([{ layer: 'layer', reason }]);
+  });
+
   test('a 3-D convolution, and weights of three dimensions', async () => {
     expect((await read(one(floats([2, 2, 2, 2, 2]), CONV3D))).skipped[0].reason).toBe('a 3-D convolution');
     expect((await read(one(floats([2, 2, 2])))).skipped[0].reason).toBe('its weights have 3 dimensions');
