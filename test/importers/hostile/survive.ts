@@ -98,7 +98,9 @@ function requireInputError(error: unknown, path: string): void {
   if (error.name !== 'DwpError' || code !== 'INPUT') throw error;
   requirePlain(error.message, 'an error');
   if (typeof hint === 'string') requirePlain(hint, 'a hint');
-  if (!error.message.includes(basename(path))) throw new Finding(`does not name the file: ${error.message}`);
+  // the model's own file, or one beside it
+  if (!error.message.includes(basename(path)) && !error.message.includes(dirname(path)))
+    throw new Finding(`does not name the file: ${error.message}`);
 }
 
 function requirePlain(text: string, what: string): void {
