@@ -208,7 +208,10 @@ function parseEntry(name: string, entry: unknown, start: number, bad: Bad): Safe
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
     throw bad(`${tensor} has data_offsets ${told(offsets)}`);
   const [begin, end] = offsets;
-  if (end < begin || (Object.hasOwn(ITEM_BYTES, dtype) && end - begin !== sizeOf(shape) * ITEM_BYTES[dtype]))
-    throw bad(`${tensor}: [${shape}] of ${dtype} does not fill data_offsets [${begin}, ${end}]`);
+  const known = Object.hasOwn(ITEM_BYTES, dtype);
+  if (end < begin || (known && end - begin !== sizeOf(shape) * ITEM_BYTES[dtype]))
+    throw bad(
+      `${tensor}: [${shape}] of ${known ? dtype : shown(dtype)} does not fill data_offsets [${begin}, ${end}]`,
+    );
   return { name, dtype, shape, begin: start + begin, end: start + end };
 }

@@ -43,8 +43,9 @@ export async function hostileModels(importer: Importer, fixtures: string): Promi
     ...onnxModels(),
     ...generators.flatMap((each) => fc.sample(each, { seed: 1, numRuns: 8 })),
   ];
-  const reads = ({ name }: HostileModel) =>
-    importer.extensions.some((ending) => name.toLowerCase().endsWith(ending));
+  const reads = ({ name, bytes }: HostileModel) =>
+    importer.extensions.some((ending) => name.toLowerCase().endsWith(ending)) ||
+    importer.recognises(bytes.subarray(0, 512), name);
   const own = generators.filter((each) => fc.sample(each, { seed: 1, numRuns: 8 }).some(reads));
   const stock = [...fixtureModels(fixtures), ...made].filter(reads);
   // one of every other format as well: files with the wrong name are common
