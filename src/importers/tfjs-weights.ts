@@ -29,6 +29,8 @@ const BYTES: Readonly<Record<string, number>> = {
   ...{ int32: 4, uint32: 4, float32: 4, complex64: 8, int64: 8, float64: 8 },
 };
 
+const QUANTISED = new Set(['uint8', 'uint16', 'float16']);
+
 const STEP = 2 ** 16;
 
 /**
@@ -73,7 +75,7 @@ const damaged = ({ path }: ByteSource, why: string) =>
 
 /** @returns its number of items and their width in bytes, undefined for strings, which have none */
 function readWeight(
-  { name: given, shape: sizes, dtype: type, quantization }: Readonly<Record<string, unknown>>,
+  { name: given, shape: sizes, dtype: type, quantization: packing }: Readonly<Record<string, unknown>>,
   source: ByteSource,
 ): Omit<StoredWeight, 'open'> & { count: number; width: number | undefined } {
   const name = textOf(given);
@@ -82,23 +84,24 @@ function readWeight(
   const count = shape.reduce((a, b) => a * b, 1);
   if (!Array.isArray(sizes) || shape.length < sizes.length || !Number.isSafeInteger(8 * count))
     throw damaged(source, `weight ${shown(name)} of no possible shape`);
-  const { dtype: packed, scale, min } = fieldsOf(quantization);
-  const dtype = quantization === undefined ? type : packed;
+  const quantised = packing !== undefined && packing !== null;
+  const { dtype: packed, scale, min } = fieldsOf(packing);
+  const dtype = quantised ? packed : type;
   if (typeof type !== 'string' || typeof dtype !== 'string')
     throw damaged(source, `weight ${shown(name)} of no type`);
   const width = Object.hasOwn(BYTES, dtype) ? BYTES[dtype] : undefined;
-  if (width === undefined && dtype !== 'string')
-    throw damaged(source, `weight ${shown(name)} of the unknown type ${shown(dtype)}`);
+  const known = quantised ? QUANTISED.has(dtype) : width !== undefined || dtype === 'string';
+  if (!known) throw damaged(source, `weight ${shown(name)} of the unknown type ${shown(dtype)}`);
   const scaled = dtype === 'uint8' || dtype === 'uint16';
-  if (quantization !== undefined && scaled && !(Number.isFinite(scale) && Number.isFinite(min)))
+  if (quantised && scaled && !(Number.isFinite(scale) && Number.isFinite(min)))
     throw damaged(source, `weight ${shown(name)} is quantised without a scale and a minimum`);
-  const decode = (bytes: Uint8Array<ArrayBuffer>) =>
-    scaled
-      ? Float32Array.from(
-          dtype === 'uint8' ? bytes : new Uint16Array(bytes.buffer),
-          (stored) => stored * (scale as number) + (min as number),
-        )
-      : toFloat32(bytes, dtype as FloatType);
+  const decode = (bytes: Uint8Array<ArrayBuffer>) => {
+    if (!scaled) return toFloat32(bytes, dtype as FloatType);
+    const stored = dtype === 'uint8' ? bytes : new Uint16Array(bytes.buffer);
+    const result = new Float32Array(stored.length);
+    for (let i = 0; i < stored.length; i++) result[i] = stored[i] * (scale as number) + (min as number);
+    return result;
+  };
   return { name, shape, type, dtype, count, width, decode };
 }
 

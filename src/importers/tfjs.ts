@@ -49,7 +49,7 @@ export function readTfjs(source: ByteSource): ModelLayers {
     graph ? textOf(generatedBy)?.replace(/^(?=\d)/, 'TensorFlow ') : textOf(generatedBy),
     textOf(convertedBy),
   ];
-  const producer = writers.filter(Boolean).join(', ');
+  const producer = writers.filter(Boolean).join(', ').slice(0, 200);
   const { license, licence } = fieldsOf(userDefinedMetadata);
   const stated = textOf(license) ?? textOf(licence);
   return { layers, skipped, ...(producer && { producer }), ...(stated && { licence: stated }) };

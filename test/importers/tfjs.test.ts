@@ -14,7 +14,7 @@ interface Weight {
   name: string;
   shape: number[];
   dtype?: string;
-  quantization?: object;
+  quantization?: object | null;
   group?: string;
 }
 
@@ -256,7 +256,7 @@ describe('storage', () => {
     const weights = [
       { name: 'words', shape: [2, 2], dtype: 'string' },
       { name: 'first/kernel', shape: [2, 1, 1, 1] },
-      { name: 'flag', shape: [], dtype: 'bool' },
+      { name: 'flag', shape: [], dtype: 'bool', quantization: null },
       { name: 'second/kernel', shape },
     ];
     const other = manifest([{ name: 'third/kernel', shape }], ['alone']);
@@ -382,6 +382,7 @@ describe('hostile files', () => {
     [{ name: 7 }, /a weight without a name/],
     [{ quantization: { dtype: 'uint8', scale: 'x', min: 0 } }, /quantised without a scale and a minimum/],
     [{ quantization: 'uint8' }, /of no type/],
+    [{ quantization: { dtype: 'bool' } }, /of the unknown type "bool"/],
   ])('a weight with %j', async (change, why) => {
     await refused(manifest([{ ...kernel, ...change } as Weight]), why);
   });
@@ -408,7 +409,8 @@ describe('hostile files', () => {
   });
 
   test('any value in any place: a model, or an input error', async () => {
-    const weights = [kernel, { name: 'k', shape: [3, 2, 5, 4] }];
+    const quantization = { dtype: 'uint8', scale: 0.1, min: -1 };
+    const weights = [kernel, { name: 'k', shape: [3, 2, 5, 4], quantization }];
     const whole = {
       modelTopology: {
         node: [
@@ -427,12 +429,13 @@ describe('hostile files', () => {
         for (const [key, child] of Object.entries(value)) walk(child, [...path, key]);
     };
     walk(whole, []);
-    const shard = { 'w.bin': bytesOf(ramp([9]), ramp([120]), Int32Array.of(3, 2, 5, 4)) };
+    const shard = { 'w.bin': bytesOf(ramp([9]), new Uint8Array(120), Int32Array.of(3, 2, 5, 4)) };
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(...places),
         fc.oneof(
           fc.constantFrom(null, -1, 0, 1e300, 2 ** 40, '', 'k', 'layer', '__proto__', [], {}, [[]], true),
+          fc.constantFrom('bool', 'int32', 'float16', 'float64', 'uint16', 'string', 'Conv2D', 'Transpose'),
           fc.jsonValue(),
         ),
         async (path, value) => {
