@@ -3,15 +3,9 @@
 import { inputError } from '../errors.js';
 import { type ByteSource, shown } from './source.js';
 
-/** A dict: keys and values in turn, in the order they were set. A later value of the same key comes later. */
+/** A dict: keys and values in turn, in the order they were set. Of a key that is set again, the later value counts. */
 export class PickleDict {
   readonly items: unknown[] = [];
-
-  /** @returns the value last set under a text, or undefined */
-  get(key: string): unknown {
-    const at = this.items.findLastIndex((item, i) => i % 2 === 0 && item === key);
-    return at === -1 ? undefined : this.items[at + 1];
-  }
 }
 
 /** A Python function or class that a pickle may call: what a call gives, and what setting its state does. */

@@ -43,7 +43,7 @@ const TRANSPOSED = /deconv|transpose|conv_?tr(ans)?(_?\d+)?$|^t_?conv|^ct\d*$/i;
 const ENLARGES = /(^|_)up(_|\d|$|conv|samp|scal)/i;
 const DEPTHWISE = /depth_?wise|(^|_)dw(_|\d|$|conv)/i;
 /** A tensor without a weight's name is none when its sides are larger. */
-const LARGEST_SIDE = 64;
+const LARGEST_SIDE = 32;
 const LONGEST_NAME = 1024;
 
 /**
@@ -57,8 +57,8 @@ const LONGEST_NAME = 1024;
  * - Transposed or not: the bias beside a weight has the length of the layer's output, which tells where inputs and
  *   outputs differ in number. Where it does not, names do: `deconv`, `ConvTranspose`, … and, for kernels with an even
  *   side, `up…`, because an ordinary convolution after an upsampling has odd sides as a rule.
- * - Depthwise: one input channel and several outputs, unless it is the file's first convolution (which may see grey
- *   images) and is not called `depthwise` or `dw`.
+ * - Depthwise: one input channel and several outputs. Where no layer takes images of 2 to 4 channels, the first layer
+ *   of one channel is taken for one that sees grey images, unless it is called `depthwise` or `dw`.
  * - Weights under weight normalisation (`weight_g`, `weight_v`) are multiplied out.
  */
 export function convolutionsOf(tensors: readonly NamedTensor[], hints: StateDictHints = {}): ModelLayers {
@@ -91,18 +91,23 @@ export function convolutionsOf(tensors: readonly NamedTensor[], hints: StateDict
       skip(layer, 'a running average of weights of this file');
   const chosen = own.length > 0 ? own : weights;
   const common = commonOrder(chosen);
-  chosen.forEach((weight, i) => {
-    const layer = toLayer(
-      weight,
-      weight.order ?? orderByShape(weight.shape) ?? common,
-      i === 0,
-      byName,
-      hints,
-    );
+  for (const weight of chosen) {
+    const order = weight.order ?? orderByShape(weight.shape) ?? common;
+    const layer = toLayer(weight, order, byName, hints);
     if (typeof layer === 'string') skip(weight.layer, layer);
     else result.layers.push(layer);
-  });
+  }
+  greyStem(result.layers);
   return result;
+}
+
+/** Makes the first depthwise layer an ordinary one where the images seem to be grey. */
+function greyStem(layers: readonly ConvLayer[]): void {
+  if (layers.some(({ kind, shape: [, inputs] }) => kind === 'conv' && inputs >= 2 && inputs <= 4)) return;
+  const first = layers.find(
+    ({ name, kind }) => kind === 'depthwise' && !name.split(/[./]/).some((part) => DEPTHWISE.test(part)),
+  );
+  if (first) first.kind = 'conv';
 }
 
 /** A 4-D tensor that is taken for a convolution's weights. */
@@ -224,7 +229,6 @@ const AXES: Record<AxisOrder, readonly [number, number, number, number]> = {
 function toLayer(
   { layer: name, role, shape, dtype, read }: Weight,
   order: AxisOrder,
-  first: boolean,
   byName: ReadonlyMap<string, NamedTensor>,
   { flax }: StateDictHints,
 ): ConvLayer | string {
@@ -232,7 +236,8 @@ function toLayer(
   if (Math.max(h, w) > LARGEST_SIDE && !WEIGHT.test(role))
     return `its weights [${shape}] are no kernels (sides of ${h}x${w})`;
   const layer = (kind: LayerKind, to: ConvLayer['shape'], data: ConvLayer['read']): ConvLayer => ({
-    name,
+    // a separable layer has a depthwise_kernel and a pointwise_kernel
+    name: /_(weights?|kernel)/i.test(role) ? `${name}/${role}` : name,
     kind,
     shape: to,
     dtype,
@@ -248,9 +253,7 @@ function toLayer(
   const bias = biasLength(name, byName);
   const transposed = isTransposed(name, order, [out, inputs, h, w], bias);
   if (!transposed) {
-    const depthwise =
-      inputs === 1 && out > 1 && (!first || name.split(/[./]/).some((part) => DEPTHWISE.test(part)));
-    return layer(depthwise ? 'depthwise' : 'conv', [out, inputs, h, w], permuted(AXES[order]));
+    return layer(inputs === 1 && out > 1 ? 'depthwise' : 'conv', [out, inputs, h, w], permuted(AXES[order]));
   }
   if (order === 'oihw') {
     // [in, out of a group, h, w] → [group · out of a group, in of a group, h, w]; no bias, no groups to be told

@@ -10,7 +10,7 @@ import type { ModelLayers } from './layers.js';
 import { convolutionsOf, type NamedTensor } from './state-dict.js';
 import { OtherTensor, TorchObject, TorchTensor, torchHost } from './torch-pickle.js';
 
-const EXTENSIONS = ['.pt', '.pth', '.ckpt'];
+const EXTENSIONS = ['.pt', '.pth', '.ckpt', '.jit'];
 /** 0x1950a86a20f9469cfc6c as a pickle has it: the beginning of the older format. */
 const MAGIC = Buffer.from('8a0a6cfc9c46f9206aa85019', 'hex');
 
@@ -20,7 +20,10 @@ export const torch: Importer = {
   sharedExtensions: ['.bin'],
   recognises: (head, path) =>
     isLegacy(head) ||
-    (isZip(head) && /^[^/]*\/?(data\.pkl|version|\.format_version|byteorder)$/.test(firstName(head))) ||
+    (isZip(head) &&
+      /^[^/]*\/?((data|constants)\.pkl|version|\.format_version|byteorder|(data|code|constants)\/.*)$/.test(
+        firstName(head),
+      )) ||
     EXTENSIONS.some((extension) => path.toLowerCase().endsWith(extension)),
   read: async (source) => {
     const head = source.read(0, Math.min(source.size, 512));
@@ -126,19 +129,20 @@ function readStream(source: ByteSource): ModelLayers {
 const DEEPEST = 64;
 const LONGEST_KEY = 256;
 
-/** All tensors in dictionaries, lists and TorchScript objects, each of which is looked into once. */
+/** All tensors in dictionaries, lists and TorchScript objects, each under the first name it is met with. */
 function namedTensors(root: unknown, path: string, storages: Storages): NamedTensor[] {
   const found: NamedTensor[] = [];
   const seen = new Set<unknown>();
   const visit = (value: unknown, name: string, depth: number): void => {
+    if (typeof value !== 'object' || seen.has(value)) return;
+    seen.add(value);
     if (value instanceof TorchTensor) found.push(describe(value, name, path, storages));
     else if (value instanceof OtherTensor)
       found.push({ name, shape: value.shape, dtype: 'unknown', values: value.reason });
-    const children = childrenOf(value);
-    if (children.length === 0 || seen.has(value)) return;
     if (depth === DEEPEST) throw damaged(path, `objects are nested deeper than ${DEEPEST}`);
-    seen.add(value);
-    for (const [key, child] of children) {
+    if (value instanceof TorchObject && value.className.startsWith('__torch__.'))
+      visit(value.attributes, name, depth + 1);
+    for (const [key, child] of childrenOf(value)) {
       const part = key.length > LONGEST_KEY ? `${key.slice(0, LONGEST_KEY)}…` : key;
       visit(child, name ? `${name}.${part}` : part, depth + 1);
     }
@@ -149,8 +153,6 @@ function namedTensors(root: unknown, path: string, storages: Storages): NamedTen
 
 function childrenOf(value: unknown): [string, unknown][] {
   if (Array.isArray(value)) return value.map((child, i) => [String(i), child]);
-  if (value instanceof TorchObject && value.className.startsWith('__torch__.'))
-    return childrenOf(value.attributes);
   if (!(value instanceof PickleDict)) return [];
   const children = new Map<string, unknown>();
   for (let i = 0; i < value.items.length; i += 2) {
