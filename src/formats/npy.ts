@@ -109,15 +109,23 @@ export function parseNpy(bytes: Uint8Array, name: string): NpyArray {
 /** @throws DwpError INPUT, see {@link parseNpy}. */
 export const readNpy = (path: string): NpyArray => parseNpy(readBytes(path), path);
 
-/** Bytes of a version-1 .npy file; the data begins at a multiple of 64 bytes. */
+/** Bytes of a version-1 .npy file. */
 export function encodeNpy({ data, shape }: NpyArray): Uint8Array {
+  const header = npyHeader(shape);
+  const bytes = new Uint8Array(header.length + data.byteLength);
+  bytes.set(header);
+  bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), header.length);
+  return bytes;
+}
+
+/** What stands before the float32 values in a version-1 file; they begin at a multiple of 64 bytes. */
+export function npyHeader(shape: readonly number[]): Uint8Array {
   const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
   const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${tuple}), }`;
   const padded = `${header.padEnd(Math.ceil((10 + header.length + 1) / 64) * 64 - 11)}\n`;
-  const bytes = new Uint8Array(10 + padded.length + data.byteLength);
+  const bytes = new Uint8Array(10 + padded.length);
   bytes.set([...MAGIC, 1, 0, padded.length & 0xff, padded.length >> 8]);
   bytes.set(new TextEncoder().encode(padded), 10);
-  bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 10 + padded.length);
   return bytes;
 }
 

@@ -1,4 +1,5 @@
 // Bytes that are read where they lie: a file of any size, or a part of another source. Nothing is loaded whole.
+import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { escapeControls, inputError, messageOf } from '../errors.js';
@@ -21,10 +22,21 @@ export interface ByteSource {
   sibling(name: string): ByteSource;
 }
 
+/** One file of a model, open. */
+export interface SourceFile {
+  name: string;
+  path: string;
+  size: number;
+  /** When it was last written, in milliseconds. */
+  modified: number;
+  /** Of the whole file, hexadecimal; read anew with each call. */
+  sha256(): string;
+}
+
 /** A source that holds a file open. */
 export interface FileSource extends ByteSource {
   /** Every file of the model that has been opened so far, this one first. */
-  readonly files: readonly { name: string; path: string; size: number }[];
+  readonly files: readonly SourceFile[];
   /** Closes this file and its siblings. */
   close(): void;
 }
@@ -37,7 +49,7 @@ const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /** @throws DwpError INPUT when the file is missing, no regular file, or unreadable. */
 export function openSource(path: string): FileSource {
-  const opened: { name: string; path: string; size: number; handle: number; source: ByteSource }[] = [];
+  const opened: (SourceFile & { handle: number; source: ByteSource })[] = [];
   const open = (file: string, name: string): ByteSource => {
     const known = opened.find((other) => other.name === name);
     if (known) return known.source;
@@ -69,7 +81,8 @@ export function openSource(path: string): FileSource {
       },
       sibling: (other) => open(confined(path, other), other),
     };
-    opened.push({ name, path: file, size: stat.size, handle, source });
+    const sha256 = () => digest(handle, file, stat.size);
+    opened.push({ name, path: file, size: stat.size, modified: stat.mtimeMs, sha256, handle, source });
     return source;
   };
   const main = open(path, basename(path));
@@ -79,12 +92,26 @@ export function openSource(path: string): FileSource {
     read: main.read,
     sibling: main.sibling,
     get files() {
-      return opened.map(({ name, path, size }) => ({ name, path, size }));
+      return opened;
     },
     close: () => {
       for (const { handle } of opened.splice(0)) closeSync(handle);
     },
   };
+}
+
+const DIGEST_STEP = 2 ** 20;
+
+function digest(handle: number, file: string, size: number): string {
+  const hash = createHash('sha256');
+  const buffer = new Uint8Array(Math.min(DIGEST_STEP, size));
+  for (let at = 0; at < size; ) {
+    const read = readSync(handle, buffer, 0, Math.min(buffer.length, size - at), at);
+    if (read === 0) throw inputError(`${file}: changed while it was read`, 'run the command again');
+    hash.update(buffer.subarray(0, read));
+    at += read;
+  }
+  return hash.digest('hex');
 }
 
 /** Bytes in memory as a source. @param siblings by name: the other files of the model */

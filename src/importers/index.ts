@@ -1,7 +1,6 @@
 // Every model format that can be read, and reading a model of any of them.
-import { createHash } from 'node:crypto';
 import { DwpError, inputError } from '../errors.js';
-import { type ByteSource, type FileSource, openSource } from '../formats/source.js';
+import { type FileSource, openSource, type SourceFile } from '../formats/source.js';
 import { HEAD_BYTES, type Importer, type ReadOptions } from './importer.js';
 import { kerasHdf5 } from './keras-hdf5.js';
 import type { ModelLayers } from './layers.js';
@@ -22,11 +21,13 @@ export const importers: readonly Importer[] = [kerasHdf5, tflite, numpy, torch, 
 export interface Model extends ModelLayers {
   path: string;
   format: string;
-  /** Of the file, hexadecimal. */
-  sha256: string;
+  /** Of the file, hexadecimal; computed when first asked for, while the model is open. */
+  readonly sha256: string;
   bytes: number;
-  /** Further files of the model (external data, shards) that its weights are read from. */
-  parts: { name: string; sha256: string; bytes: number }[];
+  /** Further files of the model (external data, shards) that were opened so far; the same holds for `sha256`. */
+  readonly parts: { name: string; readonly sha256: string; bytes: number }[];
+  /** Every file opened so far, as the disk has it: tells whether one was changed since. */
+  readonly files: readonly { path: string; bytes: number; modified: number }[];
   /** Closes the model's files; its layers cannot be read afterwards. */
   close(): void;
 }
@@ -80,24 +81,35 @@ export async function openModel(path: string, options: ReadOptions = {}): Promis
         `known: ${importers.map(({ format, extensions }) => `${format} (${extensions.join(', ')})`).join('; ')}`,
       );
     model = await importer.read(source, options);
-    const [main, ...parts] = source.files.map(({ name, path, size }) => ({
-      name,
-      sha256: digest(source.path === path ? source : source.sibling(name)),
-      bytes: size,
-    }));
-    const { sha256, bytes } = main;
-    return { ...model, path, format: importer.format, sha256, bytes, parts, close };
+    const digests = new Map<string, string>();
+    const digest = ({ name, sha256 }: SourceFile) => {
+      if (!digests.has(name)) digests.set(name, sha256());
+      return digests.get(name)!;
+    };
+    return {
+      ...model,
+      path,
+      format: importer.format,
+      get sha256() {
+        return digest(source.files[0]);
+      },
+      bytes: source.size,
+      get parts() {
+        return source.files.slice(1).map((file) => ({
+          name: file.name,
+          get sha256() {
+            return digest(file);
+          },
+          bytes: file.size,
+        }));
+      },
+      get files() {
+        return source.files.map(({ path, size, modified }) => ({ path, bytes: size, modified }));
+      },
+      close,
+    };
   } catch (error) {
     close();
     throw error;
   }
-}
-
-const DIGEST_STEP = 2 ** 22;
-
-function digest(source: ByteSource): string {
-  const hash = createHash('sha256');
-  for (let at = 0; at < source.size; at += DIGEST_STEP)
-    hash.update(source.read(at, Math.min(DIGEST_STEP, source.size - at)));
-  return hash.digest('hex');
 }

@@ -1,224 +1,319 @@
-// Layers of many models → kernel sets per size: filtered, cleaned, split, normalised, with a table of their origin.
-import { foldIn, seedKey } from '../engine/random.js';
-import type { ConvLayer, LayerKind } from '../importers/index.js';
-import { cleanSlices, type Dropped, noneDropped, SliceSet } from './clean.js';
-import {
-  compareSizes,
-  type KernelSize,
-  type Kernels,
-  kernelSize,
-  pooledMoments,
-  takeKernels,
-} from './kernels.js';
-import { type Split, splitRows } from './split.js';
+// Model files → a kernel dataset, in two passes: which kernels to take, then copying them. In memory are one tensor
+// per thread and a few bits per kernel, whatever the models hold.
+import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { DwpError, inputError } from '../errors.js';
+import { refuseExisting, writeJson } from '../formats/files.js';
+import { type Model, type ModelFile, openModel } from '../importers/index.js';
+import { clearBit } from './bits.js';
+import type { Counts, DatasetDescription, DatasetSource, LayerRecord } from './description.js';
+import { DuplicateFinder } from './duplicates.js';
+import { compareSizes, type KernelSize } from './kernels.js';
+import type { CollectOptions } from './options.js';
+import { type PlannedLayer, planSizes, type SizePlan } from './plan.js';
+import { type OpenModel, reasonOf, type ScannedLayer, type ScannedModel } from './scan.js';
+import { letThrough, scanModels } from './scan-pool.js';
+import { SizeWriter } from './write.js';
 
-export type Normalisation = 'none' | 'layer' | 'unit';
-
-export interface CollectOptions {
-  /** Sizes wanted; undefined: every size but 1x1, whose slices have no shape to learn. */
-  sizes?: KernelSize[];
-  depthwise: 'include' | 'exclude' | 'only';
-  /** Whether kernels of transposed convolutions count; they paint rather than match. */
-  transposed: 'include' | 'exclude';
-  /** Absolute limit of the L2 norm; undefined: relative to the layer, see clean.ts. */
-  minNorm?: number;
-  /**
-   * `layer` divides by the root mean square of the layer's kept weights, `unit` every kernel by its own L2 norm.
-   */
-  normalize: Normalisation;
-  /** Part of the kernels held out, in [0, 1). */
-  testFraction: number;
-  seed: number;
-}
-
-/** Rows of `train.npy` or `test.npy` that come from one layer. */
-export interface RowRange {
-  offset: number;
-  count: number;
-}
-
-export interface LayerRecord {
-  /** Index of the source model. */
-  model: number;
-  layer: string;
-  kind: LayerKind;
-  /** [out, in of a group, h, w] */
-  shape: [number, number, number, number];
-  size: KernelSize;
-  dtype: string;
-  found: number;
-  train: RowRange;
-  test: RowRange;
-  /** Of the kept slices before normalisation; null when none was kept. */
-  statistics: { mean: number; std: number; minNorm: number; maxNorm: number } | null;
-  /** What the kept slices were divided by; null with `unit`, where every kernel has its own. */
-  scale: number | null;
-}
-
-export interface SizeCollection {
-  found: number;
-  dropped: Dropped;
-  split: Pick<Split, 'by' | 'testModels'>;
-  train: Kernels;
-  test: Kernels;
-  /** With `unit`: the norm that each row was divided by. */
-  scales?: { train: Float32Array; test: Float32Array };
+export interface CollectHooks {
+  signal?: AbortSignal;
+  /** Bytes of the models that are done with, of twice their number: both passes count. */
+  progress?(bytes: number, total: number, what: string): void;
 }
 
 export interface Collection {
-  sizes: Map<KernelSize, SizeCollection>;
-  /** Sizes that nothing was left of, with what was dropped. */
-  empty: Map<KernelSize, { found: number; dropped: Dropped }>;
-  layers: LayerRecord[];
+  /** What was written; undefined where nothing was left, and nothing is written. */
+  description?: DatasetDescription;
+  /** Models that were used, in order; their index is that of `sources`. */
+  models: (ScannedModel & ModelFile & { kernels: Record<KernelSize, number> })[];
+  /** Sizes that were found, with what became of them. */
+  sizes: Map<KernelSize, { found: number; dropped: Counts; train: number; test: number; split: string }>;
+  skipped: { path: string; reason: string; error?: DwpError }[];
 }
 
-interface Gathered {
-  seen: SliceSet;
-  found: number;
-  dropped: Dropped;
-  /** Rows of `seen` in order of layers. */
-  parts: { record: LayerRecord; count: number }[];
+/** Where a model comes from, and how many threads look at models at once. */
+export interface CollectEnvironment {
+  threads?: number;
+  open?: OpenModel;
+  /** Licence of all models, where they do not state one themselves. */
+  licence?: string;
 }
 
-/** Gathers model by model, so that only the kernels, not the models, stay in memory. */
-export class KernelCollector {
-  private readonly bySize = new Map<KernelSize, Gathered>();
-  private models = 0;
-
-  constructor(private readonly options: CollectOptions) {}
-
-  /** @returns how many slices of each wanted size the model has, before cleaning */
-  async add(layers: readonly ConvLayer[]): Promise<Record<KernelSize, number>> {
-    const model = this.models++;
-    const counts: Record<KernelSize, number> = {};
-    for (const layer of layers) {
-      const { name, kind, shape, dtype } = layer;
-      const [out, inputs, h, w] = shape;
-      const size = kernelSize(h, w);
-      if (!this.wants(kind, size)) continue;
-      const gathered = this.gathered(size);
-      const data = await layer.read();
-      const found = out * inputs;
-      const { kept, dropped } = cleanSlices(data, h * w, gathered.seen, this.options.minNorm);
-      counts[size] = (counts[size] ?? 0) + found;
-      gathered.found += found;
-      for (const reason of Object.keys(dropped) as (keyof Dropped)[])
-        gathered.dropped[reason] += dropped[reason];
-      const record: LayerRecord = {
-        model,
-        layer: name,
-        kind,
-        shape,
-        size,
-        dtype,
-        found,
-        train: { offset: 0, count: 0 },
-        test: { offset: 0, count: 0 },
-        statistics: statistics(data, h * w, kept),
-        scale: 1,
-      };
-      gathered.parts.push({ record, count: kept.length });
-    }
-    return counts;
-  }
-
-  finish(): Collection {
-    const collection: Collection = { sizes: new Map(), empty: new Map(), layers: [] };
-    for (const size of [...this.bySize.keys()].sort(compareSizes)) {
-      const gathered = this.bySize.get(size)!;
-      if (gathered.seen.count === 0)
-        collection.empty.set(size, { found: gathered.found, dropped: gathered.dropped });
-      else collection.sizes.set(size, this.finishSize(size, gathered));
-      collection.layers.push(...gathered.parts.map(({ record }) => record));
-    }
+/**
+ * The folder appears as a whole at the end, or not at all.
+ *
+ * @param out must not exist
+ * @throws DwpError USAGE when `out` exists; INPUT when a model changes meanwhile; INTERRUPTED
+ */
+export async function collectKernels(
+  files: readonly ModelFile[],
+  out: string,
+  options: CollectOptions,
+  hooks: CollectHooks = {},
+  environment: CollectEnvironment = {},
+): Promise<Collection> {
+  refuseExisting(out);
+  const target = resolve(out);
+  const temporary = join(dirname(target), `.${basename(target)}.${process.pid}.tmp`);
+  const remove = () => rmSync(temporary, { recursive: true, force: true });
+  remove();
+  mkdirSync(temporary, { recursive: true });
+  process.once('exit', remove); // a second Ctrl-C ends at once
+  try {
+    const collection = await collectInto(temporary, files, options, hooks, environment);
+    if (collection.description) renameSync(temporary, target);
     return collection;
+  } finally {
+    remove();
+    process.off('exit', remove);
   }
+}
 
-  private wants(kind: LayerKind, size: KernelSize): boolean {
-    const { sizes, depthwise, transposed } = this.options;
-    if (sizes ? !sizes.includes(size) : size === '1x1') return false;
-    if (kind === 'transposed') return transposed === 'include' && depthwise !== 'only';
-    return depthwise === 'include' || (depthwise === 'only') === (kind === 'depthwise');
-  }
-
-  private gathered(size: KernelSize): Gathered {
-    let gathered = this.bySize.get(size);
-    if (!gathered) {
-      const [h, w] = size.split('x').map(Number);
-      gathered = { seen: new SliceSet(h * w), found: 0, dropped: noneDropped(), parts: [] };
-      this.bySize.set(size, gathered);
-    }
-    return gathered;
-  }
-
-  private finishSize(size: KernelSize, { seen, found, dropped, parts }: Gathered): SizeCollection {
-    const { normalize, testFraction, seed } = this.options;
-    const [h, w] = size.split('x').map(Number);
-    const all: Kernels = { data: seen.slices(), count: seen.count, h, w };
-    const scales = normalise(all, parts, normalize);
-    const models = parts.flatMap(({ record, count }) => new Array<number>(count).fill(record.model));
-    const split = splitRows(models, testFraction, foldIn(seedKey(seed), 'split', size));
-    const rows = { train: [] as number[], test: [] as number[] };
-    let row = 0;
-    for (const { record, count } of parts) {
-      record.train.offset = rows.train.length;
-      record.test.offset = rows.test.length;
-      for (const end = row + count; row < end; row++) rows[split.isTest[row] ? 'test' : 'train'].push(row);
-      record.train.count = rows.train.length - record.train.offset;
-      record.test.count = rows.test.length - record.test.offset;
-    }
-    const pick = (which: number[]) => Float32Array.from(which, (i) => scales![i]);
-    return {
+async function collectInto(
+  folder: string,
+  files: readonly ModelFile[],
+  options: CollectOptions,
+  hooks: CollectHooks,
+  { threads = 1, open = openModel, licence }: CollectEnvironment,
+): Promise<Collection> {
+  const meter = meterOf(files, hooks);
+  const layers: (Omit<ScannedLayer, 'hashes'> & { file: number })[] = [];
+  const finder = new DuplicateFinder(join(folder, 'hashes'));
+  try {
+    const scanned = await scanModels(
+      files,
+      options,
+      threads,
+      {
+        signal: hooks.signal,
+        progress: (file, share) => meter.set(file, share, 'reading'),
+        layer: (file, { hashes, ...layer }) => {
+          finder.add(layers.length, hashes);
+          layers.push({ ...layer, file });
+        },
+      },
+      open,
+    );
+    const { models, skipped, indexOf } = chooseModels(files, scanned);
+    const found = markDuplicates(layers, finder, indexOf);
+    await letThrough(hooks.signal);
+    const plans = planSizes(
       found,
-      dropped,
+      models.map(({ sha256 }) => sha256),
+      options,
+    );
+    for (const { model, size, found: kernels } of found)
+      models[model].kernels[size] = (models[model].kernels[size] ?? 0) + kernels;
+    const sizes: Collection['sizes'] = new Map();
+    for (const [size, { layers: own, train, test, split }] of plans)
+      sizes.set(size, {
+        found: sum(own, (layer) => layer.found),
+        dropped: counts(own),
+        train,
+        test,
+        split: split.by,
+      });
+    if ([...plans.values()].every(({ train }) => train === 0)) return { models, sizes, skipped };
+    const written = await writeArrays(folder, models, plans, options, open, hooks, (model, share) =>
+      meter.set(files.length + files.findIndex((file) => file.path === models[model].path), share, 'writing'),
+    );
+    const description: DatasetDescription = {
+      format: 'dwp-kernels',
+      version: 2,
+      options,
+      sources: models.map((model) => sourceOf(model, licence)),
+      ...written,
+    };
+    writeJson(join(folder, 'dataset.json'), description);
+    return { description, models, sizes, skipped };
+  } finally {
+    finder.close();
+  }
+}
+
+/** Models that are used: those that could be read, have layers, and are no copy of one before. */
+function chooseModels(files: readonly ModelFile[], scanned: readonly (ScannedModel | DwpError)[]) {
+  const models: Collection['models'] = [];
+  const skipped: Collection['skipped'] = [];
+  const indexOf: (number | undefined)[] = [];
+  const seen = new Map<string, string>(); // sha256 → path
+  for (const [i, model] of scanned.entries()) {
+    const { path } = files[i];
+    indexOf.push(undefined);
+    if (model instanceof DwpError) {
+      skipped.push({ path, reason: reasonOf(model, path), error: model });
+      continue;
+    }
+    const identity = [model.sha256, ...model.parts.map(({ sha256 }) => sha256)].join();
+    const again = seen.get(identity);
+    const reason = again ? `the same file as ${again}` : noLayers(model);
+    if (reason) {
+      skipped.push({ path, reason });
+      continue;
+    }
+    seen.set(identity, path);
+    indexOf[i] = models.length;
+    models.push({ ...model, ...files[i], kernels: {} });
+  }
+  return { models, skipped, indexOf };
+}
+
+function noLayers({ layers, skipped }: ScannedModel): string | undefined {
+  if (layers > 0) return undefined;
+  const reasons = [...countReasons(skipped)].map(([reason, n]) => `${n} × ${reason}`);
+  return `no 2-D convolutions with stored weights${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
+}
+
+/** How many layers were skipped for each reason. */
+export function countReasons(skipped: ScannedModel['skipped']): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { reason } of skipped) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  return counts;
+}
+
+/** Layers of the models that are used, in order, without the kernels that an earlier one has. */
+function markDuplicates(
+  layers: readonly (Omit<ScannedLayer, 'hashes'> & { file: number })[],
+  finder: DuplicateFinder,
+  indexOf: readonly (number | undefined)[],
+): PlannedLayer[] {
+  const order = layers
+    .map((_, i) => i)
+    .filter((i) => indexOf[layers[i].file] !== undefined)
+    .sort((a, b) => layers[a].file - layers[b].file || layers[a].index - layers[b].index);
+  const ranks = new Int32Array(layers.length).fill(-1);
+  for (const [rank, i] of order.entries()) ranks[i] = rank;
+  finder.find(
+    (layer) => ranks[layer],
+    (layer, row) => {
+      clearBit(layers[layer].kept, row);
+      layers[layer].dropped.duplicate++;
+      layers[layer].count--;
+    },
+  );
+  return order.map((i) => {
+    const { file, ...layer } = layers[i];
+    return { ...layer, model: indexOf[file]!, overLimit: 0, test: undefined, testCount: 0 };
+  });
+}
+
+async function writeArrays(
+  folder: string,
+  models: Collection['models'],
+  plans: ReadonlyMap<KernelSize, SizePlan>,
+  options: CollectOptions,
+  open: OpenModel,
+  hooks: CollectHooks,
+  progress: (model: number, share: number) => void,
+): Promise<Pick<DatasetDescription, 'sizes' | 'layers'>> {
+  const writers = new Map<KernelSize, SizeWriter>();
+  for (const [size, plan] of plans)
+    if (plan.train > 0) writers.set(size, new SizeWriter(folder, size, plan, options.normalize));
+  const records = new Map<PlannedLayer, LayerRecord>();
+  const planned = [...plans.values()].flatMap(({ layers }) => layers);
+  for (const [m, { path, files }] of models.entries()) {
+    const own = planned.filter(({ model }) => model === m).sort((a, b) => a.index - b.index);
+    const model = own.some(({ count }) => count > 0) ? await open(path, options) : undefined;
+    try {
+      for (const [done, layer] of own.entries()) {
+        await letThrough(hooks.signal);
+        const stored = model && layer.count > 0 ? model.layers[layer.index] : undefined;
+        if (layer.count > 0 && stored?.shape.join() !== layer.shape.join()) throw changed(path);
+        const data = stored ? await stored.read() : new Float32Array(0);
+        if (model) requireSame(files, model);
+        records.set(layer, {
+          ...describe(layer),
+          ...(writers.get(layer.size)?.add(data, data.length > 0 ? layer : { ...layer, found: 0 }) ?? {
+            train: { offset: 0, count: 0 },
+            test: { offset: 0, count: 0 },
+            statistics: null,
+            scale: options.normalize === 'unit' ? null : 1,
+          }),
+        });
+        progress(m, (done + 1) / own.length);
+      }
+    } finally {
+      model?.close();
+    }
+    progress(m, 1);
+  }
+  const sizes: DatasetDescription['sizes'] = {};
+  for (const [size, writer] of [...writers].sort(([a], [b]) => compareSizes(a, b))) {
+    const { layers, split } = plans.get(size)!;
+    sizes[size] = {
+      found: sum(layers, ({ found }) => found),
+      dropped: counts(layers),
       split: { by: split.by, testModels: split.testModels },
-      train: takeKernels(all, rows.train),
-      test: takeKernels(all, rows.test),
-      ...(scales && { scales: { train: pick(rows.train), test: pick(rows.test) } }),
+      ...writer.finish(),
     };
   }
+  return { sizes, layers: planned.map((layer) => records.get(layer)!) };
 }
 
-/** Divides in place; returns the scale of each row with `unit`, and records that of each layer otherwise. */
-function normalise(all: Kernels, parts: Gathered['parts'], how: Normalisation): Float32Array | undefined {
-  const size = all.h * all.w;
-  if (how === 'unit') {
-    for (const { record } of parts) record.scale = null;
-    const norms = new Float32Array(all.count);
-    for (let row = 0; row < all.count; row++) {
-      const slice = all.data.subarray(row * size, (row + 1) * size);
-      norms[row] = norm(slice);
-      for (let i = 0; i < size; i++) slice[i] /= norms[row];
-    }
-    return norms;
+const describe = ({ model, name, kind, role, depth, shape, size, dtype, found }: PlannedLayer) => ({
+  model,
+  layer: name,
+  kind,
+  role,
+  depth,
+  shape,
+  size,
+  dtype,
+  found,
+});
+
+const changed = (path: string) =>
+  inputError(`${path}: changed while kernels were collected`, 'run the command again');
+
+/** @throws DwpError INPUT when a file of the model is not the one that was scanned */
+function requireSame(before: Model['files'], now: Model): void {
+  for (const file of now.files) {
+    const known = before.find(({ path }) => path === file.path);
+    if (!known || known.bytes !== file.bytes || known.modified !== file.modified) throw changed(file.path);
   }
-  if (how === 'layer') {
-    let row = 0;
-    for (const { record, count } of parts) {
-      const weights = all.data.subarray(row * size, (row + count) * size);
-      row += count;
-      record.scale = count === 0 ? 1 : norm(weights) / Math.sqrt(weights.length);
-      for (let i = 0; i < weights.length; i++) weights[i] /= record.scale;
-    }
-  }
-  return undefined;
 }
 
-function statistics(data: Float32Array, size: number, kept: readonly number[]): LayerRecord['statistics'] {
-  if (kept.length === 0) return null;
-  const { data: weights } = takeKernels({ data, count: data.length / size, h: 1, w: size }, kept);
-  let minNorm = Number.POSITIVE_INFINITY;
-  let maxNorm = 0;
-  for (let at = 0; at < weights.length; at += size) {
-    const length = norm(weights.subarray(at, at + size));
-    minNorm = Math.min(minNorm, length);
-    maxNorm = Math.max(maxNorm, length);
-  }
-  return { ...pooledMoments(weights), minNorm, maxNorm };
+function counts(layers: readonly PlannedLayer[]): Counts {
+  return {
+    nonFinite: sum(layers, ({ dropped }) => dropped.nonFinite),
+    constant: sum(layers, ({ dropped }) => dropped.constant),
+    nearZero: sum(layers, ({ dropped }) => dropped.nearZero),
+    duplicate: sum(layers, ({ dropped }) => dropped.duplicate),
+    overLimit: sum(layers, ({ overLimit }) => overLimit),
+  };
 }
 
-function norm(values: Float32Array): number {
-  let squares = 0;
-  for (const x of values) squares += x * x;
-  return Math.sqrt(squares);
+const sum = <T>(items: readonly T[], value: (item: T) => number): number =>
+  items.reduce((total, item) => total + value(item), 0);
+
+function sourceOf(
+  { name, format, sha256, bytes, parts, licence: stated, producer }: Collection['models'][number],
+  given: string | undefined,
+): DatasetSource {
+  const licence = stated ?? given;
+  return {
+    name,
+    format,
+    sha256,
+    bytes,
+    ...(parts.length > 0 && { parts }),
+    ...(licence && { licence }),
+    ...(producer && { producer }),
+  };
+}
+
+/** Progress by bytes; a file is read once in each pass. */
+function meterOf(files: readonly ModelFile[], { progress }: CollectHooks) {
+  const sizes = files.map(({ path }) => statSync(path, { throwIfNoEntry: false })?.size ?? 0);
+  const all = [...sizes, ...sizes];
+  const total = sum(all, (bytes) => bytes);
+  const shares = all.map(() => 0);
+  let done = 0;
+  return {
+    set(at: number, share: number, what: string): void {
+      done += (share - shares[at]) * all[at];
+      shares[at] = share;
+      progress?.(Math.round(done), total, `${what} ${files[at % files.length].name}`);
+    },
+  };
 }

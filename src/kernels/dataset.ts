@@ -1,12 +1,11 @@
-// Kernel datasets on disk: dataset.json with the origin of every row, and per size train.npy and test.npy.
+// Kernel datasets on disk, read: dataset.json with the origin of every row, and per size train.npy and test.npy.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
-import { z } from 'zod';
+import { existsSync, statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { inputError } from '../errors.js';
-import { readBytes, readJson, refuseExisting, writeFileAtomic, writeJson } from '../formats/files.js';
-import { encodeNpy, parseNpy } from '../formats/npy.js';
-import type { Collection, CollectOptions } from './collect.js';
+import { readBytes, readJson } from '../formats/files.js';
+import { parseNpy } from '../formats/npy.js';
+import { type DatasetDescription, datasetSchema } from './description.js';
 import {
   compareSizes,
   type KernelSize,
@@ -15,71 +14,6 @@ import {
   parseKernelSize,
   pooledMoments,
 } from './kernels.js';
-
-const count = z.number().int().nonnegative();
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const size = z.string().regex(/^[1-9]\d?x[1-9]\d?$/);
-const rows = z.object({ offset: count, count });
-const dropped = z.object({ nonFinite: count, constant: count, nearZero: count, duplicate: count });
-const part = z.object({ rows: count, sha256 });
-
-const datasetSchema = z.object({
-  format: z.literal('dwp-kernels'),
-  version: z.literal(1),
-  options: z.object({
-    sizes: z.array(size).optional(),
-    depthwise: z.enum(['include', 'exclude', 'only']),
-    transposed: z.enum(['include', 'exclude']),
-    minNorm: z.number().optional(),
-    normalize: z.enum(['none', 'layer', 'unit']),
-    testFraction: z.number(),
-    seed: z.number(),
-  }),
-  sources: z.array(
-    z.object({
-      name: z.string(),
-      format: z.string(),
-      sha256,
-      bytes: count,
-      licence: z.string().optional(),
-      producer: z.string().optional(),
-    }),
-  ),
-  sizes: z.record(
-    size,
-    z.object({
-      found: count,
-      dropped,
-      split: z.object({ by: z.enum(['model', 'kernel', 'none']), testModels: z.array(count) }),
-      train: part,
-      test: part.optional(),
-      /** Over every value of the train kernels, as stored. */
-      mean: z.number(),
-      std: z.number(),
-    }),
-  ),
-  layers: z.array(
-    z.object({
-      model: count,
-      layer: z.string(),
-      kind: z.enum(['conv', 'depthwise', 'transposed']),
-      shape: z.tuple([count, count, count, count]),
-      size,
-      dtype: z.string(),
-      found: count,
-      train: rows,
-      test: rows,
-      statistics: z
-        .object({ mean: z.number(), std: z.number(), minNorm: z.number(), maxNorm: z.number() })
-        .nullable(),
-      scale: z.number().nullable(),
-    }),
-  ),
-});
-
-/** The content of dataset.json. */
-export type DatasetDescription = z.infer<typeof datasetSchema>;
-export type DatasetSource = DatasetDescription['sources'][number];
 
 /** What a part of the project that learns from kernels is given. */
 export interface KernelDataset {
@@ -96,63 +30,6 @@ export interface KernelDataset {
 }
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-
-/**
- * Writes the whole folder beside its place and moves it there: a reader sees all of it or nothing.
- *
- * @throws DwpError USAGE when `folder` exists
- */
-export function writeKernelDataset(
-  folder: string,
-  collection: Collection,
-  options: CollectOptions,
-  sources: DatasetSource[],
-): DatasetDescription {
-  refuseExisting(folder);
-  const target = resolve(folder);
-  const temporary = join(dirname(target), `.${basename(target)}.${process.pid}.tmp`);
-  rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary, { recursive: true });
-  try {
-    const writePart = (name: string, kernels: Kernels) => {
-      const bytes = encodeNpy({ data: kernels.data, shape: [kernels.count, kernels.h, kernels.w] });
-      writeFileAtomic(join(temporary, name), bytes);
-      return { rows: kernels.count, sha256: digest(bytes) };
-    };
-    const sizes: DatasetDescription['sizes'] = {};
-    for (const [name, { found, dropped, split, train, test, scales }] of collection.sizes) {
-      sizes[name] = {
-        found,
-        dropped,
-        split,
-        train: writePart(`${name}/train.npy`, train),
-        ...(test.count > 0 && { test: writePart(`${name}/test.npy`, test) }),
-        ...pooledMoments(train.data),
-      };
-      if (scales)
-        for (const which of ['train', 'test'] as const)
-          if (scales[which].length > 0)
-            writeFileAtomic(
-              join(temporary, name, `${which}.scale.npy`),
-              encodeNpy({ data: scales[which], shape: [scales[which].length] }),
-            );
-    }
-    const description: DatasetDescription = {
-      format: 'dwp-kernels',
-      version: 1,
-      options,
-      sources,
-      sizes,
-      layers: collection.layers,
-    };
-    writeJson(join(temporary, 'dataset.json'), description);
-    renameSync(temporary, target);
-    return description;
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    throw error;
-  }
-}
 
 /** @throws DwpError INPUT when `folder` holds no valid dataset.json. */
 export function readDatasetDescription(folder: string): DatasetDescription {

@@ -1,7 +1,8 @@
 // What there is to say about the kernels of a model or of a dataset, and how far they are from others.
 import { DwpError, inputError } from '../errors.js';
 import type { ConvLayer } from '../importers/index.js';
-import { type DatasetDescription, readKernelDataset } from './dataset.js';
+import { readKernelDataset } from './dataset.js';
+import type { DatasetDescription } from './description.js';
 import { GroupBuilder, type KernelGroup } from './group.js';
 import { compareSizes, type KernelSize, type Kernels, kernelSize } from './kernels.js';
 import { type LayerQuality, measureLayer } from './quality/index.js';

@@ -1,20 +1,13 @@
 // Kernel datasets: collecting, cleaning, splitting, writing, reading.
 export { type Dropped, RELATIVE_MIN_NORM } from './clean.js';
 export {
+  type CollectHooks,
   type Collection,
-  type CollectOptions,
-  KernelCollector,
-  type LayerRecord,
-  type Normalisation,
+  collectKernels,
+  countReasons,
 } from './collect.js';
-export {
-  type DatasetDescription,
-  type DatasetSource,
-  type KernelDataset,
-  readDatasetDescription,
-  readKernelDataset,
-  writeKernelDataset,
-} from './dataset.js';
+export { type KernelDataset, readDatasetDescription, readKernelDataset } from './dataset.js';
+export type { Counts, DatasetDescription, DatasetSource, LayerRecord } from './description.js';
 export {
   type ComparedGroups,
   compareGroups,
@@ -23,6 +16,7 @@ export {
   examineModel,
 } from './examine.js';
 export type { KernelGroup } from './group.js';
+export { IDENTITIES, type Identity, NEAR_TOLERANCE } from './identity.js';
 export {
   compareSizes,
   concatKernels,
@@ -34,6 +28,7 @@ export {
   pooledMoments,
   takeKernels,
 } from './kernels.js';
+export type { CollectOptions, Normalisation } from './options.js';
 export { powerSpectrum } from './power-spectrum.js';
 export {
   type LayerQuality,
@@ -43,4 +38,5 @@ export {
   type Quality,
   QualityAccumulator,
 } from './quality/index.js';
+export { parseDepth, ROLES, type Role } from './roles.js';
 export { distributionShift, type Shift } from './shift.js';

@@ -89,9 +89,12 @@ export function heldOutRows(count: number, fraction: number, key: Key): Set<numb
       `${count} kernel${count === 1 ? '' : 's'}: too few to hold some out`,
       'use more kernels',
     );
-  const n = Math.min(count - 1, Math.max(1, Math.round(fraction * count)));
-  return new Set(new RandomStream(key).permutation(count).subarray(0, n));
+  return new Set(new RandomStream(key).permutation(count).subarray(0, heldOutCount(count, fraction)));
 }
+
+/** Of two or more: at least one on either side. */
+export const heldOutCount = (count: number, fraction: number): number =>
+  Math.min(count - 1, Math.max(1, Math.round(fraction * count)));
 
 /** Mean and standard deviation over every value of every kernel, in double precision; NaN of nothing. */
 export function pooledMoments(data: Float32Array): { mean: number; std: number } {

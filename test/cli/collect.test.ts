@@ -51,7 +51,7 @@ test('a folder of models and a real file: counts add up, one JSON document, arra
       train: 94,
       test: 23,
       split: 'kernel',
-      dropped: { nonFinite: 1, constant: 1, nearZero: 0, duplicate: 1 },
+      dropped: { nonFinite: 1, constant: 1, nearZero: 0, duplicate: 1, overLimit: 0 },
     },
     '5x5': {
       found: 8,
@@ -59,7 +59,7 @@ test('a folder of models and a real file: counts add up, one JSON document, arra
       train: 6,
       test: 2,
       split: 'kernel',
-      dropped: { nonFinite: 0, constant: 0, nearZero: 0, duplicate: 0 },
+      dropped: { nonFinite: 0, constant: 0, nearZero: 0, duplicate: 0, overLimit: 0 },
     },
   });
   expect(skipped).toEqual([
@@ -88,7 +88,7 @@ test('tables, patterns, sizes and kinds', async () => {
   );
   expect(err).toContain('no kernels of 7x7 found');
   expect(code).toBe(0);
-  expect(out).toMatch(/5x5 +8 +0 +0 +0 +0 +8 +6 +2 +kernel/);
+  expect(out).toMatch(/5x5 +8 +0 +0 +0 +0 +0 +8 +6 +2 +kernel/);
 });
 
 test('inspect a model', async () => {

@@ -2,15 +2,17 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { inputError } from '../../src/errors.js';
 import { readNpy, writeNpy } from '../../src/formats/npy.js';
-import type { ConvLayer } from '../../src/importers/index.js';
+import type { ConvLayer, Model } from '../../src/importers/index.js';
 import {
   type CollectOptions,
-  KernelCollector,
+  collectKernels,
+  parseDepth,
   readDatasetDescription,
   readKernelDataset,
-  writeKernelDataset,
 } from '../../src/kernels/index.js';
+import { filesOf, opener, sha256 } from './in-memory.js';
 
 let folder: string;
 beforeEach(() => {
@@ -26,69 +28,175 @@ const OPTIONS: CollectOptions = {
   seed: 0,
 };
 
+/** A layer, and its weights for comparison. */
+interface TestLayer extends ConvLayer {
+  data: Float32Array;
+}
+
 const layer = (
   name: string,
   shape: ConvLayer['shape'],
   value: (i: number) => number,
   kind: ConvLayer['kind'] = 'conv',
-): ConvLayer => ({
-  name,
-  kind,
-  shape,
-  dtype: 'float32',
-  data: Float32Array.from({ length: shape[0] * shape[1] * shape[2] * shape[3] }, (_, i) => value(i)),
-});
+): TestLayer => {
+  const data = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => value(i));
+  return { name, kind, shape, dtype: 'float32', data, read: () => data };
+};
 
 const MODELS = [
   [layer('a', [4, 3, 2, 2], (i) => i + 1), layer('b', [2, 1, 3, 1], (i) => i - 3)],
   [layer('a', [4, 3, 2, 2], (i) => i + 5), layer('c', [4, 1, 2, 2], (i) => 1000 - i * i, 'depthwise')],
 ];
 
-function collect(options: Partial<CollectOptions> = {}, models = MODELS) {
-  const all = { ...OPTIONS, ...options };
-  const collector = new KernelCollector(all);
-  const found = models.map((layers) => collector.add(layers));
-  const collection = collector.finish();
-  const sources = models.map((_, i) => ({
-    name: `m${i}`,
-    format: 'onnx',
-    sha256: `${i}`.repeat(64),
-    bytes: 1,
-  }));
-  return { found, collection, write: (out: string) => writeKernelDataset(out, collection, all, sources) };
+let made = 0;
+function collect(
+  options: Partial<CollectOptions> = {},
+  models = MODELS,
+  out = join(folder, `out${made++}`),
+  about?: (path: string) => Partial<Model>,
+) {
+  return collectKernels(
+    filesOf(models),
+    out,
+    { ...OPTIONS, ...options },
+    {},
+    { open: opener(models, about) },
+  );
 }
 
-test('counts by model and by size, duplicates across models', () => {
-  const { found, collection } = collect();
-  expect(found).toEqual([{ '2x2': 12, '3x1': 2 }, { '2x2': 16 }]);
+test('counts by model and by size, duplicates across models', async () => {
+  const { models, sizes } = await collect();
+  expect(models.map(({ kernels }) => kernels)).toEqual([{ '2x2': 12, '3x1': 2 }, { '2x2': 16 }]);
   // model 1's layer a is model 0's moved by one slice: 11 of 12 are duplicates
-  expect(collection.sizes.get('2x2')).toMatchObject({
+  expect(sizes.get('2x2')).toMatchObject({
     found: 28,
-    dropped: { nonFinite: 0, constant: 0, nearZero: 0, duplicate: 11 },
+    dropped: { nonFinite: 0, constant: 0, nearZero: 0, duplicate: 11, overLimit: 0 },
   });
 });
 
-test('kinds and sizes that are not wanted are not found', () => {
-  expect(collect({ depthwise: 'exclude' }).found[1]).toEqual({ '2x2': 12 });
-  expect(collect({ depthwise: 'only' }).found).toEqual([{}, { '2x2': 4 }]);
-  expect(collect({ sizes: ['3x1'] }).found).toEqual([{ '3x1': 2 }, {}]);
+test('kinds and sizes that are not wanted are not found', async () => {
+  const found = async (options: Partial<CollectOptions>, models = MODELS) =>
+    (await collect(options, models)).models.map(({ kernels }) => kernels);
+  expect((await found({ depthwise: 'exclude' }))[1]).toEqual({ '2x2': 12 });
+  expect(await found({ depthwise: 'only' })).toEqual([{}, { '2x2': 4 }]);
+  expect(await found({ sizes: ['3x1'] })).toEqual([{ '3x1': 2 }, {}]);
   const others = [[layer('t', [1, 2, 2, 2], (i) => i, 'transposed'), layer('p', [2, 2, 1, 1], (i) => i + 1)]];
-  expect(collect({}, others).found).toEqual([{}]);
-  expect(collect({ transposed: 'include', sizes: ['1x1', '2x2'] }, others).found).toEqual([
+  expect(await found({}, others)).toEqual([{}]);
+  expect(await found({ transposed: 'include', sizes: ['1x1', '2x2'] }, others)).toEqual([
     { '1x1': 4, '2x2': 2 },
   ]);
 });
 
-test('what is written is read back, and the table says where each layer went', () => {
+test('roles and depth', async () => {
+  const net = [
+    layer('stem', [4, 3, 2, 2], (i) => i + 0.1),
+    layer('depth', [4, 1, 2, 2], (i) => i + 0.2, 'depthwise'),
+    layer('point', [4, 4, 1, 1], (i) => i + 0.3),
+    layer('body', [4, 4, 2, 2], (i) => i + 0.4),
+    layer('up', [4, 4, 2, 2], (i) => i + 0.5, 'transposed'),
+    layer('head', [4, 4, 2, 2], (i) => i + 0.6),
+  ];
+  const names = async (options: Partial<CollectOptions>) => {
+    const { description } = await collect(options, [net]);
+    return description!.layers.map((record) => `${record.layer} ${record.role} ${record.depth}`);
+  };
+  expect(await names({})).toEqual(['stem first 0', 'depth depthwise 0.2', 'body middle 0.6', 'head last 1']);
+  expect(await names({ roles: ['first', 'transposed'] })).toEqual(['stem first 0', 'up transposed 0.8']);
+  expect(await names({ roles: ['pointwise'], sizes: ['1x1'] })).toEqual(['point pointwise 0.4']);
+  expect(await names({ depth: parseDepth('0:2') })).toEqual(['stem first 0', 'depth depthwise 0.2']);
+  expect(await names({ depth: parseDepth('0.5-1') })).toEqual(['body middle 0.6', 'head last 1']);
+});
+
+test.each(['', '3', '5:5', '0.5-0.25', '0-2', '-1:3', 'a-b'])('%j is no range of depth', (text) => {
+  expect(() => parseDepth(text)).toThrow(/no range of depth/);
+});
+
+test('limits: a large model and a large layer do not drown the rest; the seed chooses', async () => {
+  const net = (salt: number, ...outs: number[]) =>
+    outs.map((out, i) => layer(`l${i}`, [out, 1, 3, 3], (j) => Math.sin(j * 7.1 + i + 100 * salt)));
+  const models = [net(1, 5, 1000, 200), net(2, 40)];
+  const options = { testFraction: 0, maxPerModel: 90, maxPerLayer: 60 };
+  const { description, sizes } = await collect(options, models);
+  expect(description!.layers.map(({ train }) => train.count)).toEqual([5, 42, 43, 40]);
+  expect(sizes.get('3x3')).toMatchObject({ found: 1245, train: 130, dropped: { overLimit: 1115 } });
+  const rows = async (seed: number) => {
+    const out = join(folder, `limit${seed}-${made++}`);
+    await collect({ ...options, seed }, models, out);
+    return readKernelDataset(out).train.data;
+  };
+  const [a, b, other] = [await rows(1), await rows(1), await rows(2)];
+  expect(b).toEqual(a);
+  expect(other).not.toEqual(a);
+  // rows keep the order of the layer, spread over all of it
+  const of1000 = Array.from({ length: 42 }, (_, i) => a[9 * (5 + i)]);
+  const places = of1000.map((x) => [...models[0][1].data].indexOf(x) / 9);
+  expect(places).toEqual([...places].sort((p, q) => p - q));
+  expect(places[0]).toBeLessThan(250);
+  expect(places[41]).toBeGreaterThan(750);
+});
+
+test('copies of a model are skipped; a model that changes between the passes ends it', async () => {
+  const same = await collect({}, [...MODELS, MODELS[0]], undefined, (path) =>
+    path === 'm2' ? { sha256: sha256('m0') } : {},
+  );
+  expect(same.skipped).toEqual([{ path: 'm2', reason: 'the same file as m0' }]);
+  expect(same.models).toHaveLength(2);
+  let opened = 0;
+  const changing = () => ({ files: [{ path: 'm0', bytes: 1, modified: opened++ }] });
+  const out = join(folder, 'changed');
+  await expect(collect({}, [MODELS[0]], out, changing)).rejects.toMatchObject({
+    code: 'INPUT',
+    message: expect.stringMatching(/^m0: changed while/),
+  });
+  expect(readdirSync(folder).filter((name) => name.includes('changed'))).toEqual([]);
+});
+
+test('a layer that cannot be read is skipped with its reason, and what fails otherwise leaves nothing', async () => {
+  const broken = (error: Error): TestLayer => ({
+    ...layer('broken', [4, 4, 2, 2], (i) => i),
+    read: () => {
+      throw error;
+    },
+  });
+  const { models } = await collect({}, [[broken(inputError('m0: damaged', 'x')), ...MODELS[0]]]);
+  expect(models[0].skipped).toEqual([{ layer: 'broken', reason: 'damaged' }]);
+  expect(models[0].kernels).toEqual(MODELS_0);
+  const out = join(folder, 'bug');
+  await expect(collect({}, [[broken(new Error('a bug'))]], out)).rejects.toThrow('a bug');
+  expect(readdirSync(folder).filter((name) => name.includes('bug'))).toEqual([]);
+});
+
+const MODELS_0 = { '2x2': 12, '3x1': 2 };
+
+test('Ctrl-C between layers leaves nothing', async () => {
+  const abort = new AbortController();
+  const model = [
+    ...MODELS[0],
+    {
+      ...MODELS[1][1],
+      read: () => {
+        abort.abort();
+        return MODELS[1][1].data;
+      },
+    },
+    layer('after', [4, 4, 2, 2], (i) => i),
+  ];
+  const files = [{ path: 'm0', name: 'm0' }];
+  const out = join(folder, 'interrupted');
+  await expect(
+    collectKernels(files, out, OPTIONS, { signal: abort.signal }, { open: opener([model]) }),
+  ).rejects.toMatchObject({ code: 'INTERRUPTED' });
+  expect(readdirSync(folder).filter((name) => name.includes('interrupted'))).toEqual([]);
+});
+
+test('what is written is read back, and the table says where each layer went', async () => {
   const out = join(folder, 'kernels');
-  const { collection, write } = collect();
-  write(out);
+  await collect({}, MODELS, out);
   const read = readKernelDataset(out, '2x2');
   expect(read).toMatchObject({ name: 'kernels', train: { count: 13, h: 2, w: 2 }, test: { count: 4 } });
-  expect(read.train.data).toEqual(collection.sizes.get('2x2')!.train.data);
   expect(read.sha256).toMatch(/^[0-9a-f]{64}$/);
   expect(readNpy(join(out, '2x2', 'train.npy')).shape).toEqual([13, 2, 2]);
-  expect(readdirSync(folder)).toEqual(['kernels']); // nothing temporary is left
+  expect(readdirSync(folder).filter((name) => !name.startsWith('out'))).toEqual(['kernels']); // nothing temporary is left
 
   const { layers, sizes } = readDatasetDescription(out);
   expect(sizes['2x2'].split).toEqual({ by: 'kernel', testModels: [] });
@@ -102,9 +210,9 @@ test('what is written is read back, and the table says where each layer went', (
   expect(layers.map(({ train, test: held }) => train.count + held.count)).toEqual([2, 12, 1, 4]); // 3x1 first, then 2x2 by model
 });
 
-test('unit: every kernel has norm 1 and its norm is kept beside', () => {
+test('unit: every kernel has norm 1 and its norm is kept beside', async () => {
   const out = join(folder, 'kernels');
-  collect({ normalize: 'unit' }).write(out);
+  await collect({ normalize: 'unit' }, MODELS, out);
   const { train } = readKernelDataset(out, '2x2');
   const scale = readNpy(join(out, '2x2', 'train.scale.npy')).data;
   expect(scale).toHaveLength(train.count);
@@ -116,19 +224,20 @@ test('unit: every kernel has norm 1 and its norm is kept beside', () => {
   expect(readDatasetDescription(out).layers.every(({ scale }) => scale === null)).toBe(true);
 });
 
-test('layer: each layer has root mean square 1 and its scale is recorded', () => {
-  const { collection } = collect({ normalize: 'layer', testFraction: 0 });
-  const first = collection.layers.find(({ size }) => size === '2x2')!;
+test('layer: each layer has root mean square 1 and its scale is recorded', async () => {
+  const out = join(folder, 'kernels');
+  const { description } = await collect({ normalize: 'layer', testFraction: 0 }, MODELS, out);
+  const first = description!.layers.find(({ size }) => size === '2x2')!;
   const rms = Math.sqrt(MODELS[0][0].data.reduce((sum, x) => sum + x * x, 0) / 48);
   expect(first.scale).toBeCloseTo(rms, 10);
-  const { train } = collection.sizes.get('2x2')!;
+  const train = readNpy(join(out, '2x2', 'train.npy'));
   expect(train.data[0]).toBeCloseTo(1 / rms, 6);
 });
 
-test('the same seed gives the same files', () => {
-  collect({ seed: 5 }).write(join(folder, 'one'));
-  collect({ seed: 5 }).write(join(folder, 'two'));
-  collect({ seed: 6 }).write(join(folder, 'other'));
+test('the same seed gives the same files', async () => {
+  await collect({ seed: 5 }, MODELS, join(folder, 'one'));
+  await collect({ seed: 5 }, MODELS, join(folder, 'two'));
+  await collect({ seed: 6 }, MODELS, join(folder, 'other'));
   const description = (name: string) => readFileSync(join(folder, name, 'dataset.json'), 'utf8');
   expect(description('two')).toBe(description('one'));
   expect(description('other')).not.toBe(description('one'));
@@ -178,27 +287,27 @@ describe('a folder', () => {
     return 'no error';
   };
 
-  test('errors say which sizes there are', () => {
+  test('errors say which sizes there are', async () => {
     const out = join(folder, 'kernels');
-    collect().write(out);
+    await collect({}, MODELS, out);
     expect(failure(out, '7x7')).toBe('INPUT /kernels: no kernels of 7x7 — it has 3x1, 2x2');
     expect(failure(out)).toBe('INPUT /kernels: kernels of 3x1, 2x2 — choose one with --size');
     expect(failure(folder, '7x7')).toMatch(/^INPUT : no kernel dataset/);
     expect(failure(join(folder, 'nowhere'))).toMatch(/^INPUT \/nowhere: no such file/);
   });
 
-  test('a changed array and a changed description are noticed', () => {
+  test('a changed array and a changed description are noticed', async () => {
     const out = join(folder, 'kernels');
-    collect().write(out);
+    await collect({}, MODELS, out);
     writeNpy(join(out, '2x2', 'test.npy'), { shape: [1, 2, 2], data: Float32Array.of(1, 2, 3, 4) });
     expect(failure(out, '2x2')).toMatch(/test.npy: not the file that dataset.json describes/);
-    writeFileSync(join(out, 'dataset.json'), '{"format": "dwp-kernels", "version": 2}');
+    writeFileSync(join(out, 'dataset.json'), '{"format": "dwp-kernels", "version": 3}');
     expect(failure(out, '2x2')).toMatch(/dataset.json: not a valid kernel dataset \(version/);
   });
 
-  test('an existing folder is not overwritten', () => {
+  test('an existing folder is not overwritten', async () => {
     const out = join(folder, 'kernels');
-    collect().write(out);
-    expect(() => collect().write(out)).toThrow(expect.objectContaining({ code: 'USAGE' }));
+    await collect({}, MODELS, out);
+    await expect(collect({}, MODELS, out)).rejects.toMatchObject({ code: 'USAGE' });
   });
 });

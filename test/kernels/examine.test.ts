@@ -5,15 +5,15 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { inputError } from '../../src/errors.js';
 import type { ConvLayer } from '../../src/importers/index.js';
 import {
+  collectKernels,
   examineDatasetSize,
   examineKernels,
   examineModel,
-  KernelCollector,
   powerSpectrum,
   QualityAccumulator,
   readDatasetDescription,
-  writeKernelDataset,
 } from '../../src/kernels/index.js';
+import { filesOf, opener } from './in-memory.js';
 
 /** Weights that all differ: 1, 2, 3, … scaled, every second one negative. */
 const layer = (name: string, out: number, inputs: number, scale = 1, h = 3, w = 3): ConvLayer => ({
@@ -35,12 +35,8 @@ const options = {
 } as const;
 beforeAll(async () => {
   folder = join(mkdtempSync(join(tmpdir(), 'dwp-examine-')), 'kernels');
-  const collector = new KernelCollector({ ...options });
-  await collector.add([layer('a', 4, 5), layer('b', 2, 2, 3, 1, 7)]);
-  await collector.add([layer('c', 6, 2, 2)]);
-  const source = { format: 'onnx', sha256: '0'.repeat(64), bytes: 1 };
-  const sources = ['one', 'two'].map((name) => ({ ...source, name }));
-  writeKernelDataset(folder, collector.finish(), { ...options }, sources);
+  const models = [[layer('a', 4, 5), layer('b', 2, 2, 3, 1, 7)], [layer('c', 6, 2, 2)]];
+  await collectKernels(filesOf(models), folder, options, {}, { open: opener(models) });
 });
 afterAll(() => rmSync(join(folder, '..'), { recursive: true }));
 

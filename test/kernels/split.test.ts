@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { seedKey } from '../../src/engine/random.js';
 import { concatKernels, holdOut, takeKernels } from '../../src/kernels/index.js';
-import { splitRows } from '../../src/kernels/split.js';
+import { spread } from '../../src/kernels/plan.js';
+import { planSplit, Selection } from '../../src/kernels/split.js';
 
 const kernels = (count: number) => ({
   data: Float32Array.from({ length: count * 4 }, (_, i) => i),
@@ -37,39 +38,60 @@ test('takeKernels and concatKernels', () => {
   );
 });
 
-const models = (counts: number[]) => counts.flatMap((n, model) => new Array<number>(n).fill(model));
+const models = (counts: number[]) => new Map(counts.map((n, model) => [model, n]));
 
 test('four models: by kernel, at the fraction', () => {
-  const split = splitRows(models([10, 20, 30, 40]), 0.2, seedKey(0));
-  expect(split).toMatchObject({ by: 'kernel', testModels: [] });
-  expect(split.isTest.filter(Boolean)).toHaveLength(20);
+  expect(planSplit(models([10, 20, 30, 40]), 0.2, seedKey(0))).toEqual({
+    by: 'kernel',
+    testModels: [],
+    testRows: 20,
+  });
 });
 
 test('five models: whole models, near the fraction, never all or none', () => {
-  const counts = [100, 80, 60, 40, 20];
-  for (let seed = 0; seed < 20; seed++) {
-    const rows = models(counts);
-    const { by, testModels, isTest } = splitRows(rows, 0.2, seedKey(seed));
-    expect(by).toBe('model');
-    rows.forEach((model, row) => {
-      expect(isTest[row]).toBe(testModels.includes(model));
-    });
-    expect(isTest.filter(Boolean)).toHaveLength(60); // 60, or 40 + 20
-  }
-  const choices = Array.from({ length: 20 }, (_, seed) =>
-    splitRows(models(counts), 0.2, seedKey(seed)).testModels.join(),
-  );
-  expect(new Set(choices)).toEqual(new Set(['2', '3,4']));
+  const counts = models([100, 80, 60, 40, 20]);
+  const choices = Array.from({ length: 20 }, (_, seed) => planSplit(counts, 0.2, seedKey(seed)));
+  for (const { by, testRows } of choices) expect([by, testRows]).toEqual(['model', 60]); // 60, or 40 + 20
+  expect(new Set(choices.map(({ testModels }) => testModels.join()))).toEqual(new Set(['2', '3,4']));
 });
 
 test('models too large for the fraction: the smallest one is held out', () => {
-  expect(splitRows(models([100, 100, 100, 100, 90]), 0.01, seedKey(0)).testModels).toEqual([4]);
+  expect(planSplit(models([100, 100, 100, 100, 90]), 0.01, seedKey(0)).testModels).toEqual([4]);
+});
+
+test('models without kernels do not count, nor make five', () => {
+  expect(planSplit(models([100, 100, 0, 100, 90]), 0.2, seedKey(0)).by).toBe('kernel');
+});
+
+test('as it was asked for: by model from two on, by kernel with many', () => {
+  expect(planSplit(models([50, 50]), 0.5, seedKey(0), 'model')).toMatchObject({ by: 'model', testRows: 50 });
+  expect(planSplit(models([50]), 0.5, seedKey(0), 'model').by).toBe('kernel');
+  expect(planSplit(models([9, 9, 9, 9, 9, 9]), 0.5, seedKey(0), 'kernel').by).toBe('kernel');
 });
 
 test('no test part when none is wanted', () => {
-  expect(splitRows(models([5, 5]), 0, seedKey(0))).toEqual({
-    by: 'none',
-    testModels: [],
-    isTest: new Array(10).fill(false),
-  });
+  expect(planSplit(models([5, 5]), 0, seedKey(0))).toEqual({ by: 'none', testModels: [], testRows: 0 });
+});
+
+test('a selection takes as many as wanted, each place alike', () => {
+  const counts = new Array<number>(20).fill(0);
+  const draws = 4000;
+  for (let seed = 0; seed < draws; seed++) {
+    const selection = new Selection(20, 5, seedKey(seed));
+    const chosen = counts.map(() => selection.next());
+    expect(chosen.filter(Boolean)).toHaveLength(5);
+    for (const [i, yes] of chosen.entries()) if (yes) counts[i]++;
+  }
+  // each count is binomial(4000, 1/4): five standard deviations
+  for (const count of counts)
+    expect(Math.abs(count - draws / 4)).toBeLessThan(5 * Math.sqrt((draws * 3) / 16));
+});
+
+test('spread: as evenly as the layers allow, all of it', () => {
+  expect(spread([10, 10, 10], 9)).toEqual([3, 3, 3]);
+  expect(spread([2, 100, 50], 60)).toEqual([2, 29, 29]);
+  expect(spread([2, 100, 5], 60)).toEqual([2, 53, 5]);
+  expect(spread([2, 3], 60)).toEqual([2, 3]);
+  expect(spread([5, 5, 5], 7).reduce((a, b) => a + b)).toBe(7);
+  expect(spread([5, 5, 5], 0)).toEqual([0, 0, 0]);
 });

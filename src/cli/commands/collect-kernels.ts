@@ -1,24 +1,18 @@
 // dwp collect-kernels: model files → a kernel dataset.
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { DwpError, inputError } from '../../errors.js';
+import { type DwpError, inputError } from '../../errors.js';
 import { refuseExisting } from '../../formats/files.js';
+import { beginsLikeModel, findModelFiles, modelExtensions } from '../../importers/index.js';
 import {
-  beginsLikeModel,
-  findModelFiles,
-  type Model,
-  modelExtensions,
-  openModel,
-} from '../../importers/index.js';
-import {
-  type DatasetSource,
-  type Dropped,
-  KernelCollector,
+  type Counts,
+  collectKernels,
+  countReasons,
   type KernelSize,
   RELATIVE_MIN_NORM,
-  writeKernelDataset,
 } from '../../kernels/index.js';
 import { argument, defineCommand, integer, list, option, real } from '../command.js';
-import type { Effects } from '../effects.js';
+import type { Effects, Progress } from '../effects.js';
 import { table } from '../table.js';
 
 interface CollectResult {
@@ -36,12 +30,12 @@ interface CollectResult {
   }[];
   kernels: Record<
     KernelSize,
-    { found: number; kept: number; train: number; test: number; split: string; dropped: Dropped }
+    { found: number; kept: number; train: number; test: number; split: string; dropped: Counts }
   >;
   skipped: { path: string; reason: string }[];
 }
 
-export const collectKernels = defineCommand({
+export const collectKernelsCommand = defineCommand({
   name: 'collect-kernels',
   description:
     'Reads ONNX models, Keras HDF5 files (whole models and weight files), TensorFlow.js models (model.json beside ' +
@@ -90,84 +84,55 @@ export const collectKernels = defineCommand({
       real(0, 0.9).default(0.2),
     ),
     seed: option('--seed <n>', 'of the split', integer(0).default(0)),
-    licence: option('--licence <text>', 'licence of the models, for the record', z.string().optional()),
+    licence: option(
+      '--licence <text>',
+      'licence of models that do not state one themselves, for the record',
+      z.string().optional(),
+    ),
+    threads: option(
+      '--threads <n>',
+      'models that are read at once; 0 for one per core',
+      integer(0, 256).default(0),
+    ),
   },
   examples: [
     'dwp collect-kernels pretrained --out kernels',
     'dwp collect-kernels models/*.onnx weights.h5 --out kernels --size 3x3 5x5 --depthwise exclude',
   ],
-  run: async ({ models: paths, out, licence, ...rest }, effects): Promise<CollectResult> => {
+  run: async ({ models: paths, out, licence, threads, ...rest }, effects): Promise<CollectResult> => {
     refuseExisting(out);
     const { size: sizes, minNorm, ...others } = rest;
     const options = { ...others, ...(sizes && { sizes }), ...(minNorm !== undefined && { minNorm }) };
     const files = findModelFiles(paths, modelExtensions, beginsLikeModel);
-    const collector = new KernelCollector(options);
-    const models: CollectResult['models'] = [];
-    const skipped: CollectResult['skipped'] = [];
-    const sources: DatasetSource[] = [];
-    const seen = new Map<string, string>(); // digests of all its files → path
-    const progress = effects.progress('reading models', files.length);
-    try {
-      for (const [i, { path, name }] of files.entries()) {
-        if (effects.signal.aborted)
-          throw new DwpError('INTERRUPTED', 'interrupted while reading models', 'nothing was written');
-        progress.update(i, name);
-        const model = await tryModel(path);
-        if (model instanceof DwpError) {
-          if (files.length === 1) throw model; // its hint says more than a summary would
-          skipped.push({ path, reason: reasonOf(model, path) });
-          continue;
-        }
-        // models of one architecture can share their main file: it is their weights that tell them apart
-        const identity = [model, ...model.parts].map((file) => file.sha256).join();
-        const again = seen.get(identity);
-        const reason = again ? `the same file as ${again}` : noLayers(model);
-        if (reason) {
-          skipped.push({ path, reason });
-          continue;
-        }
-        seen.set(identity, path);
-        const { format, sha256, bytes, producer } = model;
-        const stated = licence ?? model.licence;
-        sources.push({
-          name,
-          format,
-          sha256,
-          bytes,
-          ...(stated && { licence: stated }),
-          ...(producer && { producer }),
-        });
-        const kernels = await collector.add(model.layers);
-        model.close();
-        models.push({
-          path,
-          format,
-          sha256,
-          layers: model.layers.length,
-          kernels,
-          skippedLayers: countReasons(model),
-        });
-        await new Promise(setImmediate); // lets Ctrl-C through between models
-      }
-    } finally {
-      progress.stop();
-    }
-    const collection = collector.finish();
+    let progress: Progress | undefined;
+    const collection = await collectKernels(
+      files,
+      out,
+      options,
+      {
+        signal: effects.signal,
+        progress: (bytes, total, what) => {
+          progress ??= effects.progress('collecting kernels, bytes', total);
+          progress.update(bytes, what);
+        },
+      },
+      { threads: threads || availableParallelism(), licence },
+    ).finally(() => progress?.stop());
+    if (files.length === 1 && collection.skipped[0]?.error) throw collection.skipped[0].error; // its hint says more
+    const models = collection.models.map(({ path, format, sha256, layers, kernels, skipped }) => ({
+      path,
+      format,
+      sha256,
+      layers,
+      kernels,
+      skippedLayers: Object.fromEntries(countReasons(skipped)),
+    }));
     const kernels: CollectResult['kernels'] = {};
-    for (const [size, { found, dropped, split, train, test }] of collection.sizes)
-      kernels[size] = {
-        found,
-        kept: train.count + test.count,
-        train: train.count,
-        test: test.count,
-        split: split.by,
-        dropped,
-      };
-    for (const [size, { found, dropped }] of collection.empty)
-      kernels[size] = { found, kept: 0, train: 0, test: 0, split: 'none', dropped };
-    if (collection.sizes.size === 0) throw nothingLeft(kernels, models, skipped, sizes);
+    for (const [size, { found, dropped, train, test, split }] of collection.sizes)
+      kernels[size] = { found, kept: train + test, train, test, split, dropped };
+    const skipped = collection.skipped.map(({ path, reason }) => ({ path, reason }));
+    if (!collection.description) throw nothingLeft(kernels, models, skipped, sizes);
     report(effects, { models, skipped, kernels, sizes });
-    writeKernelDataset(out, collection, options, sources);
     return { out, models, kernels, skipped };
   },
   render: ({ out, models, kernels, skipped }) => {
@@ -190,6 +155,7 @@ export const collectKernels = defineCommand({
           'constant',
           'near zero',
           'duplicate',
+          'over limit',
           'kept',
           'train',
           'test',
@@ -197,8 +163,11 @@ export const collectKernels = defineCommand({
         ],
         sizes.map((size) => {
           const { found, kept, train, test, split, dropped } = kernels[size];
-          const { nonFinite, constant, nearZero, duplicate } = dropped;
-          return [size, found, nonFinite, constant, nearZero, duplicate, kept, train, test, split];
+          const { nonFinite, constant, nearZero, duplicate, overLimit } = dropped;
+          return [
+            ...[size, found, nonFinite, constant, nearZero, duplicate, overLimit],
+            ...[kept, train, test, split],
+          ];
         }),
       ),
     ];
@@ -212,31 +181,6 @@ export const collectKernels = defineCommand({
     return [...blocks, `written to ${out}`].join('\n\n');
   },
 });
-
-/** The model, or the error that says why it cannot be read. */
-async function tryModel(path: string): Promise<Model | DwpError> {
-  try {
-    return await openModel(path);
-  } catch (error) {
-    if (error instanceof DwpError && error.code === 'INPUT') return error;
-    throw error;
-  }
-}
-
-const reasonOf = ({ message }: DwpError, path: string) =>
-  message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;
-
-function countReasons({ skipped }: Model): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { reason } of skipped) counts[reason] = (counts[reason] ?? 0) + 1;
-  return counts;
-}
-
-function noLayers(model: Model): string | undefined {
-  if (model.layers.length > 0) return undefined;
-  const reasons = Object.entries(countReasons(model)).map(([reason, n]) => `${n} × ${reason}`);
-  return `no 2-D convolutions with stored weights${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
-}
 
 function nothingLeft(
   kernels: CollectResult['kernels'],

@@ -9,7 +9,7 @@ import { refuseExisting } from '../../formats/files.js';
 import type { AnyCommand } from '../command.js';
 import { defineCommand, option } from '../command.js';
 import type { Effects } from '../effects.js';
-import { collectKernels } from './collect-kernels.js';
+import { collectKernelsCommand } from './collect-kernels.js';
 import { type CompareResult, carryOut, renderComparison } from './compare.js';
 import { fitPriorCommand } from './fit-prior.js';
 import { inspect } from './inspect.js';
@@ -47,7 +47,7 @@ export const demo = defineCommand({
 
     effects.info('2. Collect the kernels of all of them.   dwp collect-kernels pretrained --out kernels\n');
     const collected = await show(
-      collectKernels,
+      collectKernelsCommand,
       { models: [shipped('pretrained')], out: join(folder, 'kernels') },
       effects,
     );

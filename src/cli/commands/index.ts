@@ -23,7 +23,7 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'collect-kernels',
     summary: 'read pretrained models and write their convolution kernels as a dataset',
-    load: async () => (await import('./collect-kernels.js')).collectKernels,
+    load: async () => (await import('./collect-kernels.js')).collectKernelsCommand,
   },
   {
     name: 'fit-prior',

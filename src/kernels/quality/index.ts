@@ -1,6 +1,6 @@
 // Measures of kernels that say whether they are worth learning from.
 import type { ConvLayer } from '../../importers/index.js';
-import { cleanSlices, type Dropped, SliceSet } from '../clean.js';
+import { cleanAlone, type Dropped } from '../clean.js';
 import { pooledMoments } from '../kernels.js';
 import { type Quality, QualityAccumulator } from './accumulator.js';
 import { orthogonality } from './orthogonality.js';
@@ -27,7 +27,7 @@ export function measureLayer(data: Float32Array, shape: ConvLayer['shape']): Lay
   return {
     ...quality.finish(),
     std: finite.length === 0 ? 0 : pooledMoments(finite).std,
-    dropped: size === 1 ? null : cleanSlices(data, size, new SliceSet(size)).dropped,
+    dropped: size === 1 ? null : cleanAlone(data, h, w),
     orthogonality: orthogonality(data, out) ?? null,
   };
 }

@@ -1,0 +1,111 @@
+// When two slices are the same: 64 bits of hash for each, of its bytes or of a form that what is alike shares.
+
+/**
+ * `exact`: the same bytes. `near`: the same after scaling to unit norm and rounding every weight to a grid.
+ * `symmetric`: the same up to mirroring, turning and a change of sign. `keep`: none are.
+ */
+export type Identity = 'exact' | 'near' | 'symmetric' | 'keep';
+
+export const IDENTITIES = ['exact', 'near', 'symmetric', 'keep'] as const satisfies readonly Identity[];
+
+/** Step of the grid of `near`: slices that are the same differ by at most this in any weight of a unit kernel. */
+export const NEAR_TOLERANCE = 1e-3;
+
+// The state is two words; every step is a bijection of it, so that slices which differ in one weight never collide.
+const SEED_A = 0x243f6a88;
+export const SEED_B = 0x85a308d3 | 0;
+export const FACTOR_A = 0x9e3779b1 | 0;
+export const FACTOR_B = 0x85ebca77 | 0;
+
+/** Mixes a word so that every bit depends on all of them. */
+export function finish(word: number): number {
+  let x = word;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return (x ^ (x >>> 16)) >>> 0;
+}
+
+/** Where the hash of a slice begins: slices of different sizes are never the same. */
+export const seedOf = (h: number, w: number): number => SEED_A ^ (128 * h + w);
+
+/** Hash of the words that `order` lists, to `out[at]` and `out[at + 1]`; clean.ts has the same for words in a row. */
+function hashWords(words: Uint32Array, seed: number, order: Int32Array, out: Uint32Array, at: number): void {
+  let a = seed;
+  let b = SEED_B;
+  for (let i = 0; i < order.length; i++) {
+    a = Math.imul(a ^ words[order[i]], FACTOR_A);
+    a ^= a >>> 15;
+    b = Math.imul(((b << 13) | (b >>> 19)) + a, FACTOR_B);
+  }
+  out[at] = finish(a);
+  out[at + 1] = finish(b ^ a);
+}
+
+/**
+ * Hashes of rows that are no exact copies but the same all the same.
+ *
+ * @param data slices of h·w values
+ * @param rows which of them
+ * @param tolerance of `near`
+ * @returns two words for each of `rows`
+ */
+export function hashesOf(
+  data: Float32Array,
+  h: number,
+  w: number,
+  rows: ArrayLike<number>,
+  identity: 'near' | 'symmetric',
+  tolerance: number,
+): Uint32Array<ArrayBuffer> {
+  const size = h * w;
+  const out = new Uint32Array(new ArrayBuffer(8 * rows.length));
+  const values = new Float32Array(size);
+  const words = new Uint32Array(values.buffer);
+  const seed = seedOf(h, w);
+  if (identity === 'near') {
+    const order = Int32Array.from({ length: size }, (_, i) => i);
+    const cells = new Int32Array(values.buffer);
+    for (let i = 0; i < rows.length; i++) {
+      const from = rows[i] * size;
+      let squares = 0;
+      for (let j = 0; j < size; j++) squares += data[from + j] * data[from + j];
+      const scale = 1 / (Math.sqrt(squares) * tolerance);
+      for (let j = 0; j < size; j++) cells[j] = Math.round(data[from + j] * scale);
+      hashWords(words, seed, order, out, 2 * i);
+    }
+    return out;
+  }
+  const orders = symmetries(h, w);
+  const candidate = new Uint32Array(2);
+  for (let i = 0; i < rows.length; i++) {
+    const from = rows[i] * size;
+    let [low, high] = [0xffffffff, 0xffffffff];
+    for (const sign of [1, -1]) {
+      for (let j = 0; j < size; j++) values[j] = sign * data[from + j] + 0; // + 0: no negative zeros
+      for (const order of orders) {
+        hashWords(words, seed, order, candidate, 0);
+        if (candidate[1] < high || (candidate[1] === high && candidate[0] < low)) [low, high] = candidate;
+      }
+    }
+    out[2 * i] = low;
+    out[2 * i + 1] = high;
+  }
+  return out;
+}
+
+/** Places of the weights after each mirroring and turning that keeps the size: eight of a square, else four. */
+function symmetries(h: number, w: number): Int32Array[] {
+  const orders: Int32Array[] = [];
+  for (const transposed of h === w ? [false, true] : [false])
+    for (const up of [false, true])
+      for (const left of [false, true])
+        orders.push(
+          Int32Array.from({ length: h * w }, (_, i) => {
+            const y = Math.floor(i / w);
+            const x = i % w;
+            const [p, q] = transposed ? [x, y] : [y, x];
+            return (up ? h - 1 - p : p) * w + (left ? w - 1 - q : q);
+          }),
+        );
+  return orders;
+}

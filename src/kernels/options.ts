@@ -1,0 +1,50 @@
+// What a collection can be told.
+import type { ConvLayer } from '../importers/index.js';
+import type { CleanOptions } from './clean.js';
+import { type KernelSize, kernelSize } from './kernels.js';
+import { type DepthRange, isInDepth, type Role, roleOf } from './roles.js';
+
+export type Normalisation = 'none' | 'layer' | 'unit';
+
+export interface CollectOptions extends CleanOptions {
+  /** Sizes wanted; undefined: every size but 1x1, whose slices have no shape to learn. */
+  sizes?: KernelSize[];
+  depthwise: 'include' | 'exclude' | 'only';
+  /** Whether kernels of transposed convolutions count; they paint rather than match. */
+  transposed: 'include' | 'exclude';
+  /** Roles wanted; undefined: all. */
+  roles?: Role[];
+  /** Part of the model wanted; undefined: all. */
+  depth?: DepthRange;
+  /** Whether BatchNormalization is multiplied into the weights. */
+  foldBatchNorm?: boolean;
+  /** At most so many kernels of one size from one layer, chosen at random. */
+  maxPerLayer?: number;
+  /** At most so many of one size from one model, spread over its layers as evenly as these allow. */
+  maxPerModel?: number;
+  /**
+   * `layer` divides by the root mean square of the layer's kept weights, `unit` every kernel by its own L2 norm.
+   */
+  normalize: Normalisation;
+  /** Part of the kernels held out, in [0, 1). */
+  testFraction: number;
+  seed: number;
+}
+
+/** @param index of the layer among all `count` convolutions of its model */
+export function wantsLayer(
+  { sizes, depthwise, transposed, roles, depth }: CollectOptions,
+  layer: Pick<ConvLayer, 'kind' | 'shape'>,
+  index: number,
+  count: number,
+): boolean {
+  const { kind, shape } = layer;
+  const size = kernelSize(shape[2], shape[3]);
+  if (sizes ? !sizes.includes(size) : size === '1x1') return false;
+  const role = roleOf(layer, index, count);
+  if (roles && !roles.includes(role)) return false;
+  if (depth && !isInDepth(depth, index, count)) return false;
+  // a role that was asked for needs no other option
+  if (kind === 'transposed') return (transposed === 'include' || roles !== undefined) && depthwise !== 'only';
+  return depthwise === 'include' || (depthwise === 'only') === (kind === 'depthwise');
+}

@@ -1,0 +1,110 @@
+// Which of the clean kernels are taken, and on which side each goes: counts and bits, before anything is written.
+import { foldIn, seedKey } from '../engine/random.js';
+import { bitsFor, clearBit, hasBit, setBit } from './bits.js';
+import { compareSizes, type KernelSize } from './kernels.js';
+import type { CollectOptions } from './options.js';
+import type { ScannedLayer } from './scan.js';
+import { planSplit, Selection, type Split } from './split.js';
+
+export interface PlannedLayer extends Omit<ScannedLayer, 'hashes'> {
+  /** Of the sources that are used. */
+  model: number;
+  /** More clean kernels than were wanted of this layer or its model. */
+  overLimit: number;
+  /** One bit per slice; undefined where all are on one side. */
+  test: Uint8Array | undefined;
+  testCount: number;
+}
+
+export interface SizePlan {
+  layers: PlannedLayer[];
+  split: Split;
+  train: number;
+  test: number;
+}
+
+/**
+ * @param layers in order of model and index; `kept` and `count` are without duplicates, and are changed
+ * @param models sha256 of each model: names its choices, so that other models do not change them
+ */
+export function planSizes(
+  layers: readonly PlannedLayer[],
+  models: readonly string[],
+  options: CollectOptions,
+): Map<KernelSize, SizePlan> {
+  const root = seedKey(options.seed);
+  const plans = new Map<KernelSize, SizePlan>();
+  for (const size of [...new Set(layers.map((layer) => layer.size))].sort(compareSizes)) {
+    const own = layers.filter((layer) => layer.size === size);
+    for (const [i, quota] of quotas(own, options).entries()) {
+      const { model, index } = own[i];
+      choose(own[i], quota, foldIn(root, 'sample', size, models[model], index));
+    }
+    plans.set(size, splitLayers(own, options, foldIn(root, 'split', size)));
+  }
+  return plans;
+}
+
+/** How many kernels each layer may give. */
+function quotas(
+  layers: readonly PlannedLayer[],
+  { maxPerLayer = Number.POSITIVE_INFINITY, maxPerModel }: CollectOptions,
+): number[] {
+  const most = layers.map(({ count }) => Math.min(count, maxPerLayer));
+  if (maxPerModel === undefined) return most;
+  const result = new Array<number>(layers.length).fill(0);
+  for (const model of new Set(layers.map((layer) => layer.model))) {
+    const own = layers.flatMap((layer, i) => (layer.model === model ? [i] : []));
+    const shares = spread(
+      own.map((i) => most[i]),
+      maxPerModel,
+    );
+    for (const [j, i] of own.entries()) result[i] = shares[j];
+  }
+  return result;
+}
+
+/** `total` spread over what each can take, as evenly as that allows: nobody gets less because others could take more. */
+export function spread(most: readonly number[], total: number): number[] {
+  const result = most.map(() => 0);
+  let left = total;
+  const order = most.map((_, i) => i).sort((a, b) => most[a] - most[b] || a - b);
+  for (const [done, i] of order.entries()) {
+    result[i] = Math.min(most[i], Math.floor(left / (order.length - done)));
+    left -= result[i];
+  }
+  return result;
+}
+
+function choose(layer: PlannedLayer, quota: number, key: ReturnType<typeof seedKey>): void {
+  if (quota >= layer.count) return;
+  layer.overLimit = layer.count - quota;
+  const selection = new Selection(layer.count, quota, key);
+  for (let row = 0; row < layer.found; row++)
+    if (hasBit(layer.kept, row) && !selection.next()) clearBit(layer.kept, row);
+  layer.count = quota;
+}
+
+function splitLayers(
+  layers: PlannedLayer[],
+  { testFraction }: CollectOptions,
+  key: ReturnType<typeof seedKey>,
+): SizePlan {
+  const counts = new Map<number, number>();
+  for (const { model, count } of layers) counts.set(model, (counts.get(model) ?? 0) + count);
+  const total = layers.reduce((sum, { count }) => sum + count, 0);
+  const split = planSplit(counts, testFraction, key);
+  if (split.by === 'kernel') {
+    const selection = new Selection(total, split.testRows, foldIn(key, 'kernel'));
+    for (const layer of layers) {
+      layer.test = bitsFor(layer.found);
+      for (let row = 0; row < layer.found; row++)
+        if (hasBit(layer.kept, row) && selection.next()) {
+          setBit(layer.test, row);
+          layer.testCount++;
+        }
+    }
+  } else
+    for (const layer of layers) layer.testCount = split.testModels.includes(layer.model) ? layer.count : 0;
+  return { layers, split, train: total - split.testRows, test: split.testRows };
+}

@@ -1,0 +1,119 @@
+// First pass over a model: which kernels are fit to be collected, and the hashes by which duplicates are found.
+import { DwpError } from '../errors.js';
+import { type ConvLayer, type LayerKind, type Model, type ModelFile, openModel } from '../importers/index.js';
+import { type CleanLayer, cleanLayer } from './clean.js';
+import { type KernelSize, kernelSize } from './kernels.js';
+import { type CollectOptions, wantsLayer } from './options.js';
+import { type Role, relativeDepth, roleOf } from './roles.js';
+
+/** Larger ones are no kernels to learn shapes from, and their names are no sizes. */
+const MOST_SIDE = 99;
+
+/** How models are opened: by their path, or from memory in tests. */
+export type OpenModel = (path: string, options: { foldBatchNorm?: boolean }) => Promise<Model>;
+
+export interface ScannedLayer extends CleanLayer {
+  /** Among all convolutions of the model. */
+  index: number;
+  name: string;
+  kind: LayerKind;
+  shape: ConvLayer['shape'];
+  size: KernelSize;
+  dtype: string;
+  role: Role;
+  /** 0 for the model's first convolution, 1 for its last. */
+  depth: number;
+  found: number;
+}
+
+/** What a model is, apart from its kernels. */
+export interface ScannedModel {
+  format: string;
+  sha256: string;
+  bytes: number;
+  parts: { name: string; sha256: string; bytes: number }[];
+  licence?: string;
+  producer?: string;
+  /** All 2-D convolutions, of every size and kind. */
+  layers: number;
+  skipped: { layer: string; reason: string }[];
+  files: Model['files'];
+}
+
+export interface ScanHooks {
+  layer(layer: ScannedLayer): void;
+  /** @param share of the model that is done, from 0 to 1 */
+  progress(share: number): void;
+  /** Called between layers; throws to stop. */
+  pause(): Promise<void>;
+}
+
+/**
+ * Memory: one tensor, and a few words for each of its kernels.
+ *
+ * @throws DwpError INPUT when the model cannot be read; a layer that cannot goes to `skipped`
+ */
+export async function scanModel(
+  { path }: Pick<ModelFile, 'path'>,
+  options: CollectOptions,
+  hooks: ScanHooks,
+  open: OpenModel = openModel,
+): Promise<ScannedModel> {
+  const model = await open(path, { foldBatchNorm: options.foldBatchNorm });
+  try {
+    const skipped = [...model.skipped];
+    const count = model.layers.length;
+    for (const [index, layer] of model.layers.entries()) {
+      if (!wantsLayer(options, layer, index, count)) continue;
+      await hooks.pause();
+      const [out, inputs, h, w] = layer.shape;
+      if (h > MOST_SIDE || w > MOST_SIDE) {
+        skipped.push({
+          layer: layer.name,
+          reason: `kernels of ${h}x${w}: at most ${MOST_SIDE}x${MOST_SIDE} are collected`,
+        });
+        continue;
+      }
+      let data: Float32Array;
+      try {
+        data = await layer.read();
+      } catch (error) {
+        if (!(error instanceof DwpError && error.code === 'INPUT')) throw error;
+        skipped.push({ layer: layer.name, reason: reasonOf(error, path) });
+        continue;
+      }
+      hooks.layer({
+        index,
+        name: layer.name,
+        kind: layer.kind,
+        shape: layer.shape,
+        size: kernelSize(h, w),
+        dtype: layer.dtype,
+        role: roleOf(layer, index, count),
+        depth: relativeDepth(index, count),
+        found: out * inputs,
+        ...cleanLayer(data, h, w, options),
+      });
+      hooks.progress((index + 1) / (count + 1));
+    }
+    const { format, sha256, bytes, licence, producer, files } = model;
+    const parts = model.parts.map(({ name, sha256, bytes }) => ({ name, sha256, bytes }));
+    return {
+      format,
+      sha256,
+      bytes,
+      parts,
+      ...(licence && { licence }),
+      ...(producer && { producer }),
+      layers: count,
+      skipped,
+      files,
+    };
+  } finally {
+    model.close();
+  }
+}
+
+/** The message without the file's name, for a list that gives it already. */
+export const reasonOf = ({ message }: DwpError, path: string): string =>
+  message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;

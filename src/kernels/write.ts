@@ -1,0 +1,141 @@
+// Second pass: the planned kernels of each layer go from the model into the arrays, normalised on the way.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { NpyWriter } from '../formats/npy-writer.js';
+import { hasBit } from './bits.js';
+import type { LayerRecord, SizeRecord } from './description.js';
+import { type KernelSize, parseKernelSize } from './kernels.js';
+import type { Normalisation } from './options.js';
+import type { PlannedLayer, SizePlan } from './plan.js';
+
+interface Side {
+  kernels: NpyWriter;
+  /** With `unit`: the norm that each row was divided by. */
+  scales?: NpyWriter;
+  rows: number;
+}
+
+/** Writes the arrays of one size, layer by layer in the order of the plan. */
+export class SizeWriter {
+  private readonly train: Side;
+  private readonly test: Side | undefined;
+  /** Over every value of the train kernels, as stored. */
+  private sum = 0;
+  private squares = 0;
+  private readonly d: number;
+
+  /** @param folder of the dataset; this size's own is made in it */
+  constructor(
+    folder: string,
+    size: KernelSize,
+    private readonly plan: Pick<SizePlan, 'train' | 'test'>,
+    private readonly normalize: Normalisation,
+  ) {
+    const { h, w } = parseKernelSize(size);
+    this.d = h * w;
+    const own = join(folder, size);
+    mkdirSync(own);
+    const side = (name: string, rows: number): Side => ({
+      kernels: new NpyWriter(join(own, `${name}.npy`), [rows, h, w]),
+      ...(normalize === 'unit' && { scales: new NpyWriter(join(own, `${name}.scale.npy`), [rows]) }),
+      rows: 0,
+    });
+    this.train = side('train', plan.train);
+    this.test = plan.test > 0 ? side('test', plan.test) : undefined;
+  }
+
+  /** @param data every slice of the layer, cleaned and left out ones too */
+  add(data: Float32Array, layer: PlannedLayer): Pick<LayerRecord, 'train' | 'test' | 'statistics' | 'scale'> {
+    const { d } = this;
+    const { found, kept, count } = layer;
+    const offsets = { train: this.train.rows, test: this.test?.rows ?? 0 };
+    let [sum, squares, least, most] = [0, 0, Number.POSITIVE_INFINITY, 0];
+    // sums of each side: what is stored is these over the scale
+    const sides = { train: [0, 0], test: [0, 0] };
+    const norms = this.normalize === 'unit' ? new Float32Array(found) : undefined;
+    for (let row = 0; row < found; row++) {
+      if (!hasBit(kept, row)) continue;
+      let s = 0;
+      let q = 0;
+      for (let at = row * d, end = at + d; at < end; at++) {
+        const x = data[at];
+        s += x;
+        q += x * x;
+      }
+      sum += s;
+      squares += q;
+      if (q < least) least = q;
+      if (q > most) most = q;
+      const side = isTest(layer, row) ? sides.test : sides.train;
+      if (norms) {
+        const norm = Math.sqrt(q);
+        norms[row] = norm;
+        side[0] += s / norm;
+        side[1] += 1;
+      } else {
+        side[0] += s;
+        side[1] += q;
+      }
+    }
+    const scale =
+      this.normalize === 'unit'
+        ? null
+        : this.normalize === 'layer' && count > 0
+          ? Math.sqrt(squares / (count * d))
+          : 1;
+    this.sum += sides.train[0] / (scale ?? 1);
+    this.squares += sides.train[1] / (scale ?? 1) ** 2;
+    this.copy(data, layer, scale ?? 1, norms);
+    return {
+      train: { offset: offsets.train, count: count - layer.testCount },
+      test: { offset: offsets.test, count: layer.testCount },
+      statistics:
+        count === 0
+          ? null
+          : { ...moments(sum, squares, count * d), minNorm: Math.sqrt(least), maxNorm: Math.sqrt(most) },
+      scale,
+    };
+  }
+
+  /** Rows that lie side by side and go to the same file are written at once. */
+  private copy(data: Float32Array, layer: PlannedLayer, scale: number, norms?: Float32Array): void {
+    const { d } = this;
+    const { found, kept } = layer;
+    for (let row = 0; row < found; ) {
+      if (!hasBit(kept, row)) {
+        row++;
+        continue;
+      }
+      const test = isTest(layer, row);
+      const side = test ? this.test! : this.train;
+      const from = row++;
+      while (!norms && row < found && hasBit(kept, row) && isTest(layer, row) === test) row++;
+      side.kernels.write(data, from * d, row * d, norms ? norms[from] : scale);
+      if (norms) side.scales!.write(norms, from, row);
+      side.rows += row - from;
+    }
+  }
+
+  finish(): Pick<SizeRecord, 'train' | 'test' | 'mean' | 'std'> {
+    const part = ({ kernels, scales, rows }: Side) => ({
+      rows,
+      sha256: kernels.finish(),
+      ...(scales && { scales: scales.finish() }),
+    });
+    return {
+      train: part(this.train),
+      ...(this.test && { test: part(this.test) }),
+      ...moments(this.sum, this.squares, this.plan.train * this.d),
+    };
+  }
+}
+
+function isTest({ test, testCount }: PlannedLayer, row: number): boolean {
+  return test ? hasBit(test, row) : testCount > 0;
+}
+
+/** In double precision: what cancels in the variance is of no weight next to float32's own rounding. */
+function moments(sum: number, squares: number, n: number): { mean: number; std: number } {
+  const mean = sum / n;
+  return { mean, std: Math.sqrt(Math.max(0, squares / n - mean * mean)) };
+}
