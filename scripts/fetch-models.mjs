@@ -20,6 +20,10 @@ export const PACKAGES = {
   faceDetection: { spec: '@mediapipe/face_detection@0.4.1657300184', licence: 'Apache-2.0' },
   segmentation: { spec: '@mediapipe/selfie_segmentation@0.1.1675465747', licence: 'Apache-2.0' },
   wakeWord: { spec: 'pymicro-wakeword==2.5.0', licence: 'Apache-2.0' },
+  facenet: { spec: 'facenet-pytorch==2.6.0', licence: 'MIT' },
+  lpips: { spec: 'lpips==0.1.4', licence: 'BSD-2-Clause' },
+  sileroVad: { spec: 'silero-vad==6.2.3', licence: 'MIT' },
+  waifu2x: { spec: 'waifu2x==2024.0.1', licence: 'MIT' },
 };
 
 /**
