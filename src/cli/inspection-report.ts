@@ -6,6 +6,8 @@ import { type Inspection, type NamedGroup, shortNames } from './inspection.js';
 
 const SHOWN = 64;
 const FREQUENCIES = 33;
+/** In the title. */
+const NAMED = 3;
 
 export function writeInspectionReport(
   path: string,
@@ -15,14 +17,20 @@ export function writeInspectionReport(
   const sizes = [...new Set(inspections.flatMap(({ all }) => [...all.keys()]))].sort(compareSizes);
   const names = shortNames(inspections);
   const report: KernelsReport = {
-    title: `Kernels of ${names.join(', ')}`,
+    title: `Kernels of ${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ` and ${names.length - NAMED} more` : ''}`,
     generated: new Date().toISOString(),
     command,
     sizes: sizes.map((size) => {
       const [h, w] = size.split('x').map(Number);
       const places = groupsOf(size, inspections);
       const shift = places.compared && compareGroups(places.compared);
-      return { h, w, groups: places.shown.map(reportGroup), ...(shift && { shift }) };
+      return {
+        h,
+        w,
+        ...(places.whole && { whole: reportGroup(places.whole) }),
+        groups: places.shown.map(reportGroup),
+        ...(shift && { shift }),
+      };
     }),
     layers: inspections.flatMap(({ result }, i) =>
       result.kind === 'model'
@@ -37,11 +45,11 @@ export function writeInspectionReport(
   writeFileAtomic(path, renderKernelsReport(report));
 }
 
-/** Of several paths each as a whole; of one its sources, after the whole. */
+/** Of several paths each as a whole; of one dataset its sources, and the whole beside them. */
 function groupsOf(
   size: string,
   inspections: readonly Inspection[],
-): { shown: NamedGroup[]; compared?: NamedGroup[] } {
+): { whole?: NamedGroup; shown: NamedGroup[]; compared?: NamedGroup[] } {
   const names = shortNames(inspections);
   const wholes = inspections.flatMap(({ all }, i) => {
     const group = all.get(size);
@@ -50,7 +58,7 @@ function groupsOf(
   if (inspections.length > 1) return { shown: wholes, compared: wholes };
   const sources = inspections[0].sources.get(size) ?? [];
   if (sources.length < 2) return { shown: sources.length === 1 ? sources : wholes };
-  return { shown: [{ ...wholes[0], name: 'all together' }, ...sources], compared: sources };
+  return { whole: { ...wholes[0], name: 'all together' }, shown: sources, compared: sources };
 }
 
 function reportGroup({ name, group }: NamedGroup): ReportGroup {

@@ -6,7 +6,7 @@ import { SHIFT_CAPTION, type ShiftMatrix, shiftMatrix } from './figures/shift-ma
 import { details, figure, type Html, html } from './html.js';
 import { decimals, plural } from './numbers.js';
 import { page } from './page.js';
-import { COLOURS, type Series } from './series.js';
+import { COLOURS, DASHES, type Series } from './series.js';
 import { legend } from './svg.js';
 
 export interface ReportMeasures {
@@ -32,7 +32,8 @@ export interface ReportGroup extends ReportMeasures {
 export interface ReportSize {
   h: number;
   w: number;
-  /** The whole first, where there is more than one. */
+  /** All groups together, where they are parts of one dataset. */
+  whole?: ReportGroup;
   groups: ReportGroup[];
   shift?: ShiftMatrix;
 }
@@ -66,7 +67,7 @@ export function renderKernelsReport(input: KernelsReport): string {
     opening: html`${noiseSentence(sizes)}${
       sizes.length === 0
         ? html`<p>There are no kernels to show.</p>`
-        : figure(qualityTable(sizes.map(few)), QUALITY_CAPTION)
+        : figure(qualityTable(sizes.map(summarised)), QUALITY_CAPTION)
     }`,
     sections: [
       { id: 'kernels', short: 'Kernels', title: 'Kernels', content: kernels(sizes) },
@@ -85,8 +86,10 @@ export function renderKernelsReport(input: KernelsReport): string {
 }
 
 function noiseSentence(sizes: readonly ReportSize[]): Html | undefined {
-  const noisy = sizes.flatMap(({ h, w, groups }) =>
-    groups.filter(({ looksLikeNoise }) => looksLikeNoise).map(({ name }) => `${name} (${h}×${w})`),
+  const noisy = sizes.flatMap((size) =>
+    all(size)
+      .filter(({ looksLikeNoise }) => looksLikeNoise)
+      .map(({ name }) => `${name} (${size.h}×${size.w})`),
   );
   if (noisy.length === 0) return undefined;
   return html`<p class="sentence">Kernels that look like white noise, of which a prior learns nothing but the scale: ${noisy.join(', ')}.</p>`;
@@ -108,25 +111,28 @@ const measureCells = ({ kernels, sparsity, varianceEntropy, orthogonality, lagOn
   ].map((value) => html`<td>${decimals(value ?? undefined, 3)}</td>`)}`;
 
 function qualityTable(sizes: readonly ReportSize[]): Html {
+  const body = (size: ReportSize) => {
+    const groups = all(size);
+    return html`<tbody>${groups.map(
+      (group, i) =>
+        html`<tr>${i === 0 && html`<th scope="rowgroup" rowspan="${groups.length}" class="size">${size.h}×${size.w}</th>`}<th scope="row">${group.name}${
+          group.looksLikeNoise && html` <small>looks like noise</small>`
+        }</th>${measureCells(group)}</tr>`,
+    )}</tbody>`;
+  };
   return html`<div class="scroll"><table class="metrics"><thead><tr><th scope="col">size</th><th scope="col">source</th>${MEASURES.map(
     (title) => html`<th scope="col">${title}</th>`,
-  )}</tr></thead>${sizes.map(
-    ({ h, w, groups }) =>
-      html`<tbody>${groups.map(
-        (group, i) =>
-          html`<tr>${i === 0 && html`<th scope="rowgroup" rowspan="${groups.length}" class="size">${h}×${w}</th>`}<th scope="row">${group.name}${
-            group.looksLikeNoise && html` <small>looks like noise</small>`
-          }</th>${measureCells(group)}</tr>`,
-      )}</tbody>`,
-  )}</table></div>`;
+  )}</tr></thead>${sizes.map(body)}</table></div>`;
 }
 
-/** Of many groups only the whole, which is first. */
-const few = (size: ReportSize): ReportSize =>
-  size.groups.length > MOST_OPEN ? { ...size, groups: size.groups.slice(0, 1) } : size;
+const all = ({ whole, groups }: ReportSize): ReportGroup[] => (whole ? [whole, ...groups] : groups);
+
+/** Of many parts of a dataset only the whole. */
+const summarised = (size: ReportSize): ReportSize =>
+  size.whole && size.groups.length > MOST_OPEN ? { ...size, groups: [] } : size;
 
 const everySource = (sizes: readonly ReportSize[]): Html | undefined =>
-  sizes.some(({ groups }) => groups.length > MOST_OPEN)
+  sizes.some((size) => summarised(size) !== size)
     ? figure(qualityTable(sizes), 'The measures of the first table for every source of every size.')
     : undefined;
 
@@ -143,7 +149,7 @@ function walls(sizes: readonly ReportSize[], picture: PictureOf): Html[] {
   const drawn = sizes
     .map((size) => ({
       title: `${size.h}×${size.w}`,
-      of: (title?: string) => size.groups.flatMap((group) => picture(group, size, title ?? group.name) ?? []),
+      of: (title?: string) => all(size).flatMap((group) => picture(group, size, title ?? group.name) ?? []),
     }))
     .filter(({ of }) => of().length > 0);
   if (drawn.every(({ of }) => of().length === 1))
@@ -164,25 +170,35 @@ function kernels(sizes: readonly ReportSize[]): Html | undefined {
 
 function spectra(sizes: readonly ReportSize[]): Html | undefined {
   const power = walls(sizes, (group, _, title) => group.power && spectrumPicture(group.power, title));
-  const variance = sizes.flatMap(({ h, w, groups }) => {
-    const shown = groups.filter(({ explainedVariance }) => explainedVariance !== null);
-    const few = shown.length <= COLOURS;
-    const series = shown.map(
-      ({ name }, i): Series => ({ label: name, prior: name, colour: `var(--c${i % COLOURS})`, dash: '' }),
-    );
-    // of many only the whole, which is first, has a colour; it is drawn last
-    const curves = shown.map(({ explainedVariance }, i) => ({
-      shares: explainedVariance!,
-      ...((few || i === 0) && { colour: series[i]!.colour }),
-    }));
-    const drawing = varianceChart([...curves].reverse());
-    const names = legend(few ? series : series.slice(0, 1), few ? [] : [html`<li>pale: the others</li>`]);
-    return drawing ? [html`<div class="panel"><h4>${h}×${w}</h4>${names}${drawing}</div>`] : [];
+  const variance = sizes.flatMap((size) => {
+    const drawing = variancePanel(size);
+    return drawing ? [html`<div class="panel"><h4>${size.h}×${size.w}</h4>${drawing}</div>`] : [];
   });
   if (power.length + variance.length === 0) return undefined;
   return html`${power.length > 0 && figure(html`${power}`, SPECTRUM_CAPTION)}${
     variance.length > 0 && figure(html`<div class="panels">${variance}</div>`, VARIANCE_CAPTION)
   }`;
+}
+
+/** A colour for every curve; of many parts of a dataset only for the whole, which is drawn last. */
+function variancePanel(size: ReportSize): Html | undefined {
+  const shown = all(size).filter(({ explainedVariance }) => explainedVariance !== null);
+  const series = shown.map(
+    ({ name }, i): Series => ({
+      label: name,
+      prior: name,
+      colour: `var(--c${i % COLOURS})`,
+      dash: DASHES[Math.floor(i / COLOURS) % DASHES.length]!,
+    }),
+  );
+  const pale = summarised(size) !== size;
+  const curves = shown.map(({ explainedVariance }, i) => ({
+    shares: explainedVariance!,
+    ...((!pale || i === 0) && series[i]),
+  }));
+  const drawing = varianceChart(curves.reverse());
+  const names = pale ? legend(series.slice(0, 1), [html`<li>pale: its sources</li>`]) : legend(series);
+  return drawing && html`${names}${drawing}`;
 }
 
 function shifts(sizes: readonly ReportSize[]): Html | undefined {

@@ -4,7 +4,7 @@ import type { ReportInput, ReportRun } from './types.js';
 /** Colours that the style sheet defines for the light and the dark page. */
 export const COLOURS = 8;
 
-const DASHES = ['', '6 3', '2 3', '8 3 2 3'];
+export const DASHES = ['', '6 3', '2 3', '8 3 2 3'];
 
 export interface Series {
   /** What the legend says; rows and runs of one label belong together. */

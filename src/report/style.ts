@@ -49,7 +49,8 @@ figure svg[role=img] { display: block; max-width: 100%; height: auto; }
 .matrix { display: flex; flex-wrap: wrap; gap: .6rem 2rem; align-items: flex-start; }
 .matrix ol { margin: 32px 0 0; padding-left: 2em; font-size: .8125rem; min-width: 0; }
 .matrix li, .layers th, .metrics th { overflow-wrap: anywhere; }
-.layers td:nth-child(-n+4) { text-align: left; }
+.layers :is(th, td):nth-child(-n+4) { text-align: left; }
+.layers th:first-child { padding-left: 0; }
 .layers th[scope=row], .metrics th[scope=row] { white-space: normal; min-width: 9rem; }
 img { display: block; image-rendering: pixelated; max-width: 100%; height: auto; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 460px), 1fr)); gap: 1.2rem; }

@@ -41,7 +41,8 @@ const report = (sources = ['a.onnx', 'b.h5', 'c.onnx']): KernelsReport => ({
   sizes: [3, 5].map((size) => ({
     h: size,
     w: size,
-    groups: ['all together', ...sources].map((name, i) => group(name, size, i === 2 ? 2 : 0.1)),
+    whole: group('all together', size, 0.1),
+    groups: sources.map((name, i) => group(name, size, i === 1 ? 2 : 0.1)),
     shift: shift(sources),
   })),
   layers: [
@@ -60,13 +61,15 @@ const report = (sources = ['a.onnx', 'b.h5', 'c.onnx']): KernelsReport => ({
   ],
 });
 
+const alone = ({ h, w, groups }: KernelsReport['sizes'][number]) => ({ h, w, groups: groups.slice(0, 1) });
+
 const document = (text: string) => parseHTML(text).document;
 
 describe('the page about kernels', () => {
   it.each<[string, () => KernelsReport]>([
     ['of three sources', report],
     ['of many', () => report(Array.from({ length: 30 }, (_, i) => `net-${i}.onnx`))],
-    ['of one model', () => report([])],
+    ['of one model', () => ({ ...report(), sizes: report().sizes.map(alone) })],
     ['of nothing', () => ({ ...report(), sizes: [], layers: [] })],
   ])('is well-formed and free of NaN: %s', (_, make) => {
     const text = renderKernelsReport(make());
@@ -91,6 +94,20 @@ describe('the page about kernels', () => {
     expect(page.querySelector('#kernels details summary')!.textContent).toBe('23 more');
     expect(page.querySelectorAll('main > figure tbody tr')).toHaveLength(2);
     expect(page.querySelectorAll('#sources tbody tr')).toHaveLength(2 * 31);
+  });
+
+  it('of one group there is no more than its size to say', () => {
+    const page = document(renderKernelsReport({ ...report(), sizes: report().sizes.map(alone) }));
+    const titles = [...page.querySelectorAll('#kernels h4')].map(({ textContent }) => textContent);
+    expect(titles).toEqual(['3×3', '5×5']);
+  });
+
+  it('many groups that are no parts of a whole are all in the first table', () => {
+    const many = report(Array.from({ length: 30 }, (_, i) => `net-${i}`));
+    const sizes = many.sizes.map(({ whole: _, ...size }) => size);
+    const page = document(renderKernelsReport({ ...many, sizes }));
+    expect(page.querySelectorAll('main > figure tbody tr')).toHaveLength(60);
+    expect(page.querySelector('#sources')).toBeNull();
   });
 
   it('treats whatever a file holds as text', () => {
@@ -122,6 +139,8 @@ describe('figures', () => {
     expect(marks(matrix, 'nats', 'text').map(({ textContent }) => textContent)).toEqual(
       expect.arrayContaining(['(0.50)', '1.00']),
     );
+    const colours = marks(matrix, 'shift', 'rect').map((cell) => cell.getAttribute('fill'));
+    expect(colours.slice(0, 3)).toEqual(['var(--muted)', 'var(--muted)', 'var(--accent)']);
     expect(shiftMatrix(shift(['alone']))).toBeUndefined();
   });
 

@@ -7,6 +7,8 @@ export interface VarianceCurve {
   shares: readonly number[];
   /** A CSS colour; thin and pale lines when left out. */
   colour?: string;
+  /** SVG stroke-dasharray. */
+  dash?: string;
 }
 
 /** One line per curve, and a dashed one for noise, whose axes are all alike. */
@@ -16,13 +18,13 @@ export function varianceChart(
 ): Html | undefined {
   const d = curves[0]?.shares.length ?? 0;
   if (d < 2) return undefined;
-  const lines = curves.map(({ shares, colour }) => {
+  const lines = curves.map(({ shares, colour, dash }) => {
     let sum = 0;
     const points = shares.map((share, i): [number, number] => {
       sum += 100 * share;
       return [i + 1, Math.min(100, sum)];
     });
-    return { points: [[0, 0] as [number, number], ...points], colour };
+    return { points: [[0, 0] as [number, number], ...points], colour, dash };
   });
   const step = Math.max(1, Math.ceil(d / 8));
   return chart({
@@ -53,13 +55,14 @@ export function varianceChart(
           { stroke: 'var(--muted)', strokeDasharray: '4 4' },
         ),
       ),
-      ...lines.map(({ points, colour }) =>
+      ...lines.map(({ points, colour, dash }) =>
         named(
           'curve',
           Plot.line(points, {
             stroke: colour ?? 'var(--muted)',
             strokeWidth: colour ? 2 : 1,
             strokeOpacity: colour ? 1 : 0.45,
+            strokeDasharray: dash || 'none',
           }),
         ),
       ),
