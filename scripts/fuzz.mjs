@@ -5,6 +5,7 @@ import { fork } from 'node:child_process';
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   realpathSync,
@@ -28,8 +29,11 @@ const USAGE = `node scripts/fuzz.mjs [options]
   --json               the summary as JSON`;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const OUT = join(ROOT, 'build', 'fuzz');
-const FINDINGS = join(OUT, 'findings');
+const FINDINGS = join(ROOT, 'build', 'fuzz', 'findings');
+/** Of this run alone; below the project, for the sake of node_modules. */
+const OUT = join(ROOT, 'build', 'fuzz', String(process.pid));
+/** In memory where the system has a place for that: most of the time is spent on small files. */
+const SCRATCH = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const LONGEST_MS = 2000;
 /** Wall time; CPU time is measured where the input is read. */
 const HANGING_MS = 10_000;
@@ -66,6 +70,7 @@ for (const format of formats)
 
 const rows = [];
 for (const format of formats) rows.push(await fuzz(format));
+rmSync(OUT, { recursive: true });
 const total = rows.reduce((sum, { findings }) => sum + findings, 0);
 if (values.json) console.log(JSON.stringify(rows, null, 2));
 else console.table(Object.fromEntries(rows.map(({ format, ...row }) => [format, row])));
@@ -88,7 +93,7 @@ async function fuzz(format) {
   const deadline = values.seconds ? started + 1000 * Number(values.seconds) : Number.POSITIVE_INFINITY;
   const to = values.replay ? 1 : inputs;
   for (let from = 0; from < to && Date.now() < deadline; ) {
-    const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'dwp-fuzz-')));
+    const scratch = realpathSync(mkdtempSync(join(SCRATCH, 'dwp-fuzz-')));
     const { progress, death } = await runChild(format, from, to, deadline, scratch, (found) =>
       keep(findings, format, found),
     );
@@ -134,6 +139,7 @@ async function fuzz(format) {
  */
 function runChild(format, from, to, deadline, scratch, found) {
   const input = join(scratch, 'input');
+  mkdirSync(input);
   let replay;
   if (values.replay) {
     cpSync(join(values.replay, 'input'), input, { recursive: true });

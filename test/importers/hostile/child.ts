@@ -1,6 +1,6 @@
 // The process that a fuzz run starts for one format: makes inputs, reads them, keeps those that reach new code.
 // What it does at the moment lies in its folder, so that the parent has the input when this process hangs or dies.
-import { cpSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { join, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -155,8 +155,8 @@ function inputFor(index: number): HostileModel {
 
 /** In place of the input before. */
 function writeModel({ name, bytes, siblings = {} }: HostileModel, index: number): void {
-  rmSync(input, { recursive: true, force: true });
-  mkdirSync(input);
+  for (const file of readdirSync(input))
+    if (file !== name && !Object.hasOwn(siblings, file)) rmSync(join(input, file), { recursive: true });
   for (const [sibling, content] of Object.entries(siblings)) writeFileSync(join(input, sibling), content);
   writeFileSync(join(input, name), bytes);
   writeFileSync(join(job.scratch, 'current'), `${index} ${name}`);
