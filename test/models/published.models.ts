@@ -86,7 +86,7 @@ test('collect: all of them together, split by model where there are enough', asy
   expect(code).toBe(0);
   const { kernels, models, skipped } = JSON.parse(json);
   expect(skipped).toEqual([]);
-  expect(models).toHaveLength(10);
+  expect(models).toHaveLength(11); // 9 ONNX, 1 Keras, 1 TensorFlow Lite
   expect(Object.keys(kernels)).toEqual(['1x3', '3x3', '5x5']);
   expect(kernels['1x3'].split).toBe('kernel');
   for (const size of ['3x3', '5x5']) {
