@@ -11,6 +11,7 @@ import { DuplicateFinder } from './duplicates.js';
 import { compareSizes, type KernelSize } from './kernels.js';
 import type { CollectOptions } from './options.js';
 import { type PlannedLayer, planSizes, type SizePlan } from './plan.js';
+import type { Quality } from './quality/index.js';
 import { type OpenModel, reasonOf, type ScannedLayer, type ScannedModel } from './scan.js';
 import { letThrough, scanModels } from './scan-pool.js';
 import { SizeWriter } from './write.js';
@@ -29,6 +30,8 @@ export interface Collection {
   /** Sizes that were found, with what became of them. */
   sizes: Map<KernelSize, { found: number; dropped: Counts; train: number; test: number; split: string }>;
   skipped: { path: string; reason: string; error?: DwpError }[];
+  /** Quality of the kernels of each model, for a warning where they look like noise. */
+  noise: { name: string; size: KernelSize; quality: Quality }[];
 }
 
 /** Where a model comes from, and how many threads look at models at once. */
@@ -113,9 +116,20 @@ async function collectInto(
         test,
         split: split.by,
       });
-    if ([...plans.values()].every(({ train }) => train === 0)) return { models, sizes, skipped };
-    const written = await writeArrays(folder, models, plans, options, open, hooks, (model, share) =>
-      meter.set(files.length + files.findIndex((file) => file.path === models[model].path), share, 'writing'),
+    if ([...plans.values()].every(({ train }) => train === 0)) return { models, sizes, skipped, noise: [] };
+    const { noise, ...written } = await writeArrays(
+      folder,
+      models,
+      plans,
+      options,
+      open,
+      hooks,
+      (model, share) =>
+        meter.set(
+          files.length + files.findIndex((file) => file.path === models[model].path),
+          share,
+          'writing',
+        ),
     );
     const description: DatasetDescription = {
       format: 'dwp-kernels',
@@ -125,7 +139,7 @@ async function collectInto(
       ...written,
     };
     writeJson(join(folder, 'dataset.json'), description);
-    return { description, models, sizes, skipped };
+    return { description, models, sizes, skipped, noise };
   } finally {
     finder.close();
   }
@@ -205,7 +219,7 @@ async function writeArrays(
   open: OpenModel,
   hooks: CollectHooks,
   progress: (model: number, share: number) => void,
-): Promise<Pick<DatasetDescription, 'sizes' | 'layers'>> {
+): Promise<Pick<DatasetDescription, 'sizes' | 'layers'> & Pick<Collection, 'noise'>> {
   const writers = new Map<KernelSize, SizeWriter>();
   for (const [size, plan] of plans)
     if (plan.train > 0) writers.set(size, new SizeWriter(folder, size, plan, options.normalize));
@@ -247,7 +261,10 @@ async function writeArrays(
       ...writer.finish(),
     };
   }
-  return { sizes, layers: planned.map((layer) => records.get(layer)!) };
+  const noise = [...writers].flatMap(([size, writer]) =>
+    [...writer.qualities()].map(([model, quality]) => ({ name: models[model].name, size, quality })),
+  );
+  return { noise, sizes, layers: planned.map((layer) => records.get(layer)!) };
 }
 
 const describe = ({ model, name, kind, role, depth, shape, size, dtype, found }: PlannedLayer) => ({

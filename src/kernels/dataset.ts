@@ -5,6 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import { inputError } from '../errors.js';
 import { readBytes, readJson } from '../formats/files.js';
 import { parseNpy } from '../formats/npy.js';
+import { shown } from '../formats/source.js';
 import { type DatasetDescription, datasetSchema } from './description.js';
 import {
   compareSizes,
@@ -17,6 +18,7 @@ import {
 
 /** What a part of the project that learns from kernels is given. */
 export interface KernelDataset {
+  /** As the models have them: what they were divided by when they were collected is multiplied back. */
   train: Kernels;
   /** Absent for a bare .npy, and where nothing was held out. */
   test?: Kernels;
@@ -24,7 +26,7 @@ export interface KernelDataset {
   sha256: string;
   /** The folder's or file's name, without where it lies. */
   name: string;
-  /** Over every value of the train kernels. */
+  /** Over every value of `train`. */
   mean: number;
   std: number;
 }
@@ -50,13 +52,22 @@ export function readDatasetDescription(folder: string): DatasetDescription {
   return parsed.data;
 }
 
+export interface ReadDatasetOptions {
+  /** Leaves the kernels as they are stored: divided by the layer's root mean square or their own norm. */
+  asStored?: boolean;
+}
+
 /**
  * Kernels of one size, from a dataset folder or a bare .npy of [n, k, k] or [n, 1, k, k].
  *
  * @param size may be left out for a .npy and for a dataset of one size
  * @throws DwpError INPUT when there is no such size, no kernel, a value that is not finite, or a damaged file
  */
-export function readKernelDataset(path: string, size?: KernelSize): KernelDataset {
+export function readKernelDataset(
+  path: string,
+  size?: KernelSize,
+  { asStored = false }: ReadDatasetOptions = {},
+): KernelDataset {
   const wanted = size === undefined ? undefined : kernelSize(...sides(size));
   const name = basename(resolve(path));
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
@@ -66,7 +77,8 @@ export function readKernelDataset(path: string, size?: KernelSize): KernelDatase
     if (wanted && present !== wanted) throw noSuchSize(path, wanted, [present]);
     return { train, sha256: digest(bytes), name, ...pooledMoments(train.data) };
   }
-  const { sizes } = readDatasetDescription(path);
+  const description = readDatasetDescription(path);
+  const { sizes } = description;
   const present = Object.keys(sizes).sort(compareSizes);
   if (wanted === undefined && present.length !== 1)
     throw inputError(`${path}: kernels of ${present.join(', ') || 'no size'}`, 'choose one with --size');
@@ -82,17 +94,49 @@ export function readKernelDataset(path: string, size?: KernelSize): KernelDatase
       throw inputError(
         `${file}: holds ${kernels.count} kernels of ${kernels.h}x${kernels.w}, not ${rows} of ${chosen}`,
       );
+    if (!asStored) undoNormalisation(kernels, path, chosen, which, description);
     return kernels;
   };
-  const { train, test, mean, std } = sizes[chosen];
+  const { train: part, test, mean, std } = sizes[chosen];
+  const train = read('train', part);
   return {
-    train: read('train', train),
+    train,
     ...(test && { test: read('test', test) }),
     sha256: digest(readBytes(join(path, 'dataset.json'))),
     name,
-    mean,
-    std,
+    ...(asStored || description.options.normalize === 'none' ? { mean, std } : pooledMoments(train.data)),
   };
+}
+
+/** Multiplies back, in place, what each kernel was divided by. */
+function undoNormalisation(
+  { data, count, h, w }: Kernels,
+  folder: string,
+  size: KernelSize,
+  which: 'train' | 'test',
+  { options, sizes, layers }: DatasetDescription,
+): void {
+  const d = h * w;
+  if (options.normalize === 'unit') {
+    const file = join(folder, size, `${which}.scale.npy`);
+    const bytes = readBytes(file);
+    const known = sizes[size][which]!.scales;
+    const { data: scales, shape } = parseNpy(bytes, file);
+    if ((known !== undefined && digest(bytes) !== known) || shape.length !== 1 || scales.length !== count)
+      throw inputError(`${file}: not the file that dataset.json describes`, 'collect the kernels again');
+    for (let i = 0; i < data.length; i++) data[i] *= scales[Math.floor(i / d)];
+  } else if (options.normalize === 'layer') {
+    for (const layer of layers) {
+      const { offset, count: rows } = layer[which];
+      if (layer.size !== size || rows === 0) continue;
+      if (layer.scale === null || offset + rows > count)
+        throw inputError(
+          `${join(folder, 'dataset.json')}: the scale or the rows of layer ${shown(layer.layer)} are not right`,
+          'collect the kernels again',
+        );
+      for (let i = offset * d; i < (offset + rows) * d; i++) data[i] *= layer.scale;
+    }
+  }
 }
 
 /** @throws DwpError INPUT, see {@link readKernelDataset}. */

@@ -57,6 +57,9 @@ const sizeRecord = z.object({
   std: z.number(),
 });
 
+/** Quality of a layer is that of so many of its kernels at most: more would take longer than collecting them. */
+export const MOST_MEASURED = 1000;
+
 const layer = z.object({
   /** Index of the source. */
   model: count,
@@ -78,6 +81,16 @@ const layer = z.object({
   statistics: z
     .object({ mean: z.number(), std: z.number(), minNorm: z.number(), maxNorm: z.number() })
     .nullable(),
+  /** Of up to {@link MOST_MEASURED} of the kept slices, evenly spaced; since version 2. */
+  quality: z
+    .object({
+      kernels: count,
+      sparsity: z.number().nullable(),
+      varianceEntropy: z.number().nullable(),
+      /** Median correlation of neighbouring weights. */
+      lagOne: z.number().nullable(),
+    })
+    .optional(),
   /** What the kept slices were divided by; null with `unit`, where every kernel has its own. */
   scale: z.number().nullable(),
 });

@@ -6,7 +6,12 @@ export {
   collectKernels,
   countReasons,
 } from './collect.js';
-export { type KernelDataset, readDatasetDescription, readKernelDataset } from './dataset.js';
+export {
+  type KernelDataset,
+  type ReadDatasetOptions,
+  readDatasetDescription,
+  readKernelDataset,
+} from './dataset.js';
 export type { Counts, DatasetDescription, DatasetSource, LayerRecord } from './description.js';
 export {
   type ComparedGroups,

@@ -3,10 +3,11 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { NpyWriter } from '../formats/npy-writer.js';
 import { hasBit } from './bits.js';
-import type { LayerRecord, SizeRecord } from './description.js';
+import { type LayerRecord, MOST_MEASURED, type SizeRecord } from './description.js';
 import { type KernelSize, parseKernelSize } from './kernels.js';
 import type { Normalisation } from './options.js';
 import type { PlannedLayer, SizePlan } from './plan.js';
+import { type Quality, QualityAccumulator } from './quality/index.js';
 
 interface Side {
   kernels: NpyWriter;
@@ -23,6 +24,8 @@ export class SizeWriter {
   private sum = 0;
   private squares = 0;
   private readonly d: number;
+  private readonly shape: { h: number; w: number };
+  private readonly models = new Map<number, QualityAccumulator>();
 
   /** @param folder of the dataset; this size's own is made in it */
   constructor(
@@ -32,6 +35,7 @@ export class SizeWriter {
     private readonly normalize: Normalisation,
   ) {
     const { h, w } = parseKernelSize(size);
+    this.shape = { h, w };
     this.d = h * w;
     const own = join(folder, size);
     mkdirSync(own);
@@ -45,7 +49,10 @@ export class SizeWriter {
   }
 
   /** @param data every slice of the layer, cleaned and left out ones too */
-  add(data: Float32Array, layer: PlannedLayer): Pick<LayerRecord, 'train' | 'test' | 'statistics' | 'scale'> {
+  add(
+    data: Float32Array,
+    layer: PlannedLayer,
+  ): Pick<LayerRecord, 'train' | 'test' | 'statistics' | 'scale' | 'quality'> {
     const { d } = this;
     const { found, kept, count } = layer;
     const offsets = { train: this.train.rows, test: this.test?.rows ?? 0 };
@@ -94,7 +101,32 @@ export class SizeWriter {
           ? null
           : { ...moments(sum, squares, count * d), minNorm: Math.sqrt(least), maxNorm: Math.sqrt(most) },
       scale,
+      ...(count > 0 && { quality: this.measure(data, layer) }),
     };
+  }
+
+  /** Quality of some of the layer's kernels, which also count for its model. */
+  private measure(data: Float32Array, { model, found, kept, count }: PlannedLayer): LayerRecord['quality'] {
+    const { h, w } = this.shape;
+    const rows: number[] = [];
+    const share = Math.min(1, MOST_MEASURED / count);
+    for (let row = 0, seen = 0; row < found; row++)
+      if (hasBit(kept, row)) {
+        if (Math.floor((seen + 1) * share) > Math.floor(seen * share)) rows.push(row);
+        seen++;
+      }
+    const own = new QualityAccumulator(h, w);
+    own.add(data, rows);
+    const whole = this.models.get(model) ?? new QualityAccumulator(h, w);
+    whole.add(data, rows);
+    this.models.set(model, whole);
+    const { kernels, sparsity, varianceEntropy, lagOne } = own.finish();
+    return { kernels, sparsity, varianceEntropy, lagOne: lagOne?.median ?? null };
+  }
+
+  /** Quality by model. */
+  qualities(): Map<number, Quality> {
+    return new Map([...this.models].map(([model, quality]) => [model, quality.finish()]));
   }
 
   /** Rows that lie side by side and go to the same file are written at once. */

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -91,6 +100,43 @@ test('tables, patterns, sizes and kinds', async () => {
   expect(out).toMatch(/5x5 +8 +0 +0 +0 +0 +0 +8 +6 +2 +kernel/);
 });
 
+test('limits, roles, depth and duplicates are recorded with what they left out', async () => {
+  const out = at('limited');
+  const { code, out: stdout } = await dwp(
+    ...['collect-kernels', WEBSR, at('models'), '--out', out, '--format', 'json', '--max-per-model', '30'],
+    ...['--max-per-layer', '12', '--role', 'first', 'middle', 'last', '--depth', '0:4'],
+    ...['--duplicates', 'symmetric', '--test-fraction', '0', '--threads', '2'],
+  );
+  expect(code).toBe(0);
+  const { kernels } = JSON.parse(stdout);
+  for (const { found, kept, dropped } of Object.values(kernels) as Record<string, never>[])
+    expect(found).toBe(kept + Object.values<number>(dropped).reduce((a, b) => a + b));
+  expect(kernels['3x3']).toMatchObject({ found: 120, dropped: { nonFinite: 1, overLimit: 78 } });
+  const { version, options, layers } = JSON.parse(readFileSync(join(out, 'dataset.json'), 'utf8'));
+  expect(version).toBe(2);
+  expect(options).toMatchObject({
+    roles: ['first', 'middle', 'last'],
+    depth: { by: 'index', from: 0, to: 4 },
+    duplicates: 'symmetric',
+    maxPerLayer: 12,
+    maxPerModel: 30,
+  });
+  for (const { train, role } of layers) {
+    expect(train.count).toBeLessThanOrEqual(12);
+    expect(['first', 'middle', 'last']).toContain(role);
+  }
+});
+
+test('the same files whatever the number of threads', async () => {
+  const collect = async (name: string, threads: string) => {
+    await dwp('collect-kernels', at('models'), WEBSR, '--out', at(name), '--threads', threads);
+    return readFileSync(at(name, 'dataset.json'), 'utf8');
+  };
+  const one = await collect('threads1', '1');
+  expect(one).toContain('"version": 2');
+  expect(await collect('threads3', '3')).toBe(one);
+});
+
 test('inspect a model', async () => {
   const { code, out } = await dwp('inspect', WEBSR, '--format', 'json');
   expect(code).toBe(0);
@@ -134,6 +180,9 @@ describe('bad input: one line, the exit code, nothing written', () => {
     ['no such size', () => collect(WEBSR, '--size', '7x7'), 3, /no kernels of 7x7 in 1 model/],
     ['everything cleaned away', () => collect(WEBSR, '--min-norm', '1e9'), 3, /108 of 3x3: 108 nearZero/],
     ['a size that is none', () => collect(WEBSR, '--size', 'big'), 2, /--size/],
+    ['a depth that is none', () => collect(WEBSR, '--depth', '1-9'), 2, /no range of depth/],
+    ['a role that is none', () => collect(WEBSR, '--role', 'hero'), 2, /--role/],
+    ['a tolerance of exact copies', () => collect(WEBSR, '--tolerance', '0.1'), 2, /--duplicates near/],
     ['a fraction over 1', () => collect(WEBSR, '--test-fraction', '1.5'), 2, /--test-fraction/],
     ['--out that exists', () => ['collect-kernels', WEBSR, '--out', at('models')], 2, /exists already/],
     ['inspect of a folder of models', () => ['inspect', at('models')], 3, /without dataset\.json/],

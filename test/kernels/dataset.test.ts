@@ -9,6 +9,7 @@ import {
   type CollectOptions,
   collectKernels,
   parseDepth,
+  pooledMoments,
   readDatasetDescription,
   readKernelDataset,
 } from '../../src/kernels/index.js';
@@ -213,7 +214,7 @@ test('what is written is read back, and the table says where each layer went', a
 test('unit: every kernel has norm 1 and its norm is kept beside', async () => {
   const out = join(folder, 'kernels');
   await collect({ normalize: 'unit' }, MODELS, out);
-  const { train } = readKernelDataset(out, '2x2');
+  const { train } = readKernelDataset(out, '2x2', { asStored: true });
   const scale = readNpy(join(out, '2x2', 'train.scale.npy')).data;
   expect(scale).toHaveLength(train.count);
   for (let row = 0; row < train.count; row++) {
@@ -232,6 +233,40 @@ test('layer: each layer has root mean square 1 and its scale is recorded', async
   expect(first.scale).toBeCloseTo(rms, 10);
   const train = readNpy(join(out, '2x2', 'train.npy'));
   expect(train.data[0]).toBeCloseTo(1 / rms, 6);
+});
+
+test.each(['layer', 'unit'] as const)('%s: normalisation is undone on use', async (normalize) => {
+  const [plain, normalised] = [join(folder, 'plain'), join(folder, 'normalised')];
+  await collect({}, MODELS, plain);
+  await collect({ normalize }, MODELS, normalised);
+  const expected = readKernelDataset(plain, '2x2');
+  const read = readKernelDataset(normalised, '2x2');
+  for (const part of ['train', 'test'] as const)
+    for (const [i, x] of read[part]!.data.entries())
+      expect(Math.abs(x / expected[part]!.data[i] - 1)).toBeLessThan(2 ** -22); // two roundings
+  expect(read.std).toBeCloseTo(expected.std, 3);
+  const stored = readKernelDataset(normalised, '2x2', { asStored: true });
+  expect(stored.std).not.toBeCloseTo(expected.std, 1);
+  const { sizes } = readDatasetDescription(normalised);
+  expect(stored.std).toBe(sizes['2x2'].std);
+});
+
+test('mean and std are those of the stored train kernels', async () => {
+  for (const normalize of ['none', 'layer', 'unit'] as const) {
+    const out = join(folder, normalize);
+    await collect({ normalize }, MODELS, out);
+    const { mean, std } = pooledMoments(readNpy(join(out, '2x2', 'train.npy')).data);
+    const recorded = readDatasetDescription(out).sizes['2x2'];
+    expect(recorded.mean).toBeCloseTo(mean, 5);
+    expect(recorded.std / std).toBeCloseTo(1, 6);
+  }
+});
+
+test('a changed file of scales is noticed', async () => {
+  const out = join(folder, 'unit');
+  await collect({ normalize: 'unit' }, MODELS, out);
+  writeNpy(join(out, '2x2', 'train.scale.npy'), { shape: [13], data: new Float32Array(13) });
+  expect(() => readKernelDataset(out, '2x2')).toThrow(/scale.npy: not the file/);
 });
 
 test('the same seed gives the same files', async () => {

@@ -1,19 +1,60 @@
 // dwp collect-kernels: model files → a kernel dataset.
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { type DwpError, inputError } from '../../errors.js';
+import { type DwpError, inputError, usageError } from '../../errors.js';
 import { refuseExisting } from '../../formats/files.js';
 import { beginsLikeModel, findModelFiles, modelExtensions } from '../../importers/index.js';
 import {
+  type CollectOptions,
   type Counts,
   collectKernels,
   countReasons,
+  IDENTITIES,
+  type Identity,
   type KernelSize,
+  NEAR_TOLERANCE,
+  noiseWarning,
+  parseDepth,
   RELATIVE_MIN_NORM,
+  ROLES,
+  type Role,
 } from '../../kernels/index.js';
 import { argument, defineCommand, integer, list, option, real } from '../command.js';
 import type { Effects, Progress } from '../effects.js';
 import { table } from '../table.js';
+
+/** What of the command line is recorded: options that were not given are left out. */
+function optionsOf(input: {
+  size?: KernelSize[];
+  role?: Role[];
+  depth?: string;
+  foldBn: boolean;
+  tolerance?: number;
+  minNorm?: number;
+  maxPerLayer?: number;
+  maxPerModel?: number;
+  duplicates: Identity;
+  depthwise: CollectOptions['depthwise'];
+  transposed: CollectOptions['transposed'];
+  normalize: CollectOptions['normalize'];
+  testFraction: number;
+  seed: number;
+}): CollectOptions {
+  const { size, role, depth, foldBn, tolerance, minNorm, maxPerLayer, maxPerModel, ...others } = input;
+  if (tolerance !== undefined && others.duplicates !== 'near')
+    throw usageError('--tolerance is of --duplicates near', 'give both or neither');
+  return {
+    ...others,
+    ...(size && { sizes: size }),
+    ...(role && { roles: role }),
+    ...(depth !== undefined && { depth: parseDepth(depth) }),
+    ...(foldBn && { foldBatchNorm: true }),
+    ...(others.duplicates === 'near' && { tolerance: tolerance ?? NEAR_TOLERANCE }),
+    ...(minNorm !== undefined && { minNorm }),
+    ...(maxPerLayer !== undefined && { maxPerLayer }),
+    ...(maxPerModel !== undefined && { maxPerModel }),
+  };
+}
 
 interface CollectResult {
   out: string;
@@ -40,7 +81,7 @@ export const collectKernelsCommand = defineCommand({
   description:
     'Reads ONNX models, Keras HDF5 files (whole models and weight files), TensorFlow.js models (model.json beside ' +
     'its shards) and manifests of weights, and TensorFlow Lite models. Slices that are not finite, constant, ' +
-    'near zero or exact duplicates are dropped and counted. Test kernels come from other models than train ' +
+    'near zero or duplicates are dropped and counted. Test kernels come from other models than train ' +
     'kernels where at least five models have kernels of that size.',
   arguments: {
     models: argument(
@@ -67,6 +108,47 @@ export const collectKernelsCommand = defineCommand({
       'kernels of transposed convolutions: include or exclude',
       z.enum(['include', 'exclude']).default('exclude'),
     ),
+    role: option(
+      '--role <role...>',
+      `layers of these roles only: ${ROLES.join(', ')}`,
+      list(z.enum(ROLES)).optional(),
+      'all',
+    ),
+    depth: option(
+      '--depth <range>',
+      'layers of a part of each model: 0:5 (the first five) or 0-0.25 (the first quarter)',
+      z.string().optional(),
+      'all',
+    ),
+    foldBn: option(
+      '--fold-bn',
+      'multiply BatchNormalization into the weights of the convolution before it',
+      z.boolean().default(false),
+    ),
+    maxPerLayer: option(
+      '--max-per-layer <n>',
+      'at most so many kernels of a size from one layer, chosen at random',
+      integer(1).optional(),
+      'no limit',
+    ),
+    maxPerModel: option(
+      '--max-per-model <n>',
+      'at most so many of a size from one model, spread over its layers as evenly as they allow',
+      integer(1).optional(),
+      'no limit',
+    ),
+    duplicates: option(
+      '--duplicates <kind>',
+      'what to drop after the first: exact (the same bytes), near (the same shape and sign within --tolerance), ' +
+        'symmetric (mirrored, turned or negated copies, too), or keep them all',
+      z.enum(IDENTITIES).default('exact'),
+    ),
+    tolerance: option(
+      '--tolerance <step>',
+      'of near: weights of kernels of norm 1 are rounded to this step; what is dropped differs by less in each',
+      real(1e-6, 0.5).optional(),
+      String(NEAR_TOLERANCE),
+    ),
     minNorm: option(
       '--min-norm <norm>',
       'drop kernels of a smaller L2 norm',
@@ -83,7 +165,11 @@ export const collectKernelsCommand = defineCommand({
       'part of the kernels to hold out; 0 for none',
       real(0, 0.9).default(0.2),
     ),
-    seed: option('--seed <n>', 'of the split', integer(0).default(0)),
+    seed: option(
+      '--seed <n>',
+      'of the split and of what --max-per-layer and --max-per-model leave out',
+      integer(0).default(0),
+    ),
     licence: option(
       '--licence <text>',
       'licence of models that do not state one themselves, for the record',
@@ -98,11 +184,14 @@ export const collectKernelsCommand = defineCommand({
   examples: [
     'dwp collect-kernels pretrained --out kernels',
     'dwp collect-kernels models/*.onnx weights.h5 --out kernels --size 3x3 5x5 --depthwise exclude',
+    'dwp collect-kernels models --out first-layers --role first --size 7x7 11x11 --licence Apache-2.0',
+    'dwp collect-kernels models --out balanced --max-per-model 20000 --max-per-layer 2000 --duplicates symmetric',
+    'dwp collect-kernels models --out folded --fold-bn --depth 0-0.5 --format json',
   ],
   run: async ({ models: paths, out, licence, threads, ...rest }, effects): Promise<CollectResult> => {
     refuseExisting(out);
-    const { size: sizes, minNorm, ...others } = rest;
-    const options = { ...others, ...(sizes && { sizes }), ...(minNorm !== undefined && { minNorm }) };
+    const options = optionsOf(rest);
+    const { sizes } = options;
     const files = findModelFiles(paths, modelExtensions, beginsLikeModel);
     let progress: Progress | undefined;
     const collection = await collectKernels(
@@ -133,6 +222,10 @@ export const collectKernelsCommand = defineCommand({
     const skipped = collection.skipped.map(({ path, reason }) => ({ path, reason }));
     if (!collection.description) throw nothingLeft(kernels, models, skipped, sizes);
     report(effects, { models, skipped, kernels, sizes });
+    for (const { name, size, quality } of collection.noise) {
+      const warning = noiseWarning(`${name}: kernels of ${size}`, quality);
+      if (warning) effects.warn(warning);
+    }
     return { out, models, kernels, skipped };
   },
   render: ({ out, models, kernels, skipped }) => {
