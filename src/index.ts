@@ -11,7 +11,15 @@ export { readSummary, resumeRun, startRun } from './experiment/run.js';
 export { readNpy, writeNpy } from './formats/npy.js';
 export { readSafetensors, writeSafetensors } from './formats/safetensors.js';
 export { importers, openModel } from './importers/index.js';
-export { holdOut, type Kernels, readKernelDataset } from './kernels/index.js';
+export {
+  distributionShift,
+  holdOut,
+  type Kernels,
+  looksLikeNoise,
+  measureLayer,
+  QualityAccumulator,
+  readKernelDataset,
+} from './kernels/index.js';
 export { architectures, convLayers, forward } from './nn/index.js';
 export { posteriors } from './posteriors/index.js';
 export { families, type KernelPrior, type PriorFamily } from './priors/index.js';

@@ -1,10 +1,11 @@
 // What there is to say about the kernels of a model or of a dataset, and how far they are from others.
 import { DwpError, inputError } from '../errors.js';
+import { shown } from '../formats/source.js';
 import type { ConvLayer } from '../importers/index.js';
 import { readKernelDataset } from './dataset.js';
 import type { DatasetDescription } from './description.js';
 import { GroupBuilder, type KernelGroup } from './group.js';
-import { compareSizes, type KernelSize, type Kernels, kernelSize } from './kernels.js';
+import { compareSizes, concatKernels, type KernelSize, type Kernels, kernelSize } from './kernels.js';
 import { type LayerQuality, measureLayer } from './quality/index.js';
 import { distributionShift, type Shift } from './shift.js';
 
@@ -58,6 +59,10 @@ export async function examineModel(
 
 const sizeOf = ([, , h, w]: readonly number[]): KernelSize => kernelSize(h, w);
 
+/** Kernels sampled of all sources together, and of a single one of many: some megabytes. */
+const MOST_OF_SOURCES = 400_000;
+const LEAST_OF_SOURCE = 1_000;
+
 export interface ExaminedSize {
   /** All sources together, train and test. */
   all: KernelGroup;
@@ -81,25 +86,29 @@ export function examineDatasetSize(
   const counts = new Map<number, number>();
   for (const { model, train, test } of own)
     counts.set(model, (counts.get(model) ?? 0) + train.count + test.count);
+  const mostSampled = Math.max(LEAST_OF_SOURCE, Math.floor(MOST_OF_SOURCES / counts.size));
   const all = new GroupBuilder(h, w, train.count + (test?.count ?? 0));
   const builders = new Map<number, GroupBuilder>();
   for (const layer of own) {
     if (layer.model >= sources.length)
-      throw inputError(`${path}: layer ${layer.layer} is of source ${layer.model} of ${sources.length}`);
-    const builder = builders.get(layer.model) ?? new GroupBuilder(h, w, counts.get(layer.model)!);
-    for (const part of ['train', 'test'] as const) {
-      const { offset, count } = layer[part];
-      if (count === 0) continue;
-      const kernels = part === 'train' ? train : test;
-      if (!kernels || offset + count > kernels.count)
+      throw inputError(
+        `${path}: layer ${shown(layer.layer)} is of source ${layer.model} of ${sources.length}`,
+      );
+    const rows = (kernels: Kernels | undefined, { offset, count }: { offset: number; count: number }) => {
+      if (count > 0 && (!kernels || offset + count > kernels.count))
         throw inputError(
-          `${path}: layer ${layer.layer} has ${count} kernels of ${size} at ${offset} of ${kernels?.count ?? 0} ${part}`,
+          `${path}: layer ${shown(layer.layer)} has ${count} kernels of ${size} at ${offset} of ${kernels?.count ?? 0}`,
           'collect the kernels again',
         );
-      const data = kernels.data.subarray(offset * h * w, (offset + count) * h * w);
-      for (const each of [builder, all]) each.add({ data, count, h, w });
-      builders.set(layer.model, builder);
-    }
+      const data = (kernels ?? train).data.subarray(offset * h * w, (offset + count) * h * w);
+      return { data, count, h, w };
+    };
+    const both = concatKernels([rows(train, layer.train), rows(test, layer.test)]);
+    if (both.count === 0) continue;
+    const builder =
+      builders.get(layer.model) ?? new GroupBuilder(h, w, counts.get(layer.model)!, mostSampled);
+    builders.set(layer.model, builder);
+    for (const each of [builder, all]) each.add(both);
   }
   if (own.length === 0) for (const kernels of test ? [train, test] : [train]) all.add(kernels);
   const finished = [...builders].sort(([a], [b]) => a - b);

@@ -11,12 +11,14 @@ export interface KernelGroup {
   /** Of the layers, weighted by their filters; null where filters are no longer whole. */
   orthogonality: number | null;
   looksLikeNoise: boolean;
-  /** Evenly spaced, {@link MOST_SAMPLED} at most. */
+  /** Evenly spaced. */
   sample: Kernels;
 }
 
 /** A shift between two sets of so many is known to a few hundredths of a nat. */
-export const MOST_SAMPLED = 20_000;
+const MOST_SAMPLED = 20_000;
+/** Huge kernels are sampled less. */
+const MOST_WEIGHTS_SAMPLED = 4_000_000;
 
 /** Gathers a group layer by layer. */
 export class GroupBuilder {
@@ -27,12 +29,16 @@ export class GroupBuilder {
   private filters = 0;
   private orthogonal = 0;
 
-  /** @param expected kernels that will be added: the sample is spread over them */
-  constructor(
-    h: number,
-    w: number,
-    private readonly expected: number,
-  ) {
+  /** Part of the kernels that is sampled. */
+  private readonly share: number;
+
+  /**
+   * @param expected kernels that will be added: the sample is spread over them
+   * @param mostSampled in the sample, 20,000 at most
+   */
+  constructor(h: number, w: number, expected: number, mostSampled = MOST_SAMPLED) {
+    const most = Math.min(MOST_SAMPLED, mostSampled, Math.ceil(MOST_WEIGHTS_SAMPLED / (h * w)));
+    this.share = Math.min(1, most / expected);
     this.quality = new QualityAccumulator(h, w);
     this.sampled = [{ data: new Float32Array(0), count: 0, h, w }];
   }
@@ -40,10 +46,9 @@ export class GroupBuilder {
   /** @param kernels of one layer, or a part of one */
   add(kernels: Kernels): void {
     this.quality.add(kernels.data);
-    const share = Math.min(1, MOST_SAMPLED / this.expected);
     const rows: number[] = [];
     for (let row = 0; row < kernels.count; row++, this.kernels++)
-      if (Math.floor((this.kernels + 1) * share) > Math.floor(this.kernels * share)) rows.push(row);
+      if (Math.floor((this.kernels + 1) * this.share) > Math.floor(this.kernels * this.share)) rows.push(row);
     this.sampled.push(takeKernels(kernels, rows));
     this.layers++;
   }
