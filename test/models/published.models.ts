@@ -74,7 +74,7 @@ test('collect: over a quarter of the dense kernels of M-LSD large are constant',
   expect({ found, kept, dropped }).toEqual({
     found: 106624,
     kept: 79229,
-    dropped: { nonFinite: 0, constant: 27395, nearZero: 0, duplicate: 0 }, // 25.7 %
+    dropped: { nonFinite: 0, constant: 27395, nearZero: 0, duplicate: 0, overLimit: 0 }, // 25.7 %
   });
 });
 
