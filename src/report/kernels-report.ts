@@ -55,6 +55,8 @@ export interface KernelsReport {
   layers: ReportLayer[];
 }
 
+/** Longer kernels are not drawn. */
+const MOST_PIXELS = 64;
 /** More than so many groups are folded away. */
 const MOST_OPEN = 8;
 
@@ -161,7 +163,7 @@ type PictureOf = (group: ReportGroup, size: ReportSize, title: string) => Html |
 
 function kernels(sizes: readonly ReportSize[]): Html | undefined {
   const parts = walls(sizes, ({ shown }, { h, w }, title) =>
-    h * w === 1 ? undefined : kernelPicture(shown, h, w, title),
+    h * w === 1 || Math.max(h, w) > MOST_PIXELS ? undefined : kernelPicture(shown, h, w, title),
   );
   return parts.length === 0
     ? undefined

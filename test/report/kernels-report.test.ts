@@ -102,6 +102,16 @@ describe('the page about kernels', () => {
     expect(titles).toEqual(['3×3', '5×5']);
   });
 
+  it('does not draw kernels that are no pictures', () => {
+    const [size] = report().sizes.map(alone);
+    const long = {
+      ...size!.groups[0]!,
+      shown: Array.from({ length: 64 }, () => new Array<number>(9000).fill(1)),
+    };
+    const page = document(renderKernelsReport({ ...report(), sizes: [{ h: 1, w: 9000, groups: [long] }] }));
+    expect(page.querySelector('#kernels')).toBeNull();
+  });
+
   it('many groups that are no parts of a whole are all in the first table', () => {
     const many = report(Array.from({ length: 30 }, (_, i) => `net-${i}`));
     const sizes = many.sizes.map(({ whole: _, ...size }) => size);
