@@ -1,97 +1,121 @@
 // @ts-check
-// Reads one HDF5 file after another in a thread of its own: the HDF5 library was not made for damaged files, which
-// can make it abort, hang or ask for gigabytes. Plain JavaScript, so that Node can start it uncompiled as well.
-// The library runs as WebAssembly with a file system in memory (`h5wasm/node` would use the disk): links in a file
-// reach nothing.
-import { parentPort } from 'node:worker_threads';
-import * as h5 from 'h5wasm';
+// Reads HDF5 in a thread of its own, because damaged files can make either reader hang, abort or ask for gigabytes.
+// Plain JavaScript, so that Node can start it uncompiled as well. The thread that holds the file hands over its bytes
+// block by block; jsfive reads first, the HDF5 library what jsfive is not sure to read right.
+import { parentPort, workerData } from 'node:worker_threads';
+import { openStrictly } from './hdf5-strict.mjs';
 
-const MOST_OBJECTS = 200_000;
-const DEEPEST = 32;
-/** Deflate makes at most 1032 bytes of one; what claims more is a fill value or a lie. */
-const MOST_EXPANSION = 1032;
-const [FLOAT_CLASS, STRING_CLASS] = [1, 3]; // H5T_FLOAT, H5T_STRING
+/** Jsfive needs the file in memory. */
+const MOST_FOR_JSFIVE = 2 ** 26;
+const BLOCK = 2 ** 18;
+const MOST_BLOCKS = 64;
 
-const library = await h5.ready;
-library.activate_throwing_error_handler(); // else failures are printed and come back as numbers
+console.log = console.warn = () => {}; // jsfive thinks aloud
+const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
+const control = new Int32Array(workerData.control);
+const shared = new Uint8Array(workerData.shared);
 
-/** @param {Uint8Array} bytes */
-function readTree(bytes) {
-  const name = '/file.h5';
-  library.FS.writeFile(name, bytes);
-  const file = new h5.File(name, 'r');
-  /** @type {import('./hdf5.js').Hdf5Tree} */
-  const tree = { attributes: { '/': stringsOf(file) }, datasets: [] };
-  let objects = 0;
-  /** @type {(group: import('h5wasm').Group, depth: number) => void} */
-  const walk = (group, depth) => {
-    if (depth > DEEPEST) throw new Error(`groups nested deeper than ${DEEPEST}`);
-    for (const key of group.keys()) {
-      if (++objects > MOST_OBJECTS) throw new Error(`more than ${MOST_OBJECTS} objects`);
-      const path = group.path === '/' ? `/${key}` : `${group.path}/${key}`;
-      const entity = file.get(path); // follows links inside the file; others are neither group nor dataset
-      if (entity instanceof h5.Dataset) tree.datasets.push(toDataset(entity, path, bytes.length));
-      else if (entity instanceof h5.Group) {
-        tree.attributes[path] = stringsOf(entity);
-        walk(entity, depth + 1);
+/** Fills `target` from the file. @type {(offset: number, target: Uint8Array) => void} */
+function fetch(offset, target) {
+  for (let at = 0; at < target.length; at += shared.length) {
+    const length = Math.min(shared.length, target.length - at);
+    Atomics.store(control, 0, 0);
+    port.postMessage({ need: offset + at, length });
+    Atomics.wait(control, 0, 0);
+    if (Atomics.load(control, 0) !== 1) throw new Error('its bytes cannot be had');
+    target.set(shared.subarray(0, length), at);
+  }
+}
+
+/** The same through a cache: the library reads structure in small pieces. @param {number} size of the file */
+function cached(size) {
+  /** @type {Map<number, Uint8Array>} */
+  const blocks = new Map();
+  /** @type {typeof fetch} */
+  return (offset, target) => {
+    if (target.length >= BLOCK) return fetch(offset, target);
+    for (let at = offset; at < offset + target.length; ) {
+      const index = Math.floor(at / BLOCK);
+      let block = blocks.get(index);
+      if (!block) {
+        block = new Uint8Array(Math.min(BLOCK, size - index * BLOCK));
+        fetch(index * BLOCK, block);
+        if (blocks.size >= MOST_BLOCKS) blocks.delete(/** @type {number} */ (blocks.keys().next().value));
+        blocks.set(index, block);
       }
+      const part = block.subarray(at - index * BLOCK, offset + target.length - index * BLOCK);
+      target.set(part, at - offset);
+      at += part.length;
     }
   };
-  walk(file, 0);
-  file.close();
-  library.FS.unlink(name);
-  return tree;
 }
 
-/**
- * Text attributes, as lists of strings.
- *
- * @param {import('h5wasm').Group} group
- */
-function stringsOf(group) {
-  /** @type {Record<string, string[]>} */
-  const strings = {};
-  for (const [name, attribute] of Object.entries(group.attrs)) {
-    if (attribute.metadata.type !== STRING_CLASS) continue;
-    const { value } = attribute;
-    if (typeof value === 'string') strings[name] = [value];
-    else if (Array.isArray(value)) strings[name] = value.map(String);
+/** The file that is open: its bytes, and whoever has read it so far. */
+let size = 0;
+let read = fetch;
+/** @type {import('./hdf5.js').Hdf5Reader | undefined} */
+let strict;
+/** @type {import('./hdf5.js').Hdf5Reader | undefined} */
+let library;
+
+async function byLibrary() {
+  if (library) return library;
+  port.postMessage({ loading: true }); // takes time that is not the file's fault
+  const { openByLibrary } = await import('./hdf5-library.mjs');
+  port.postMessage({ loading: false });
+  library = openByLibrary(read, size);
+  return library;
+}
+
+async function open() {
+  read = cached(size);
+  if (size <= MOST_FOR_JSFIVE) {
+    const buffer = new ArrayBuffer(size);
+    const bytes = new Uint8Array(buffer);
+    fetch(0, bytes);
+    read = (offset, target) => target.set(bytes.subarray(offset, offset + target.length));
+    try {
+      strict = openStrictly(buffer);
+      return { tree: strict.tree, reader: 'jsfive' };
+    } catch {
+      // jsfive throws whatever it likes; if the file is damaged, the library says how
+    }
   }
-  return strings;
+  return { tree: (await byLibrary()).tree, reader: 'h5wasm' };
 }
 
-/**
- * Data is read of what can be a convolution's weights: four dimensions of floats.
- *
- * @param {import('h5wasm').Dataset} dataset
- * @param {string} path
- * @param {number} fileBytes
- * @returns {import('./hdf5.js').Hdf5Dataset}
- */
-function toDataset(dataset, path, fileBytes) {
-  const { type, size, shape, total_size: count, virtual_sources: sources } = dataset.metadata;
-  const dtype = type === FLOAT_CLASS && [2, 4, 8].includes(size) ? `float${size * 8}` : undefined;
-  if (!dtype || shape?.length !== 4 || count === 0) return { path, shape: shape ?? [], dtype };
-  if (sources?.length) return { path, shape, dtype: undefined };
-  if (!(count * size <= fileBytes * MOST_EXPANSION))
-    throw new Error(`${path} claims ${count} values, more than the file can hold`);
-  const pointer = library._malloc(count * size);
-  if (pointer === 0) throw new Error(`${path} does not fit into memory`);
-  try {
-    library.get_dataset_data(dataset.file_id, path, null, null, null, BigInt(pointer));
-    // in the byte order of this machine whatever that of the file is; halves are left to the receiver
-    return { path, shape, dtype, raw: library.HEAPU8.slice(pointer, pointer + count * size) };
-  } finally {
-    library._free(pointer);
-  }
+/** @param {string} path */
+async function values(path) {
+  if (strict)
+    try {
+      return { ...strict.values(path), reader: 'jsfive' };
+    } catch {
+      // as above
+    }
+  return { ...(await byLibrary()).values(path), reader: 'h5wasm' };
 }
 
-parentPort?.on('message', (bytes) => {
+function close() {
+  library?.close();
+  strict = library = undefined;
+  read = fetch;
+  return true;
+}
+
+port.on('message', async (request) => {
   try {
-    const tree = readTree(bytes);
-    const buffers = tree.datasets.flatMap(({ raw }) => (raw ? [raw.buffer] : []));
-    parentPort?.postMessage({ tree }, buffers);
+    if (request.open !== undefined) size = request.open;
+    const answer = await (request.open !== undefined
+      ? open()
+      : request.values !== undefined
+        ? values(request.values)
+        : close());
+    port.postMessage(
+      { answer },
+      typeof answer === 'object' && 'bytes' in answer ? [answer.bytes.buffer] : [],
+    );
   } catch (error) {
-    parentPort?.postMessage({ error: error instanceof Error ? error.message : String(error) });
+    port.postMessage({ error: error instanceof Error ? error.message : String(error) });
   }
 });
+port.postMessage({ ready: true });

@@ -1,70 +1,233 @@
-// HDF5 files as plain data: text attributes of groups, and datasets. The reading itself happens in a worker.
+// HDF5 files as plain data: text attributes of groups, and datasets whose values are read one at a time. The reading
+// itself happens in a worker, within bounds of time and memory.
 import { Worker } from 'node:worker_threads';
-import { inputError, messageOf } from '../errors.js';
+import { DwpError, escapeControls, inputError, messageOf } from '../errors.js';
+import { type FloatType, toFloat32 } from '../formats/floats.js';
+import { type ByteSource, shown } from '../formats/source.js';
 
 export interface Hdf5Dataset {
   /** From the root, with a leading slash. */
   path: string;
   shape: number[];
-  /** `float16`, `float32`, `float64`, or undefined when the values are not float or not in this file. */
-  dtype: string | undefined;
-  /** Little-endian values of four-dimensional float datasets; absent for all others. */
-  raw?: Uint8Array<ArrayBuffer>;
+  /** Undefined when the values are not float or not in this file. */
+  dtype: FloatType | undefined;
+  /** The same for every name (hard or soft link) of one dataset. */
+  identity: string;
+  /** Whether it claims more values than its file can hold; they cannot be read. */
+  oversized?: boolean;
 }
 
 export interface Hdf5Tree {
   /** By path of the group, then by name; `/` is the root. */
   attributes: Record<string, Record<string, string[]>>;
-  /** Depth first, in the file's order. */
+  /** Depth first, in the file's order. A group with several names is listed under one of them. */
   datasets: Hdf5Dataset[];
 }
 
-const LONGEST_MS = 60_000;
+/** What either library offers; throws anything. */
+export interface Hdf5Reader {
+  tree: Hdf5Tree;
+  /** Little-endian. */
+  values(path: string): { bytes: Uint8Array<ArrayBuffer>; dtype: FloatType };
+  close(): void;
+}
 
-/** The worker of the last file, while it is in order: loading the library takes longer than most files. */
-let idle: Worker | undefined;
+export interface Hdf5File extends Hdf5Tree {
+  /** Which library has read the tree. */
+  reader: 'jsfive' | 'h5wasm';
+  /** @throws DwpError INPUT when the values are damaged, elsewhere, or take too much time or memory */
+  read(dataset: Hdf5Dataset): Promise<Float32Array>;
+  /** Lets go of the worker; nothing can be read afterwards. */
+  close(): void;
+}
+
+/** For the start of a thread or of a library, which is not the file's fault. */
+const LONGEST_START_MS = 60_000;
+/** For structure or values; files and datasets get more by their size. */
+const LONGEST_MS = 2000;
+const BYTES_PER_MS = 2 ** 15;
+const SHARED_BYTES = 2 ** 20;
+/** A worker that has read a larger file is not kept: the library's memory never shrinks. */
+const LARGEST_KEPT = 2 ** 26;
+
+interface Thread {
+  worker: Worker;
+  /** 0: bytes are asked for, 1: they are there, 2: they cannot be had. */
+  control: Int32Array;
+  shared: Uint8Array;
+  ready: Promise<void>;
+}
+
+/** The thread of the last file, while it is in order: starting one takes longer than most files. */
+let idle: Thread | undefined;
+
+function startThread(): Thread {
+  const [control, shared] = [new SharedArrayBuffer(4), new SharedArrayBuffer(SHARED_BYTES)];
+  const worker = new Worker(new URL('./hdf5-worker.mjs', import.meta.url), {
+    stdout: true,
+    stderr: true,
+    workerData: { control, shared },
+    resourceLimits: { maxOldGenerationSizeMb: 512 },
+  });
+  const thread: Thread = {
+    worker,
+    control: new Int32Array(control),
+    shared: new Uint8Array(shared),
+    ready: Promise.resolve(),
+  };
+  worker.on('error', () => {}); // while nobody waits for it
+  worker.on('exit', () => {
+    if (idle === thread) idle = undefined;
+  });
+  thread.ready = listen(thread, LONGEST_START_MS, (message) => message.ready === true).then(() => {});
+  return thread;
+}
+
+interface Message {
+  ready?: boolean;
+  loading?: boolean;
+  need?: number;
+  length?: number;
+  answer?: unknown;
+  error?: string;
+}
 
 /**
- * @param path names the file in errors
- * @throws DwpError INPUT when the library cannot read the file, or takes over a minute
+ * Waits for a message that `accept` takes, and hands over the source's bytes meanwhile.
+ *
+ * @param limit of milliseconds, not counting what the source and the loading of a library take
  */
-export async function readHdf5(bytes: Uint8Array, path: string): Promise<Hdf5Tree> {
-  const worker =
-    idle ?? new Worker(new URL('./hdf5-worker.mjs', import.meta.url), { stdout: true, stderr: true });
+function listen(
+  { worker, control, shared }: Thread,
+  limit: number,
+  accept: (message: Message) => boolean,
+  source?: ByteSource,
+): Promise<Message> {
+  return new Promise((resolve, reject) => {
+    let deadline = performance.now() + limit;
+    let loadingSince = 0;
+    let failure: unknown;
+    let timer: NodeJS.Timeout;
+    const finish = (settle: () => void) => {
+      clearTimeout(timer);
+      worker.off('message', received).off('error', failed).off('exit', stopped);
+      worker.unref();
+      settle();
+    };
+    const failed = (error: unknown) => finish(() => reject(failure ?? error));
+    const stopped = () => failed(new Error('its reader was stopped'));
+    const check = () => {
+      const left = deadline - performance.now();
+      if (left > 0) timer = setTimeout(check, left);
+      // an answer may be waiting behind this timer when this thread was busy
+      else timer = setTimeout(() => failed(new Error(`not read within ${Math.ceil(limit / 1000)} s`)), 1);
+    };
+    const received = (message: Message) => {
+      if (message.need !== undefined && source) {
+        const start = performance.now();
+        try {
+          shared.set(source.read(message.need, message.length ?? 0));
+          Atomics.store(control, 0, 1);
+        } catch (error) {
+          failure = error;
+          Atomics.store(control, 0, 2);
+        }
+        Atomics.notify(control, 0);
+        deadline += performance.now() - start;
+      } else if (message.loading === true) {
+        loadingSince = performance.now();
+        deadline += LONGEST_START_MS;
+      } else if (message.loading === false) deadline += performance.now() - loadingSince - LONGEST_START_MS;
+      else if (accept(message)) finish(() => resolve(message));
+    };
+    worker.ref();
+    worker.on('message', received).on('error', failed).on('exit', stopped);
+    check();
+  });
+}
+
+/** @throws DwpError INPUT when the file cannot be read, or takes too much time or memory */
+export async function openHdf5(source: ByteSource): Promise<Hdf5File> {
+  const thread = idle ?? startThread();
   idle = undefined;
-  worker.ref();
-  try {
-    const copy = new Uint8Array(bytes);
-    const tree = await new Promise<Hdf5Tree>((resolve, reject) => {
-      const done = () => {
-        clearTimeout(timer);
-        worker.off('message', answered).off('error', failed).off('exit', stopped);
-      };
-      const failed = (error: Error) => {
-        done();
-        reject(error);
-      };
-      const stopped = (code: number) => failed(new Error(`its reader stopped with code ${code}`));
-      const answered = (answer: { tree?: Hdf5Tree; error?: string }) => {
-        if (!answer.tree) return failed(new Error(reasonOf(answer.error ?? '')));
-        done();
-        resolve(answer.tree);
-      };
-      const timer = setTimeout(() => failed(new Error('it cannot be read in a minute')), LONGEST_MS);
-      worker.on('message', answered).on('error', failed).on('exit', stopped);
-      worker.postMessage(copy, [copy.buffer]);
+  /** Why nothing more can be read. */
+  let ended: string | undefined;
+  /** Whether the library has failed: it may not be in order for another file. */
+  let failed = false;
+  let tail: Promise<unknown> = thread.ready;
+  const ask = <T>(request: object, bytes: number): Promise<T> => {
+    const limit = LONGEST_MS + bytes / BYTES_PER_MS;
+    const answer = tail.then(async () => {
+      if (ended !== undefined) throw new Error(ended);
+      thread.worker.postMessage(request);
+      let message: Message;
+      try {
+        message = await listen(thread, limit, ({ answer, error }) => (answer ?? error) !== undefined, source);
+      } catch (error) {
+        ended = messageOf(error);
+        await thread.worker.terminate();
+        throw error;
+      }
+      if (message.error === undefined) return message.answer as T;
+      failed = true;
+      throw new Error(reasonOf(message.error));
     });
-    worker.unref();
-    idle = worker;
-    return tree;
+    tail = answer.catch(() => {});
+    return answer;
+  };
+  const close = () => {
+    if (ended !== undefined) return;
+    const keep = !failed && !idle && source.size <= LARGEST_KEPT;
+    if (keep)
+      ask({ close: true }, 0).then(
+        () => {
+          if (idle) void thread.worker.terminate();
+          else idle = thread;
+        },
+        () => {},
+      );
+    else void thread.worker.terminate();
+    tail = tail.then(() => {
+      ended = 'it has been closed';
+    });
+  };
+  let opened: { tree: Hdf5Tree; reader: 'jsfive' | 'h5wasm' };
+  try {
+    opened = await ask({ open: source.size }, source.size);
   } catch (error) {
-    await worker.terminate();
+    close();
+    if (error instanceof DwpError) throw error;
     throw inputError(
-      `${path}: not a complete HDF5 file (${messageOf(error)})`,
+      `${source.path}: not a complete HDF5 file (${messageOf(error)})`,
       'the file may be damaged or truncated; fetch or export it again',
       error,
     );
   }
+  const { tree, reader } = opened;
+  return {
+    ...tree,
+    reader,
+    read: async (dataset) => {
+      const count = dataset.shape.reduce((a, b) => a * b, 1);
+      try {
+        const { bytes, dtype } = await ask<ReturnType<Hdf5Reader['values']>>(
+          { values: dataset.path },
+          source.size + 8 * count,
+        );
+        const values = toFloat32(bytes, dtype);
+        if (values.length !== count) throw new Error(`${values.length} values instead of ${count}`);
+        return values;
+      } catch (error) {
+        if (error instanceof DwpError) throw error;
+        throw inputError(
+          `${source.path}: ${shown(dataset.path)} cannot be read (${messageOf(error)})`,
+          'the file may be damaged; fetch or export it again',
+          error,
+        );
+      }
+    },
+    close,
+  };
 }
 
 /** The library reports its whole call stack; the innermost line says what is wrong. */
@@ -73,8 +236,6 @@ function reasonOf(message: string): string {
     .split('\n')
     .filter((line) => line.trim() !== '')
     .at(-1);
-  return (innermost ?? 'unreadable')
-    .trim()
-    .replace(/^(major|minor): /, '')
-    .slice(0, 200);
+  const reason = (innermost ?? 'unreadable').trim().replace(/^(major|minor): /, '');
+  return escapeControls(reason.slice(0, 200));
 }

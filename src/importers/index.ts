@@ -3,6 +3,7 @@ import { DwpError, inputError } from '../errors.js';
 import { type FileSource, openSource, type SourceFile } from '../formats/source.js';
 import { HEAD_BYTES, type Importer, type ReadOptions } from './importer.js';
 import { kerasHdf5 } from './keras-hdf5.js';
+import { kerasZip } from './keras-zip.js';
 import type { ModelLayers } from './layers.js';
 import { numpy } from './numpy.js';
 import { onnx } from './onnx.js';
@@ -16,7 +17,16 @@ export type { Importer, ReadOptions } from './importer.js';
 export type { ConvLayer, LayerKind, ModelLayers } from './layers.js';
 
 /** Asked in this order whether they recognise a file. */
-export const importers: readonly Importer[] = [kerasHdf5, tflite, numpy, torch, safetensors, tfjs, onnx];
+export const importers: readonly Importer[] = [
+  kerasHdf5,
+  kerasZip,
+  tflite,
+  numpy,
+  torch,
+  safetensors,
+  tfjs,
+  onnx,
+];
 
 export interface Model extends ModelLayers {
   path: string;

@@ -26,11 +26,18 @@ export async function loadModel(path: string, options?: ReadOptions) {
   }
 }
 
-/** A model in memory. @param siblings its other files, by name */
-export const loadBytes = async (
+/** A model in memory, closed again. @param siblings its other files, by name */
+export async function loadBytes(
   importer: Importer,
   bytes: Uint8Array,
   path = 'model',
   options?: ReadOptions,
   siblings: Record<string, Uint8Array> = {},
-) => load(await importer.read(memorySource(bytes, path, siblings), options));
+) {
+  const { close, ...model } = await importer.read(memorySource(bytes, path, siblings), options);
+  try {
+    return await load(model);
+  } finally {
+    close?.();
+  }
+}
