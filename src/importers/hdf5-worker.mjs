@@ -10,7 +10,6 @@ const MOST_FOR_JSFIVE = 2 ** 26;
 const BLOCK = 2 ** 18;
 const MOST_BLOCKS = 64;
 
-console.log = console.warn = () => {}; // jsfive thinks aloud
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
 const control = new Int32Array(workerData.control);
 const shared = new Uint8Array(workerData.shared);

@@ -79,8 +79,9 @@ interface CollectResult {
 export const collectKernelsCommand = defineCommand({
   name: 'collect-kernels',
   description:
-    'Reads ONNX models, Keras files (.keras and HDF5, whole models and weights), TensorFlow.js models (model.json beside ' +
-    'its shards) and manifests of weights, and TensorFlow Lite models. Slices that are not finite, constant, ' +
+    'Reads ONNX models, Keras files (.keras and HDF5, whole models and weights), TensorFlow.js models ' +
+    '(model.json beside its shards) and manifests of weights, TensorFlow Lite models, PyTorch files, ' +
+    'safetensors and NumPy arrays. Slices that are not finite, constant, ' +
     'near zero or duplicates are dropped and counted. Test kernels come from other models than train ' +
     'kernels where at least five models have kernels of that size.',
   arguments: {
