@@ -67,6 +67,13 @@ test('storages without a type, whose tensors have one', async () => {
   expect([...layers[0].data]).toEqual(Array.from({ length: 18 }, (_, i) => i + 2));
 });
 
+test("an optimiser's state is no layer, whatever it is called", async () => {
+  const moments = dict(['K\x00', dict([text('weight'), tensor(whole, int(0), SIZE, STRIDES)])]);
+  const optimiser = dict([text('state'), moments], [text('param_groups'), ']']);
+  const { layers, skipped } = await read(archive(dict([text('solver'), optimiser])));
+  expect({ layers, skipped }).toEqual({ layers: [], skipped: [] });
+});
+
 describe('code is never run', () => {
   test.each([
     ['posix.system', call(global('posix', 'system'), text('echo'))],
