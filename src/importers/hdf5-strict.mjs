@@ -127,8 +127,9 @@ export function openStrictly(buffer) {
     const count = shape.reduce((a, b) => a * b, 1);
     const oversized = !(count * size <= mostBytes(buffer.byteLength));
     tree.datasets.push({ path, shape, dtype, oversized, identity: String(identity) });
-    if (!float || oversized || count > MOST_VALUES) return;
     const storage = view.getUint8(layout + 1);
+    require(storage <= 2, 'values that lie in other files');
+    if (!float || oversized || count > MOST_VALUES) return;
     if (view.getUint8(layout) !== 3) return;
     if (storage === 1) {
       if (address(layout + 2) + count * size > buffer.byteLength) return; // or nowhere: a fill value

@@ -45,7 +45,7 @@ export interface Hdf5File extends Hdf5Tree {
 const LONGEST_START_MS = 60_000;
 /** For structure or values; files and datasets get more by their size. */
 const LONGEST_MS = 2000;
-const BYTES_PER_MS = 2 ** 15;
+const BYTES_PER_MS = 2 ** 12;
 const SHARED_BYTES = 2 ** 20;
 /** A worker that has read a larger file is not kept: the library's memory never shrinks. */
 const LARGEST_KEPT = 2 ** 26;
