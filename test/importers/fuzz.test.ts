@@ -1,5 +1,5 @@
 // Some hundreds of hostile models for every importer of the index, the same every time: `npm run fuzz` has more.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { openSource } from '../../src/formats/source.js';
 import { importers } from '../../src/importers/index.js';
 import type { HostileModel } from './hostile/model.js';
 import { hostileArbitrary, hostileModels } from './hostile/sources.js';
-import { type Survived, survive } from './hostile/survive.js';
+import { layOut, type Survived, survive } from './hostile/survive.js';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'dwp-hostile-'));
@@ -18,11 +18,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 /** In a folder that holds nothing else. */
 async function read(importer: (typeof importers)[number], model: HostileModel): Promise<Survived> {
   const inside = join(folder, importer.format);
-  rmSync(inside, { recursive: true, force: true });
-  mkdirSync(inside);
-  const files = Object.entries({ ...model.siblings, [model.name]: model.bytes });
-  for (const [name, bytes] of files) writeFileSync(join(inside, name), bytes);
-  const size = files.reduce((sum, [, { length }]) => sum + length, 0);
+  mkdirSync(inside, { recursive: true });
+  layOut(inside, model);
+  const size = [model.bytes, ...Object.values(model.siblings ?? {})].reduce(
+    (sum, { length }) => sum + length,
+    0,
+  );
   return survive(importer, openSource, join(inside, model.name), size);
 }
 

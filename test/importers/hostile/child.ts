@@ -1,6 +1,6 @@
 // The process that a fuzz run starts for one format: makes inputs, reads them, keeps those that reach new code.
 // What it does at the moment lies in its folder, so that the parent has the input when this process hangs or dies.
-import { cpSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { join, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -10,7 +10,7 @@ import type { Importer } from '../../../src/importers/index.js';
 import { type HostileModel, Random } from './model.js';
 import { mutate } from './mutate.js';
 import { hostileModels } from './sources.js';
-import { Finding, survive } from './survive.js';
+import { Finding, layOut, survive } from './survive.js';
 
 export interface Job {
   /** The instrumented build. */
@@ -128,7 +128,10 @@ const MOST_RESIDENT = 2 ** 30;
 
 for (let index = job.from; index < job.to; index++) {
   const model = job.replay ? undefined : inputFor(index);
-  if (model) writeModel(model, index);
+  if (model) {
+    layOut(input, model);
+    writeFileSync(join(job.scratch, 'current'), `${index} ${model.name}`);
+  }
   await run(index, job.replay ?? model!.name, model);
   progress.done++;
   if (progress.done % 200 === 0) send({ kind: 'progress', progress: summary() });
@@ -151,15 +154,6 @@ function inputFor(index: number): HostileModel {
   // half of the time one of the newest, which lead where no other has been
   const newest = random.below(2) ? Math.min(corpus.length, 32) : corpus.length;
   return mutate(corpus[corpus.length - 1 - random.below(newest)], random, corpus, words);
-}
-
-/** In place of the input before. */
-function writeModel({ name, bytes, siblings = {} }: HostileModel, index: number): void {
-  for (const file of readdirSync(input))
-    if (file !== name && !Object.hasOwn(siblings, file)) rmSync(join(input, file), { recursive: true });
-  for (const [sibling, content] of Object.entries(siblings)) writeFileSync(join(input, sibling), content);
-  writeFileSync(join(input, name), bytes);
-  writeFileSync(join(job.scratch, 'current'), `${index} ${name}`);
 }
 
 async function run(index: number, name: string, model: HostileModel | undefined): Promise<void> {

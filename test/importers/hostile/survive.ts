@@ -1,9 +1,10 @@
 // The contract of every importer: whatever the bytes, a sound model or one plain line that names the file.
-import { readdirSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { openSource as OpenSource } from '../../../src/formats/source.js';
 import type { Importer } from '../../../src/importers/index.js';
 import { allocations } from './allocations.js';
+import type { HostileModel } from './model.js';
 
 /** The importer broke its contract. */
 export class Finding extends Error {
@@ -23,6 +24,14 @@ const MIB = 2 ** 20;
 const MOST_AT_ONCE = 64 * MIB;
 /** Characters that move a terminal's cursor, end a line, or turn text around. */
 const CONTROL = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/u;
+
+/** Makes the files of a model the only ones of a folder. Removing a folder takes longer than reading most models. */
+export function layOut(folder: string, { name, bytes, siblings = {} }: HostileModel): void {
+  for (const file of readdirSync(folder))
+    if (file !== name && !Object.hasOwn(siblings, file)) rmSync(join(folder, file), { recursive: true });
+  for (const [sibling, content] of Object.entries(siblings)) writeFileSync(join(folder, sibling), content);
+  writeFileSync(join(folder, name), bytes);
+}
 
 /**
  * Reads a model and all its weights.
