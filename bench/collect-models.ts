@@ -74,7 +74,10 @@ const MODELS: readonly (readonly [string, Layer[]])[] = [
 
 /** Writes all models. @returns their bytes together */
 export function writeModels(folder: string): number {
-  return MODELS.reduce((bytes, [name, layers]) => bytes + writeModel(join(folder, `${name}.onnx`), name, layers), 0);
+  return MODELS.reduce(
+    (bytes, [name, layers]) => bytes + writeModel(join(folder, `${name}.onnx`), name, layers),
+    0,
+  );
 }
 
 /** One convolution of so many kernels of 3×3, to see what a tensor alone takes. @returns bytes */
@@ -85,7 +88,13 @@ export const writeLargeModel = (folder: string, kernels: number): number =>
 function writeModel(file: string, name: string, layers: readonly Layer[]): number {
   const nodes = layers.map(({ groups }, i) => {
     const attribute = groups
-      ? [create(AttributeProtoSchema, { name: 'group', type: AttributeProto_AttributeType.INT, i: BigInt(groups) })]
+      ? [
+          create(AttributeProtoSchema, {
+            name: 'group',
+            type: AttributeProto_AttributeType.INT,
+            i: BigInt(groups),
+          }),
+        ]
       : [];
     const opType = layers[i].shape.length === 4 ? 'Conv' : 'MatMul';
     const node = { name: `layer${i}`, opType, input: [`x${i}`, `w${i}`], output: [`x${i + 1}`], attribute };

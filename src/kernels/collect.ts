@@ -40,6 +40,8 @@ export interface CollectEnvironment {
   open?: OpenModel;
   /** Licence of all models, where they do not state one themselves. */
   licence?: string;
+  /** Changes what is written to dataset.json. */
+  describe?(description: DatasetDescription): DatasetDescription;
 }
 
 /**
@@ -77,7 +79,7 @@ async function collectInto(
   files: readonly ModelFile[],
   options: CollectOptions,
   hooks: CollectHooks,
-  { threads = 1, open = openModel, licence }: CollectEnvironment,
+  { threads = 1, open = openModel, licence, describe: change }: CollectEnvironment,
 ): Promise<Collection> {
   const meter = meterOf(files, hooks);
   const layers: (Omit<ScannedLayer, 'hashes'> & { file: number })[] = [];
@@ -131,13 +133,14 @@ async function collectInto(
           'writing',
         ),
     );
-    const description: DatasetDescription = {
+    const collected: DatasetDescription = {
       format: 'dwp-kernels',
       version: 2,
       options,
       sources: models.map((model) => sourceOf(model, licence)),
       ...written,
     };
+    const description = change ? change(collected) : collected;
     writeJson(join(folder, 'dataset.json'), description);
     return { description, models, sizes, skipped, noise };
   } finally {
@@ -330,7 +333,7 @@ function meterOf(files: readonly ModelFile[], { progress }: CollectHooks) {
     set(at: number, share: number, what: string): void {
       done += (share - shares[at]) * all[at];
       shares[at] = share;
-      progress?.(Math.round(done), total, `${what} ${files[at % files.length].name}`);
+      if (total > 0) progress?.(Math.round(done), total, `${what} ${files[at % files.length].name}`);
     },
   };
 }

@@ -32,6 +32,7 @@ const options = z.object({
   maxPerModel: count.optional(),
   normalize: z.enum(['none', 'layer', 'unit']),
   testFraction: z.number(),
+  splitBy: z.enum(['model', 'kernel', 'kept']).optional(),
   seed: z.number(),
 });
 
@@ -102,6 +103,18 @@ export const datasetSchema = z.object({
   sources: z.array(source),
   sizes: z.record(size, sizeRecord),
   layers: z.array(layer),
+  /** Datasets that this one was made of; since version 2. */
+  derivedFrom: z
+    .array(
+      z.object({
+        name: z.string(),
+        /** Of its dataset.json. */
+        sha256,
+        options,
+        sizes: z.record(size, z.object({ found: count, dropped })),
+      }),
+    )
+    .optional(),
 });
 
 export type DatasetDescription = z.infer<typeof datasetSchema>;

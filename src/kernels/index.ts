@@ -12,7 +12,9 @@ export {
   readDatasetDescription,
   readKernelDataset,
 } from './dataset.js';
+export { type DeriveOptions, deriveDataset } from './derive.js';
 export type { Counts, DatasetDescription, DatasetSource, LayerRecord } from './description.js';
+export { type DatasetDifference, diffDatasets } from './diff.js';
 export {
   type ComparedGroups,
   compareGroups,
@@ -44,4 +46,6 @@ export {
   QualityAccumulator,
 } from './quality/index.js';
 export { parseDepth, ROLES, type Role } from './roles.js';
+export { letThrough } from './scan-pool.js';
 export { distributionShift, type Shift } from './shift.js';
+export { openStored, type StoredDataset } from './stored.js';

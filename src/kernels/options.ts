@@ -28,6 +28,8 @@ export interface CollectOptions extends CleanOptions {
   normalize: Normalisation;
   /** Part of the kernels held out, in [0, 1). */
   testFraction: number;
+  /** How to choose test kernels; undefined: by model where there are enough; `kept`: as they were in the datasets. */
+  splitBy?: 'model' | 'kernel' | 'kept';
   seed: number;
 }
 

@@ -87,13 +87,14 @@ function choose(layer: PlannedLayer, quota: number, key: ReturnType<typeof seedK
 
 function splitLayers(
   layers: PlannedLayer[],
-  { testFraction }: CollectOptions,
+  { testFraction, splitBy }: CollectOptions,
   key: ReturnType<typeof seedKey>,
 ): SizePlan {
   const counts = new Map<number, number>();
   for (const { model, count } of layers) counts.set(model, (counts.get(model) ?? 0) + count);
   const total = layers.reduce((sum, { count }) => sum + count, 0);
-  const split = planSplit(counts, testFraction, key);
+  if (splitBy === 'kept') return keepSides(layers, total);
+  const split = planSplit(counts, testFraction, key, splitBy);
   if (split.by === 'kernel') {
     const selection = new Selection(total, split.testRows, foldIn(key, 'kernel'));
     for (const layer of layers) {
@@ -107,4 +108,35 @@ function splitLayers(
   } else
     for (const layer of layers) layer.testCount = split.testModels.includes(layer.model) ? layer.count : 0;
   return { layers, split, train: total - split.testRows, test: split.testRows };
+}
+
+/** Every kernel stays on its side, unless no train kernel would be left. */
+function keepSides(layers: PlannedLayer[], total: number): SizePlan {
+  const sides = new Map<number, { train: number; test: number }>();
+  for (const layer of layers) {
+    const { found, kept, model, count, trainRows = found } = layer;
+    layer.test = bitsFor(found);
+    for (let row = trainRows; row < found; row++)
+      if (hasBit(kept, row)) {
+        setBit(layer.test, row);
+        layer.testCount++;
+      }
+    const side = sides.get(model) ?? { train: 0, test: 0 };
+    side.test += layer.testCount;
+    side.train += count - layer.testCount;
+    sides.set(model, side);
+  }
+  const test = layers.reduce((sum, { testCount }) => sum + testCount, 0);
+  if (test === total || test === 0) {
+    for (const layer of layers) [layer.test, layer.testCount] = [undefined, 0];
+    return { layers, split: { by: 'none', testModels: [], testRows: 0 }, train: total, test: 0 };
+  }
+  const mixed = [...sides.values()].some((side) => side.train > 0 && side.test > 0);
+  const testModels = mixed ? [] : [...sides].filter(([, side]) => side.test > 0).map(([model]) => model);
+  return {
+    layers,
+    split: { by: mixed ? 'kernel' : 'model', testModels, testRows: test },
+    train: total - test,
+    test,
+  };
 }

@@ -24,6 +24,8 @@ export interface ScannedLayer extends CleanLayer {
   /** 0 for the model's first convolution, 1 for its last. */
   depth: number;
   found: number;
+  /** Of a layer of a dataset: so many rows were train kernels, the others test kernels. */
+  trainRows?: number;
 }
 
 /** What a model is, apart from its kernels. */
@@ -92,6 +94,7 @@ export async function scanModel(
         role: roleOf(layer, index, count),
         depth: relativeDepth(index, count),
         found: out * inputs,
+        ...('trainRows' in layer && { trainRows: layer.trainRows as number }),
         ...cleanLayer(data, h, w, options),
       });
       hooks.progress((index + 1) / (count + 1));

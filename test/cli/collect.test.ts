@@ -137,6 +137,35 @@ test('the same files whatever the number of threads', async () => {
   expect(await collect('threads3', '3')).toBe(one);
 });
 
+test('merge, subset, split and diff: results add up', async () => {
+  for (const [name, model] of [
+    ['one', at('models', 'b.onnx')],
+    ['two', WEBSR],
+  ])
+    await dwp('collect-kernels', model, '--out', at(name));
+  const json = async (...args: string[]) => {
+    const { code, out, err } = await dwp(...args, '--format', 'json');
+    expect(err).toBe('');
+    expect(code).toBe(0);
+    return JSON.parse(out);
+  };
+  const merged = await json('merge-kernels', at('one'), at('two'), '--out', at('merged'));
+  expect(merged).toMatchObject({ sources: 2, kernels: { '3x3': { found: 117, kept: 117 } } });
+  const split = await json('split-kernels', at('merged'), '--by', 'model', '--out', at('split'));
+  expect(split.kernels['3x3']).toMatchObject({ train: 108, test: 9, split: 'model' });
+  const subset = await json('subset-kernels', at('merged'), '--source', 'model-*', '--out', at('subset'));
+  expect(subset).toMatchObject({ sources: 1, kernels: { '3x3': { found: 108 } } });
+  const diff = await json('diff-kernels', at('merged'), at('subset'));
+  expect(diff.sources).toEqual({ onlyFirst: ['b.onnx'], onlySecond: [], common: 1 });
+  expect(diff.kernels).toEqual({ '3x3': { first: 117, second: 108, common: 108 } });
+  expect((await dwp('diff-kernels', at('merged'), at('subset'))).out).toContain('sources: 1 in both');
+  const nothing = await dwp('subset-kernels', at('merged'), '--layer', 'none*', '--out', at('never'));
+  expect(nothing.code).toBe(3);
+  expect(nothing.err).toMatch(/no kernels left of/);
+  expect((await dwp('merge-kernels', at('models'), '--out', at('never'))).code).toBe(3);
+  expect(existsSync(at('never'))).toBe(false);
+});
+
 test('inspect a model', async () => {
   const { code, out } = await dwp('inspect', WEBSR, '--format', 'json');
   expect(code).toBe(0);

@@ -26,6 +26,26 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./collect-kernels.js')).collectKernelsCommand,
   },
   {
+    name: 'merge-kernels',
+    summary: 'make one kernel dataset of several, without duplicates',
+    load: async () => (await import('./derive-kernels.js')).mergeKernels,
+  },
+  {
+    name: 'split-kernels',
+    summary: 'divide a kernel dataset into train and test kernels anew',
+    load: async () => (await import('./derive-kernels.js')).splitKernels,
+  },
+  {
+    name: 'subset-kernels',
+    summary: 'take a part of a kernel dataset: sizes, sources, layers, or so many of each',
+    load: async () => (await import('./derive-kernels.js')).subsetKernels,
+  },
+  {
+    name: 'diff-kernels',
+    summary: 'compare the sources, layers and kernels of two kernel datasets',
+    load: async () => (await import('./diff-kernels.js')).diffKernels,
+  },
+  {
     name: 'fit-prior',
     summary: 'fit a generative model of kernels: the deep weight prior',
     load: async () => (await import('./fit-prior.js')).fitPriorCommand,
