@@ -4,13 +4,14 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { cases } from './cases/index.js';
 import { CLOCKS, setClock } from './clock.js';
+import { COLLECT_NAME, collectTable, timeCollect } from './collect.js';
 import { findPython, PEER_NAMES, type PeerName } from './peer.js';
 import { type CaseResult, runCase } from './run-case.js';
 import { START_NAMES, timeStarts } from './start.js';
 import { toMarkdown } from './table.js';
 
 const USAGE = `npm run bench -- [options]
-  --case NAME     only cases whose names begin so; may be repeated: ${[...cases.map(({ name }) => name), ...START_NAMES].join(', ')}
+  NAME, --case NAME   only cases whose names begin so; may be repeated: ${[...cases.map(({ name }) => name), ...START_NAMES, COLLECT_NAME].join(', ')}
   --rounds N      interleaved rounds (7)
   --seconds S     length of one measurement (1)
   --patience S    wait so long before each measurement for other processes to leave the CPUs (0)
@@ -22,7 +23,8 @@ const USAGE = `npm run bench -- [options]
 const progress = (message: string) => process.stderr.write(`${message}\n`);
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       case: { type: 'string', multiple: true },
       rounds: { type: 'string', default: '7' },
@@ -45,9 +47,11 @@ async function main(): Promise<void> {
   const asked = values.peers.split(',').filter(Boolean);
   const unknown = asked.find((name) => !PEER_NAMES.includes(name as PeerName));
   if (unknown) throw new Error(`--peers ${unknown}: known are ${PEER_NAMES.join(', ')}`);
-  const chosen = (name: string) => !values.case || values.case.some((start) => name.startsWith(start));
+  const names = [...(values.case ?? []), ...positionals];
+  const chosen = (name: string) => names.length === 0 || names.some((start) => name.startsWith(start));
   const selected = cases.filter(({ name }) => chosen(name));
-  if (selected.length === 0 && !START_NAMES.some(chosen)) throw new Error(`no such case\n${USAGE}`);
+  if (selected.length === 0 && ![...START_NAMES, COLLECT_NAME].some(chosen))
+    throw new Error(`no such case\n${USAGE}`);
 
   const clock = CLOCKS.find((name) => name === values.clock);
   if (!clock) throw new Error(`--clock ${values.clock}\n${USAGE}`);
@@ -71,12 +75,16 @@ async function main(): Promise<void> {
   const results: CaseResult[] = [];
   for (const benchmark of selected) results.push(await runCase(benchmark, options));
   const starts = timeStarts(chosen);
+  const collect = chosen(COLLECT_NAME)
+    ? timeCollect(Math.min(3, options.rounds), threads, progress)
+    : undefined;
 
   const peers = [...pythons.keys()];
-  process.stdout.write(`${toMarkdown(results, peers, starts)}\n`);
+  const tables = [toMarkdown(results, peers, starts), ...(collect ? [collectTable(collect)] : [])];
+  process.stdout.write(`${tables.filter(Boolean).join('\n\n')}\n`);
   if (values.json) {
     const machine = { cpu: cpus()[0]?.model.trim(), cpus: cpus().length, node: process.version };
-    const report = { machine, threads, clock, rounds: options.rounds, cases: results, starts };
+    const report = { machine, threads, clock, rounds: options.rounds, cases: results, starts, collect };
     writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
   }
 }

@@ -17,7 +17,7 @@ const WINDOWS = process.platform === 'win32';
 const VENV = join(ROOT, 'bench/.venv', WINDOWS ? 'Scripts/python.exe' : 'bin/python');
 
 /** The first Python that can import the framework, or undefined; the environment decides if it says anything. */
-export function findPython(peer: PeerName): string | undefined {
+export function findPython(peer: PeerName | 'onnx'): string | undefined {
   const chosen = process.env[`BENCH_${peer.toUpperCase()}_PYTHON`];
   const candidates = chosen ? [chosen] : [VENV, 'python3', '/usr/bin/python3', 'python'];
   return candidates.find((python) => {

@@ -1,11 +1,10 @@
 # What dwp collect-kernels does, with onnx and numpy: clean, drop duplicates, split by kernel or model, write .npy.
-# python collect_onnx.py FOLDER OUT prints one JSON line with seconds and counts.
+# python collect_onnx.py FOLDER OUT prints one JSON line with counts, memory and processor time.
 import hashlib
 import json
 import os
 import resource
 import sys
-import time
 
 import numpy as np
 import onnx
@@ -30,7 +29,6 @@ def clean(kernels):
 
 
 def main(folder, out):
-    started = time.perf_counter()
     by_size, digests, found = {}, [], 0
     for number, name in enumerate(sorted(os.listdir(folder))):
         path = os.path.join(folder, name)
@@ -76,9 +74,9 @@ def main(folder, out):
             with open(file, "rb") as written:
                 digests.append(hashlib.file_digest(written, "sha256").hexdigest())
                 os.fsync(written.fileno())
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "found": found, "kept": kept, "peak": peak}))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    report = {"found": found, "kept": kept, "peak": usage.ru_maxrss * 1024}
+    print(json.dumps({**report, "cpuSeconds": usage.ru_utime + usage.ru_stime}))
 
 
 main(*sys.argv[1:])

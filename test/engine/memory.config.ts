@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['test/engine/memory.test.ts'],
-    env: { DWP_MEMORY_STEPS: '5000' },
+    include: ['test/engine/memory.test.ts', 'test/kernels/memory.test.ts'],
+    env: { DWP_MEMORY_STEPS: '5000', DWP_MEMORY_LAYERS: '400' },
     maxWorkers: 1,
   },
 });
