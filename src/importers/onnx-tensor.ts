@@ -1,0 +1,184 @@
+// Tensors of an ONNX file → numbers: raw, typed or external storage, every type that weights have, sizes checked
+// against what the file holds before anything is allocated.
+import { inputError } from '../errors.js';
+import { FLOAT_BYTES, type FloatType, toFloat32 } from '../formats/floats.js';
+import { type ByteSource, partOf, shown } from '../formats/source.js';
+import type { OnnxTensor } from './onnx-file.js';
+
+/** Stored numbers of which only the place is known. */
+export interface StoredTensor {
+  shape: number[];
+  /** `float32`, `float16`, `int8`, `uint4`, … */
+  dtype: string;
+  isFloat: boolean;
+  /** The tensor itself: two uses of one are the same weights. */
+  origin: object;
+  /** Values as they are stored; integers as they are, not scaled. */
+  read(): Float32Array;
+}
+
+/** TensorProto.DataType → name, and bits of an item. */
+const TYPES: Readonly<Record<number, { dtype: string; bits: number }>> = {
+  1: { dtype: 'float32', bits: 32 },
+  2: { dtype: 'uint8', bits: 8 },
+  3: { dtype: 'int8', bits: 8 },
+  4: { dtype: 'uint16', bits: 16 },
+  5: { dtype: 'int16', bits: 16 },
+  6: { dtype: 'int32', bits: 32 },
+  7: { dtype: 'int64', bits: 64 },
+  10: { dtype: 'float16', bits: 16 },
+  11: { dtype: 'float64', bits: 64 },
+  16: { dtype: 'bfloat16', bits: 16 },
+  21: { dtype: 'uint4', bits: 4 },
+  22: { dtype: 'int4', bits: 4 },
+};
+
+/** For messages. */
+const OTHER_TYPES: Readonly<Record<number, string>> = {
+  8: 'string',
+  9: 'bool',
+  12: 'uint32',
+  13: 'uint64',
+  14: 'complex64',
+  15: 'complex128',
+  17: 'float8e4m3fn',
+  18: 'float8e4m3fnuz',
+  19: 'float8e5m2',
+  20: 'float8e5m2fnuz',
+  23: 'float4e2m1',
+};
+
+/** Which of the typed fields holds a type: float_data 4, int32_data 5, int64_data 7, double_data 10. */
+const FIELD: Readonly<Record<string, number>> = { float32: 4, float64: 10, int64: 7 };
+
+/**
+ * @returns the tensor, or the reason why it cannot be had (a type that is not read, segments)
+ * @throws DwpError INPUT when the stored bytes do not fit the shape, or another file is named that is not there
+ */
+export function storedTensor(tensor: OnnxTensor, source: ByteSource): StoredTensor | string {
+  const { dims, type, raw, typed, external } = tensor;
+  if (tensor.segmented) return 'its weights are stored in segments, which are not read';
+  const known = TYPES[type];
+  if (!known) return `its weights are ${OTHER_TYPES[type] ?? `of type ${type}`}, not float`;
+  const { dtype, bits } = known;
+  const damaged = (why: string) =>
+    inputError(
+      `${source.path}: tensor ${shown(tensor.name)} is damaged: ${why}`,
+      'fetch or export the model again',
+    );
+  const count = dims.reduce((a, b) => a * b, 1);
+  if (dims.some((n) => n < 0) || !Number.isSafeInteger(count)) throw damaged(`impossible shape [${dims}]`);
+  const bytes = Math.ceil((count * bits) / 8);
+  const about = { shape: dims, dtype, isFloat: dtype in FLOAT_BYTES, origin: tensor };
+  const stored = external
+    ? externalPart(external, bytes, source, damaged)
+    : raw && partOf(source, raw.start, raw.end - raw.start);
+  if (stored) {
+    if (stored.size !== bytes)
+      throw damaged(
+        `${stored.size} bytes for ${count} values of ${bits < 8 ? `${bits} bits` : `${bits / 8} bytes`}`,
+      );
+    return { ...about, read: () => fromBytes(stored.read(0, bytes), dtype, count) };
+  }
+  // a number takes a byte or more, of floats exactly four or eight
+  const field = FIELD[dtype] ?? 5;
+  const parts = typed.filter((part) => part.field === field);
+  const room = parts.reduce((sum, { start, end }) => sum + end - start, 0);
+  const items = bits === 4 ? Math.ceil(count / 2) : count;
+  if (field === 4 || field === 10 ? room !== bytes : room < items)
+    throw damaged(`${field === 4 || field === 10 ? room / (bits / 8) : room} values for ${count}`);
+  return { ...about, read: () => fromTyped(parts, source, dtype, count, damaged) };
+}
+
+/** The range of another file that holds the values. */
+function externalPart(
+  external: ReadonlyMap<string, string>,
+  bytes: number,
+  source: ByteSource,
+  damaged: (why: string) => Error,
+): ByteSource {
+  const number = (key: string): number | undefined => {
+    const text = external.get(key);
+    if (text === undefined) return undefined;
+    if (!/^\d{1,15}$/.test(text)) throw damaged(`external data with ${key} ${shown(text)}`);
+    return Number(text);
+  };
+  const file = source.sibling(external.get('location') ?? '');
+  const offset = number('offset') ?? 0;
+  return partOf(file, offset, number('length') ?? Math.min(bytes, Math.max(0, file.size - offset)));
+}
+
+function fromBytes(bytes: Uint8Array<ArrayBuffer>, dtype: string, count: number): Float32Array {
+  const { buffer } = bytes;
+  switch (dtype) {
+    case 'uint8':
+      return Float32Array.from(bytes);
+    case 'int8':
+      return Float32Array.from(new Int8Array(buffer));
+    case 'uint16':
+      return Float32Array.from(new Uint16Array(buffer));
+    case 'int16':
+      return Float32Array.from(new Int16Array(buffer));
+    case 'int32':
+      return Float32Array.from(new Int32Array(buffer));
+    case 'int64':
+      return Float32Array.from(new BigInt64Array(buffer), Number);
+    case 'uint4':
+    case 'int4':
+      return fromNibbles(bytes, dtype === 'int4', count);
+    default:
+      return toFloat32(bytes, dtype as FloatType);
+  }
+}
+
+/** Two to a byte, the lower half first. */
+function fromNibbles(bytes: ArrayLike<number>, signed: boolean, count: number): Float32Array {
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    const nibble = i % 2 === 0 ? bytes[i >> 1] & 15 : (bytes[i >> 1] >> 4) & 15;
+    values[i] = signed && nibble > 7 ? nibble - 16 : nibble;
+  }
+  return values;
+}
+
+function fromTyped(
+  parts: OnnxTensor['typed'],
+  source: ByteSource,
+  dtype: string,
+  count: number,
+  damaged: (why: string) => Error,
+): Float32Array {
+  if (dtype === 'float32' || dtype === 'float64') {
+    const values = new Float32Array(count);
+    let at = 0;
+    for (const { start, end } of parts) {
+      const part = toFloat32(source.read(start, end - start), dtype);
+      values.set(part, at);
+      at += part.length;
+    }
+    return values;
+  }
+  const items = dtype.endsWith('int4') ? Math.ceil(count / 2) : count;
+  const numbers = new Float64Array(items);
+  let at = 0;
+  for (const { start, end } of parts) {
+    const bytes = source.read(start, end - start);
+    for (let i = 0; i < bytes.length; at++) {
+      let value = 0n;
+      let shift = 0n;
+      let byte: number;
+      do {
+        if (i >= bytes.length || shift > 63n) throw damaged('a number without an end');
+        byte = bytes[i++];
+        value |= BigInt(byte & 0x7f) << shift;
+        shift += 7n;
+      } while (byte >= 0x80);
+      if (at < items) numbers[at] = Number(BigInt.asIntN(64, value));
+    }
+  }
+  if (at !== items) throw damaged(`${at} values for ${items}`);
+  if (dtype === 'float16' || dtype === 'bfloat16')
+    return toFloat32(new Uint8Array(Uint16Array.from(numbers, (x) => x & 0xffff).buffer), dtype);
+  if (dtype === 'uint4' || dtype === 'int4') return fromNibbles(numbers, dtype === 'int4', count);
+  return Float32Array.from(numbers);
+}
