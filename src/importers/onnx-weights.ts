@@ -1,7 +1,7 @@
 // From the name of a value to the numbers behind it: constants, and nodes that only rearrange, cast or (de-)quantise
 // one. Nothing is computed before the weights are read.
 import { inputError } from '../errors.js';
-import type { ByteSource } from '../formats/source.js';
+import { type ByteSource, shown } from '../formats/source.js';
 import { permuteAxes } from './layers.js';
 import type { OnnxFunction, OnnxNode } from './onnx-file.js';
 import { attributeOf, callScope, lookUp, type Scope } from './onnx-scope.js';
@@ -53,7 +53,7 @@ export class WeightResolver {
     }
     if (made.type === 'DequantizeLinear' || made.type === 'QuantizeLinear')
       return this.quantisation(made, origin.scope, depth);
-    if (!isStandard(made.domain)) return `its weights are computed (${made.type})`;
+    if (!isStandard(made.domain)) return `its weights are computed (${shown(made.type)})`;
     return this.rearranged(made, origin.scope, depth);
   }
 
@@ -138,7 +138,7 @@ export class WeightResolver {
         };
       }
       default:
-        return `its weights are computed (${node.type})`;
+        return `its weights are computed (${shown(node.type)})`;
     }
   }
 
