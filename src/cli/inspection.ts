@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { DwpError, inputError } from '../errors.js';
 import { readNpyHeader } from '../formats/npy.js';
 import { openSource } from '../formats/source.js';
-import { type LayerKind, openModel } from '../importers/index.js';
+import { type LayerKind, openModel, type ReadOptions } from '../importers/index.js';
 import {
   type ComparedGroups,
   compareSizes,
@@ -104,11 +104,18 @@ export interface Inspection {
   sources: Map<KernelSize, NamedGroup[]>;
 }
 
-/** @throws DwpError INPUT when the path is none of the three, or cannot be read; INTERRUPTED */
-export async function inspectPath(path: string, effects: Effects): Promise<Inspection> {
+/**
+ * @param options for models
+ * @throws DwpError INPUT when the path is none of the three, or cannot be read; INTERRUPTED
+ */
+export async function inspectPath(
+  path: string,
+  effects: Effects,
+  options: ReadOptions = {},
+): Promise<Inspection> {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return inspectDataset(path, effects);
   if (path.toLowerCase().endsWith('.npy') && !holdsWeights(path)) return inspectArray(path, effects);
-  return inspectModel(path, effects);
+  return inspectModel(path, effects, options);
 }
 
 /** Whether an array is [out, in, h, w]; what has one input or three axes are kernels. */
@@ -122,8 +129,8 @@ function holdsWeights(path: string): boolean {
   }
 }
 
-async function inspectModel(path: string, effects: Effects): Promise<Inspection> {
-  const model = await openModel(path);
+async function inspectModel(path: string, effects: Effects, options: ReadOptions): Promise<Inspection> {
+  const model = await openModel(path, options);
   const { format, sha256, producer, licence, layers, skipped } = model;
   const progress = effects.progress('measuring layers', layers.length);
   try {

@@ -34,6 +34,11 @@ export const inspect = defineCommand({
     ),
   },
   options: {
+    foldBn: option(
+      '--fold-bn',
+      'weights of models with BatchNormalization multiplied into them',
+      z.boolean().default(false),
+    ),
     html: option(
       '--html <report.html>',
       'page to write with kernels, spectra and shifts as pictures; must not exist yet',
@@ -45,10 +50,10 @@ export const inspect = defineCommand({
     'dwp inspect kernels --html kernels.html',
     'dwp inspect kernels other-kernels kernels-7x7.npy --format json',
   ],
-  run: async ({ paths, html }, effects): Promise<Result> => {
+  run: async ({ paths, html, foldBn }, effects): Promise<Result> => {
     if (html !== undefined) refuseExisting(html);
     const inspections: Inspection[] = [];
-    for (const path of paths) inspections.push(await inspectPath(path, effects));
+    for (const path of paths) inspections.push(await inspectPath(path, effects, { foldBatchNorm: foldBn }));
     const result = resultOf(inspections);
     if (html === undefined) return result;
     const { writeInspectionReport } = await import('../inspection-report.js');
