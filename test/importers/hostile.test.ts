@@ -58,7 +58,7 @@ async function read(files: Readonly<Record<string, Uint8Array>>, folder = folder
     result.errors.push(error.message.replace(path, basename(path)));
   };
   try {
-    const { layers, skipped } = await importer.read(source);
+    const { layers, skipped, close } = await importer.read(source);
     result.skipped = skipped.map(({ reason }) => reason);
     for (const layer of layers)
       try {
@@ -67,6 +67,7 @@ async function read(files: Readonly<Record<string, Uint8Array>>, folder = folder
       } catch (error) {
         failed(error);
       }
+    close?.();
   } catch (error) {
     failed(error);
   } finally {

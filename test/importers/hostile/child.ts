@@ -11,6 +11,7 @@ import { type HostileModel, Random } from './model.js';
 import { mutate } from './mutate.js';
 import { hostileModels } from './sources.js';
 import { Finding, layOut, survive } from './survive.js';
+import { keepThreads } from './threads.js';
 
 export interface Job {
   /** The instrumented build. */
@@ -104,6 +105,7 @@ function isNew(): boolean {
 
 // ---- the run
 
+keepThreads();
 const { importers } = (await load('importers/index.js')) as { importers: Importer[] };
 const { openSource } = (await load('formats/source.js')) as { openSource: typeof OpenSource };
 const importer = importers.find(({ format }) => format === job.format)!;

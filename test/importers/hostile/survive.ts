@@ -2,7 +2,7 @@
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { openSource as OpenSource } from '../../../src/formats/source.js';
-import type { Importer } from '../../../src/importers/index.js';
+import type { Importer, ModelLayers } from '../../../src/importers/index.js';
 import { allocations } from './allocations.js';
 import type { HostileModel } from './model.js';
 
@@ -66,8 +66,10 @@ async function readWhole(
   path: string,
 ): Promise<Omit<Survived, 'largest'>> {
   const source = openSource(path);
+  let model: ModelLayers | undefined;
   try {
-    const { layers, skipped, producer, licence } = await importer.read(source);
+    model = await importer.read(source);
+    const { layers, skipped, producer, licence } = model;
     for (const { layer, reason } of skipped) {
       if (typeof layer !== 'string' || typeof reason !== 'string' || reason === '')
         throw new Finding('skips without a name or a reason');
@@ -96,6 +98,7 @@ async function readWhole(
     requireInputError(error, path);
     return { outcome: 'refused', layers: 0 };
   } finally {
+    model?.close?.();
     source.close();
   }
 }
