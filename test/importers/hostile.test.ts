@@ -468,6 +468,7 @@ const manifestOf = (path: string) =>
   );
 
 describe.each<[string, string, (path: string) => Uint8Array]>([
+  ['external data of ONNX', 'm.onnx', external],
   ['shards of TensorFlow.js', 'model.json', manifestOf],
 ])('%s', (_, name, model) => {
   const secret = folderOf({ 'secret.bin': new Uint8Array(144) });
