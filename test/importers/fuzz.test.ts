@@ -10,7 +10,9 @@ import { importers } from '../../src/importers/index.js';
 import type { HostileModel } from './hostile/model.js';
 import { hostileArbitrary, hostileModels } from './hostile/sources.js';
 import { layOut, type Survived, survive } from './hostile/survive.js';
+import { keepThreads } from './hostile/threads.js';
 
+keepThreads();
 const FIXTURES = fileURLToPath(new URL('../fixtures', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'dwp-hostile-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -46,7 +48,7 @@ describe.each(importers.map((importer) => [importer.format, importer] as const))
       fc.asyncProperty(hostileArbitrary(models), async (model) => {
         await read(importer, model);
       }),
-      { seed: 4, numRuns: /hdf5|keras/.test(format) ? 40 : 800, endOnFailure: true, asyncReporter: report },
+      { seed: 4, numRuns: /hdf5|keras/.test(format) ? 200 : 600, endOnFailure: true, asyncReporter: report },
     );
   });
 });

@@ -84,7 +84,7 @@ class KeptWorker extends EventEmitter {
   }
 }
 
-/** For modules that are imported afterwards. */
+/** From now on, for as long as the process lives. */
 export function keepThreads(): void {
   createRequire(import.meta.url)('node:worker_threads').Worker = KeptWorker;
   syncBuiltinESMExports();
