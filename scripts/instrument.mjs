@@ -1,4 +1,5 @@
-// A copy of compiled modules that counts which of their blocks run, in globalThis.__blocks. For fuzzing.
+// A copy of compiled modules that counts which of their blocks run, in globalThis.__blocks. For fuzzing: the binary of
+// Jazzer.js wants a newer glibc (2.38) than stable Linux distributions have, and ends with its process at a hang.
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
