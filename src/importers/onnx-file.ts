@@ -59,6 +59,8 @@ export interface OnnxFunction {
   inputs: string[];
   outputs: string[];
   nodes: OnnxNode[];
+  /** Attributes that a call may leave out. */
+  defaults: Map<string, OnnxAttribute>;
 }
 
 export interface OnnxFile {
@@ -130,14 +132,25 @@ class OnnxReader {
   }
 
   private function(message: Field): OnnxFunction {
-    const result: OnnxFunction = { name: '', domain: '', overload: '', inputs: [], outputs: [], nodes: [] };
+    const result: OnnxFunction = {
+      name: '',
+      domain: '',
+      overload: '',
+      inputs: [],
+      outputs: [],
+      nodes: [],
+      defaults: new Map(),
+    };
     for (const field of this.fields(message)) {
       if (field.number === 1) result.name = this.name(field);
       else if (field.number === 4) result.inputs.push(this.name(field));
       else if (field.number === 5) result.outputs.push(this.name(field));
       else if (field.number === 7) result.nodes.push(this.node(field, 0));
       else if (field.number === 10) result.domain = this.name(field);
-      else if (field.number === 13) result.overload = this.name(field);
+      else if (field.number === 11) {
+        const attribute = this.attribute(field, 0);
+        result.defaults.set(attribute.name, attribute);
+      } else if (field.number === 13) result.overload = this.name(field);
     }
     return result;
   }

@@ -20,6 +20,12 @@ const CONVOLUTIONS: Readonly<Record<string, { weights: number; scale?: number; z
 /** What stands between a ConvInteger and the multiplication by its scale: an Add of a quantised bias, too. */
 const PASSED = new Set(['Cast', 'Add']);
 
+interface Reader {
+  node: OnnxNode;
+  input: number;
+  scope: Scope;
+}
+
 /** Graphs inside graphs, and functions that call functions. */
 const DEEPEST = 16;
 /** Nodes looked at: functions may call functions many times over. */
@@ -123,20 +129,34 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
     return undefined;
   }
 
+  /** The one node that reads a value, and as which input: behind the end of a function, or inside one that is called. */
+  private onlyReader(value: string, scope: Scope, depth = 0): Reader | undefined {
+    const [node, ...others] = scope.readers.get(value) ?? [];
+    if (!value || depth > DEEPEST || others.length > 0) return undefined;
+    if (scope.outputs.has(value)) {
+      const { call } = scope;
+      const output = call?.node.outputs[call.called.outputs.indexOf(value)];
+      return call && output && !node ? this.onlyReader(output, call.scope, depth + 1) : undefined;
+    }
+    if (!node) return undefined;
+    const input = node.inputs.indexOf(value);
+    const called = this.weights.functionOf(node);
+    if (!called) return { node, input, scope };
+    return this.onlyReader(called.inputs[input] ?? '', callScope(called, node, scope), depth + 1);
+  }
+
   /** W · γ / √(σ² + ε) for each output, where nothing but a BatchNormalization reads the convolution's result. */
   private folded(layer: ConvLayer, node: OnnxNode, scope: Scope): ConvLayer | string {
-    const [result] = node.outputs;
-    const [next, ...others] = scope.readers.get(result) ?? [];
-    if (next?.type !== 'BatchNormalization' || next.inputs[0] !== result) return layer;
-    if (others.length > 0 || scope.outputs.has(result)) return layer;
-    const gamma = this.weights.resolve(next.inputs[1] ?? '', scope);
-    const variance = this.weights.resolve(next.inputs[4] ?? '', scope);
+    const reader = this.onlyReader(node.outputs[0] ?? '', scope);
+    if (reader?.node.type !== 'BatchNormalization' || reader.input !== 0) return layer;
+    const gamma = this.weights.resolve(reader.node.inputs[1] ?? '', reader.scope);
+    const variance = this.weights.resolve(reader.node.inputs[4] ?? '', reader.scope);
     if (typeof gamma === 'string' || typeof variance === 'string')
       return 'its BatchNormalization is not constant';
     const [out] = layer.shape;
     if (gamma.shape.join() !== `${out}` || variance.shape.join() !== `${out}`)
       return `its BatchNormalization is for [${gamma.shape}] channels, not ${out}`;
-    const epsilon = attributeOf(next, 'epsilon', scope)?.float ?? 1e-5;
+    const epsilon = attributeOf(reader.node, 'epsilon', reader.scope)?.float ?? 1e-5;
     return {
       ...layer,
       read: async () => {

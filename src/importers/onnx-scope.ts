@@ -14,7 +14,7 @@ export interface Scope {
   /** The graph that this one lies in. */
   outer?: Scope;
   /** Of a function's body: what its inputs and attributes are at the call. */
-  call?: { inputs: Map<string, string>; node: OnnxNode; scope: Scope };
+  call?: { called: OnnxFunction; inputs: Map<string, string>; node: OnnxNode; scope: Scope };
 }
 
 /** What makes a value, and where the names of its inputs are looked up. */
@@ -37,7 +37,7 @@ export function callScope(called: OnnxFunction, node: OnnxNode, scope: Scope): S
   const body = bodies.get(called) ?? scopeOf(called.nodes, called.outputs, []);
   bodies.set(called, body);
   const inputs = new Map(called.inputs.map((name, i) => [name, node.inputs[i] ?? '']));
-  return { ...body, call: { inputs, node, scope } };
+  return { ...body, call: { called, inputs, node, scope } };
 }
 
 function scopeOf(nodes: readonly OnnxNode[], outputs: readonly string[], sparse: readonly string[]): Scope {
@@ -80,5 +80,7 @@ export function attributeOf(node: OnnxNode, name: string, scope: Scope): OnnxAtt
   if (!attribute?.reference) return attribute;
   let holder: Scope | undefined = scope;
   while (holder && !holder.call) holder = holder.outer;
-  return holder?.call && attributeOf(holder.call.node, attribute.reference, holder.call.scope);
+  if (!holder?.call) return undefined;
+  const { called, node: caller, scope: outside } = holder.call;
+  return attributeOf(caller, attribute.reference, outside) ?? called.defaults.get(attribute.reference);
 }

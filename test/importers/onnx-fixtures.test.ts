@@ -120,7 +120,7 @@ describe.each(Object.entries(expected.files))('%s', (file, fixture) => {
       const { shape } = kernels[name];
       const size = shape[1] * shape[2] * shape[3];
       const normalised = fixture.norm === 'each' || (fixture.norm !== false && name === 'stem');
-      const wanted = fixture.folded
+      const wanted = fixture.folded // as NumPy has it
         ? floats(expected.kernels[fixture.folded][name])
         : floats(kernels[name]).map((x, i) => (normalised ? x * factor(Math.floor(i / size)) : x));
       const { data } = folded.get(name)!;
@@ -134,6 +134,19 @@ test('layers have the names of their nodes, in the order of the graph', async ()
   const { layers, producer } = await loadModel(join(fixtures, 'float32-opset17.onnx'));
   expect(layers.map(({ name }) => name)).toEqual(LAYERS);
   expect(producer).toBe('onnx');
+});
+
+test('weights that cannot be had are left out, with the reason', async () => {
+  const { layers, skipped } = await loadModel(join(fixtures, 'left-out.onnx'));
+  expect(layers).toEqual([]);
+  expect(Object.fromEntries(skipped.map(({ layer, reason }) => [layer, reason]))).toEqual({
+    sparse: 'its weights are stored sparse, which is not read',
+    float8: 'its weights are float8e4m3fn, not float',
+    random: 'its weights are computed ("RandomNormal")',
+    filled: 'its weights are computed ("ConstantOfShape")',
+    product: 'its weights are computed ("Mul")',
+    input: 'its weights are an input of the graph, not a constant',
+  });
 });
 
 function factor(channel: number): number {
