@@ -50,6 +50,12 @@ const SHARED_BYTES = 2 ** 20;
 /** A worker that has read a larger file is not kept: the library's memory never shrinks. */
 const LARGEST_KEPT = 2 ** 26;
 
+/** What the processors have spent on this process: on the worker, while everything else waits for it. */
+const processorMs = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
 interface Thread {
   worker: Worker;
   /** 0: bytes are asked for, 1: they are there, 2: they cannot be had. */
@@ -95,7 +101,7 @@ interface Message {
 /**
  * Waits for a message that `accept` takes, and hands over the source's bytes meanwhile.
  *
- * @param limit of milliseconds, not counting what the source and the loading of a library take
+ * @param limit of milliseconds of this process's own time (on a busy machine a file may take longer), not counting what the source and the loading of a library take
  */
 function listen(
   { worker, control, shared }: Thread,
@@ -104,7 +110,8 @@ function listen(
   source?: ByteSource,
 ): Promise<Message> {
   return new Promise((resolve, reject) => {
-    let deadline = performance.now() + limit;
+    let deadline = processorMs() + limit;
+    const latest = performance.now() + limit + LONGEST_START_MS;
     let loadingSince = 0;
     let failure: unknown;
     let timer: NodeJS.Timeout;
@@ -117,14 +124,14 @@ function listen(
     const failed = (error: unknown) => finish(() => reject(failure ?? error));
     const stopped = () => failed(new Error('its reader was stopped'));
     const check = () => {
-      const left = deadline - performance.now();
-      if (left > 0) timer = setTimeout(check, left);
+      const left = Math.min(deadline - processorMs(), latest - performance.now());
+      if (left > 0) timer = setTimeout(check, Math.max(left, 20));
       // an answer may be waiting behind this timer when this thread was busy
       else timer = setTimeout(() => failed(new Error(`not read within ${Math.ceil(limit / 1000)} s`)), 1);
     };
     const received = (message: Message) => {
       if (message.need !== undefined && source) {
-        const start = performance.now();
+        const start = processorMs();
         try {
           shared.set(source.read(message.need, message.length ?? 0));
           Atomics.store(control, 0, 1);
@@ -133,11 +140,11 @@ function listen(
           Atomics.store(control, 0, 2);
         }
         Atomics.notify(control, 0);
-        deadline += performance.now() - start;
+        deadline += processorMs() - start;
       } else if (message.loading === true) {
-        loadingSince = performance.now();
+        loadingSince = processorMs();
         deadline += LONGEST_START_MS;
-      } else if (message.loading === false) deadline += performance.now() - loadingSince - LONGEST_START_MS;
+      } else if (message.loading === false) deadline += processorMs() - loadingSince - LONGEST_START_MS;
       else if (accept(message)) finish(() => resolve(message));
     };
     worker.ref();
