@@ -11,8 +11,8 @@ export interface OnnxTensor {
   type: number;
   /** Where raw_data lies. */
   raw?: { start: number; end: number };
-  /** float_data, int32_data, int64_data, double_data: packed ranges of the file, or numbers one by one. */
-  typed: { field: number; start: number; end: number; packed: boolean }[];
+  /** Where float_data, int32_data, int64_data and double_data lie: each in one piece, or number by number. */
+  typed: { field: number; start: number; end: number }[];
   /** Present when the values are in another file: location, offset, length. */
   external?: Map<string, string>;
   segmented: boolean;
@@ -22,7 +22,8 @@ export interface OnnxAttribute {
   name: string;
   float: number;
   int: number;
-  floats: number[];
+  /** A list of floats, left in the file. */
+  floats?: OnnxTensor;
   ints: number[];
   text: string;
   tensor?: OnnxTensor;
@@ -40,7 +41,7 @@ export interface OnnxNode {
   overload: string;
   inputs: string[];
   outputs: string[];
-  attributes: Map<string, OnnxAttribute>;
+  attributes: ReadonlyMap<string, OnnxAttribute>;
 }
 
 export interface OnnxGraph {
@@ -70,10 +71,19 @@ export interface OnnxFile {
   licence?: string;
 }
 
+/** TensorProto's: data type FLOAT, field float_data, data location EXTERNAL. */
+const [FLOAT, FLOAT_DATA, EXTERNAL] = [1, 4, 1];
+const HIGHEST_RANK = 32;
 /** Graphs inside graphs. */
 const DEEPEST = 16;
-/** Nodes, tensors, attributes and names of a file together. */
-const MOST_OBJECTS = 4_000_000;
+/**
+ * Of a whole file: a name counts 1, a node, tensor, attribute or list 3, a graph 30, about as they take memory; and
+ * what nodes hold counts once more for every graph around them, which looks at it, too.
+ */
+const MOST_PARTS = 3_000_000;
+const [NAME, MESSAGE, GRAPH] = [1, 3, 30];
+/** A node without attributes. */
+const NONE: ReadonlyMap<string, OnnxAttribute> = new Map();
 
 /** @throws DwpError INPUT when the source is not a complete ONNX model */
 export function readOnnxFile(source: ByteSource): OnnxFile {
@@ -81,7 +91,9 @@ export function readOnnxFile(source: ByteSource): OnnxFile {
 }
 
 class OnnxReader {
-  private objects = 0;
+  private parts = 0;
+  /** Of the node that is read. */
+  private depth = 0;
 
   constructor(private readonly reader: ProtobufReader) {}
 
@@ -105,20 +117,28 @@ class OnnxReader {
   private *fields(message: Field): Generator<Field, void, undefined> {
     if (message.wire !== 2)
       throw this.reader.damaged(`a number at byte ${message.start} where a part should be`);
-    if (++this.objects > MOST_OBJECTS) throw this.reader.damaged(`more than ${MOST_OBJECTS} parts`);
+    this.count(MESSAGE);
     yield* this.reader.message(message.start, message.end);
   }
 
   private name(field: Field): string {
-    if (++this.objects > MOST_OBJECTS) throw this.reader.damaged(`more than ${MOST_OBJECTS} parts`);
+    this.count(NAME);
     return this.reader.text(field);
+  }
+
+  private count(parts: number): void {
+    this.parts += parts * (1 + this.depth);
+    if (this.parts > MOST_PARTS) throw this.reader.damaged('more parts than a model has');
   }
 
   /** @param into a message that is given twice is merged, as the format demands */
   private graph(message: Field, depth: number, into?: OnnxGraph): OnnxGraph {
     if (depth > DEEPEST) throw this.reader.damaged(`graphs are nested deeper than ${DEEPEST}`);
+    this.depth = depth;
+    this.count(GRAPH);
     const graph = into ?? { name: '', nodes: [], initializers: [], sparse: [], outputs: [] };
     for (const field of this.fields(message)) {
+      this.depth = depth; // after a graph of a node
       if (field.number === 1) graph.nodes.push(this.node(field, depth));
       else if (field.number === 2) graph.name = this.name(field);
       else if (field.number === 5) graph.initializers.push(this.tensor(field));
@@ -141,7 +161,9 @@ class OnnxReader {
       nodes: [],
       defaults: new Map(),
     };
+    this.depth = 0;
     for (const field of this.fields(message)) {
+      this.depth = 0;
       if (field.number === 1) result.name = this.name(field);
       else if (field.number === 4) result.inputs.push(this.name(field));
       else if (field.number === 5) result.outputs.push(this.name(field));
@@ -164,8 +186,9 @@ class OnnxReader {
       overload: '',
       inputs: [],
       outputs: [],
-      attributes: new Map(),
+      attributes: NONE,
     };
+    const attributes = new Map<string, OnnxAttribute>();
     for (const field of this.fields(message)) {
       if (field.number === 1) node.inputs.push(this.name(field));
       else if (field.number === 2) node.outputs.push(this.name(field));
@@ -173,7 +196,8 @@ class OnnxReader {
       else if (field.number === 4) node.type = this.name(field);
       else if (field.number === 5) {
         const attribute = this.attribute(field, depth);
-        node.attributes.set(attribute.name, attribute);
+        attributes.set(attribute.name, attribute);
+        node.attributes = attributes;
       } else if (field.number === 7) node.domain = this.name(field);
       else if (field.number === 8) node.overload = this.name(field);
     }
@@ -186,7 +210,6 @@ class OnnxReader {
       name: '',
       float: 0,
       int: 0,
-      floats: [],
       ints: [],
       text: '',
       graphs: [],
@@ -200,51 +223,65 @@ class OnnxReader {
       else if (field.number === 4 && field.end - field.start <= 256) attribute.text = reader.text(field);
       else if (field.number === 5) attribute.tensor = this.tensor(field);
       else if (field.number === 6 || field.number === 11) attribute.graphs.push(this.graph(field, depth + 1));
-      else if (field.number === 7) this.few(field, attribute.floats, () => this.floats(field));
-      else if (field.number === 8) this.few(field, attribute.ints, () => reader.integers(field));
+      else if (field.number === 7) attribute.floats = this.floats(field, attribute.floats);
+      else if (field.number === 8) this.integers(field, attribute.ints);
       else if (field.number === 21) attribute.reference = this.name(field);
       else if (field.number === 22) attribute.sparse = true;
     }
     return attribute;
   }
 
-  /** Lists of a node's attributes are short where they matter here; long ones are left where they are. */
-  private few({ start, end }: Field, list: number[], read: () => number[]): void {
-    if (end - start <= 2 ** 16 && list.length < 2 ** 16) list.push(...read());
+  /** Axes and shapes are short; long lists are none, and left where they are. */
+  private integers(field: Field, list: number[]): void {
+    if (field.end - field.start <= 1000 && list.length < 1000) list.push(...this.reader.integers(field));
   }
 
-  private floats({ wire, start, end }: Field): number[] {
+  /** @param before what was read of the list when each float is a field of its own */
+  private floats({ wire, start, end }: Field, before: OnnxTensor | undefined): OnnxTensor {
     if ((wire !== 2 && wire !== 5) || (end - start) % 4 !== 0)
       throw this.reader.damaged(`${end - start} bytes at ${start} where floats should be`);
-    return [...new Float32Array(this.reader.source.read(start, end - start).buffer)];
+    this.count(MESSAGE);
+    const tensor = before ?? {
+      kind: 'tensor',
+      name: '',
+      dims: [0],
+      type: FLOAT,
+      typed: [],
+      segmented: false,
+    };
+    tensor.dims[0] += (end - start) / 4;
+    tensor.typed.push({ field: FLOAT_DATA, start, end });
+    return tensor;
   }
 
   private tensor(message: Field): OnnxTensor {
     const { reader } = this;
     const tensor: OnnxTensor = { kind: 'tensor', name: '', dims: [], type: 0, typed: [], segmented: false };
-    const external = new Map<string, string>();
+    let external: Map<string, string> | undefined;
     let outside = false;
     for (const field of this.fields(message)) {
       const { number, wire, start, end } = field;
       if (number === 1) {
-        if (end - start > 1000 || tensor.dims.length > 100)
-          throw reader.damaged('a tensor of over 100 dimensions');
-        tensor.dims.push(...reader.integers(field));
+        const fits = end - start <= 10 * HIGHEST_RANK;
+        if (fits) tensor.dims.push(...reader.integers(field));
+        if (!fits || tensor.dims.length > HIGHEST_RANK)
+          throw reader.damaged(`a tensor of more than ${HIGHEST_RANK} dimensions`);
       } else if (number === 2) tensor.type = field.value;
       else if (number === 3) tensor.segmented = true;
       else if (number === 4 || number === 5 || number === 7 || number === 10) {
-        if (++this.objects > MOST_OBJECTS) throw reader.damaged(`more than ${MOST_OBJECTS} parts`);
-        tensor.typed.push({ field: number, start, end, packed: wire === 2 });
+        this.count(MESSAGE);
+        tensor.typed.push({ field: number, start, end });
       } else if (number === 8) tensor.name = this.name(field);
       else if (number === 9) {
         if (wire !== 2) throw reader.damaged(`a number at byte ${start} where raw data should be`);
         tensor.raw = { start, end };
       } else if (number === 13) {
         const [key, value] = this.entry(field);
+        external ??= new Map();
         external.set(key, value);
-      } else if (number === 14) outside = field.value === 1;
+      } else if (number === 14) outside = field.value === EXTERNAL;
     }
-    if (outside || external.size > 0) tensor.external = external;
+    if (outside) tensor.external = external ?? new Map();
     return tensor;
   }
 

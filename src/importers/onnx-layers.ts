@@ -1,9 +1,9 @@
 // The convolutions of an ONNX model, graph by graph: which input holds the weights, how they are laid out and scaled.
 import { inputError } from '../errors.js';
-import type { ByteSource } from '../formats/source.js';
+import { type ByteSource, shown } from '../formats/source.js';
 import { type ConvLayer, type ModelLayers, permuteAxes } from './layers.js';
 import type { OnnxFunction, OnnxGraph, OnnxNode } from './onnx-file.js';
-import { attributeOf, callScope, graphScope, lookUp, type Scope } from './onnx-scope.js';
+import { attributeOf, callScope, graphScope, placeOf, type Scope } from './onnx-scope.js';
 import type { StoredTensor } from './onnx-tensor.js';
 import { WeightResolver } from './onnx-weights.js';
 
@@ -29,14 +29,16 @@ interface Reader {
 /** Graphs inside graphs, and functions that call functions. */
 const DEEPEST = 16;
 /** Nodes looked at: functions may call functions many times over. */
-const MOST_NODES = 1_000_000;
+const MOST_NODES = 400_000;
+/** Readers of a value that are looked at. */
+const MOST_READERS = 16;
 
 export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
   readonly layers: ConvLayer[] = [];
   readonly skipped: ModelLayers['skipped'] = [];
   private readonly weights: WeightResolver;
   /** Constants that some convolution has used already: shared weights count once. */
-  private readonly seen = new Set<object>();
+  private readonly seen = new Set<object | string>();
   private nodes = 0;
 
   constructor(
@@ -54,9 +56,9 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
   private body(nodes: readonly OnnxNode[], scope: Scope, place: string, depth: number): void {
     const tooDeep = (what: string) =>
       inputError(`${this.source.path}: ${what} are nested deeper than ${DEEPEST}`, 'export the model again');
+    this.count();
     nodes.forEach((node, i) => {
-      if (++this.nodes > MOST_NODES)
-        throw inputError(`${this.source.path}: more than ${MOST_NODES} nodes`, 'export the model again');
+      this.count();
       for (const { graphs } of node.attributes.values())
         for (const inner of graphs) {
           if (depth >= DEEPEST) throw tooDeep('graphs');
@@ -67,8 +69,18 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
         if (depth >= DEEPEST) throw tooDeep('functions');
         this.body(called.nodes, callScope(called, node, scope), called.name, depth + 1);
       } else if (Object.hasOwn(CONVOLUTIONS, node.type))
-        this.convolution(node, scope, node.name || node.outputs[0] || `${place}/${node.type}_${i}`);
+        this.convolution(node, scope, nameOf(node, place, i));
+      else if (/conv/i.test(node.type))
+        this.skipped.push({
+          layer: nameOf(node, place, i),
+          reason: `${shown(node.type)}, a kind of convolution that is not read`,
+        });
     });
+  }
+
+  private count(): void {
+    if (++this.nodes > MOST_NODES)
+      throw inputError(`${this.source.path}: more than ${MOST_NODES} nodes`, 'export the model again');
   }
 
   private convolution(node: OnnxNode, scope: Scope, name: string): void {
@@ -78,7 +90,6 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
     const stored = this.weights.resolve(node.inputs[input] ?? '', scope);
     if (typeof stored === 'string') return void skip(stored);
     if (this.seen.has(stored.origin)) return;
-    this.seen.add(stored.origin);
     let weights: StoredTensor | string = stored;
     if (node.type === 'QLinearConv')
       weights = this.weights.dequantised(
@@ -99,6 +110,7 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
     if (typeof layer === 'string') return void skip(layer);
     const folded = this.foldBatchNorm ? this.folded(layer, node, scope) : layer;
     if (typeof folded === 'string') return void skip(folded);
+    this.seen.add(stored.origin);
     this.layers.push(folded);
   }
 
@@ -107,7 +119,7 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
 
   /**
    * ConvInteger has no scale of its own: its result is cast to float and multiplied by that of the input times that
-   * of the weights.
+   * of the weights, in this order.
    *
    * @returns the name of the weights' scale
    */
@@ -115,14 +127,16 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
     const constant = (name: string) => typeof this.weights.resolve(name, scope) !== 'string';
     let value = node.outputs[0];
     for (let step = 0; step < 4 && value; step++) {
-      const readers: OnnxNode[] = scope.readers.get(value) ?? [];
+      const readers: OnnxNode[] = (scope.readers.get(value) ?? []).slice(0, MOST_READERS);
       const next = readers.find(({ type }) => PASSED.has(type) || type === 'Mul');
       if (next?.type === 'Mul') {
-        const other = next.inputs.find((name) => name !== value) ?? '';
+        const [left, right] = next.inputs;
+        const other = left === value ? right : left;
         if (constant(other)) return other;
-        const origin = lookUp(other, scope);
-        const factor = typeof origin === 'object' && origin.made.kind === 'node' ? origin.made : undefined;
-        return factor?.type === 'Mul' ? factor.inputs.find(constant) : undefined;
+        const factor = scope.values.get(other);
+        return factor?.kind === 'node' && factor.type === 'Mul'
+          ? factor.inputs.slice(0, 2).findLast(constant)
+          : undefined;
       }
       value = next?.outputs[0] ?? '';
     }
@@ -131,15 +145,17 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
 
   /** The one node that reads a value, and as which input: behind the end of a function, or inside one that is called. */
   private onlyReader(value: string, scope: Scope, depth = 0): Reader | undefined {
-    const [node, ...others] = scope.readers.get(value) ?? [];
-    if (!value || depth > DEEPEST || others.length > 0) return undefined;
+    const readers = scope.readers.get(value) ?? [];
+    if (!value || depth > DEEPEST || readers.length > 1) return undefined;
+    const [node] = readers;
     if (scope.outputs.has(value)) {
       const { call } = scope;
-      const output = call?.node.outputs[call.called.outputs.indexOf(value)];
+      const output = call?.node.outputs[placeOf(value, call.called.outputs)];
       return call && output && !node ? this.onlyReader(output, call.scope, depth + 1) : undefined;
     }
     if (!node) return undefined;
-    const input = node.inputs.indexOf(value);
+    if (scope.values.get(node.outputs[0] ?? '') !== node) return undefined; // in a branch that may not run
+    const input = placeOf(value, node.inputs);
     const called = this.weights.functionOf(node);
     if (!called) return { node, input, scope };
     return this.onlyReader(called.inputs[input] ?? '', callScope(called, node, scope), depth + 1);
@@ -149,6 +165,7 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
   private folded(layer: ConvLayer, node: OnnxNode, scope: Scope): ConvLayer | string {
     const reader = this.onlyReader(node.outputs[0] ?? '', scope);
     if (reader?.node.type !== 'BatchNormalization' || reader.input !== 0) return layer;
+    if (attributeOf(reader.node, 'training_mode', reader.scope)?.int) return layer; // by the batch's own statistics
     const gamma = this.weights.resolve(reader.node.inputs[1] ?? '', reader.scope);
     const variance = this.weights.resolve(reader.node.inputs[4] ?? '', reader.scope);
     if (typeof gamma === 'string' || typeof variance === 'string')
@@ -168,6 +185,9 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
     };
   }
 }
+
+const nameOf = (node: OnnxNode, place: string, i: number): string =>
+  node.name || node.outputs[0] || `${place}/${node.type}_${i}`;
 
 function toLayer(
   name: string,

@@ -14,30 +14,49 @@ export interface Scope {
   /** The graph that this one lies in. */
   outer?: Scope;
   /** Of a function's body: what its inputs and attributes are at the call. */
-  call?: { called: OnnxFunction; inputs: Map<string, string>; node: OnnxNode; scope: Scope };
+  call?: { called: OnnxFunction; node: OnnxNode; scope: Scope };
 }
 
 /** What makes a value, and where the names of its inputs are looked up. */
 export interface Origin {
   made: OnnxTensor | OnnxNode;
+  /** What the value is called there: another name than outside of a function. */
+  name: string;
   scope: Scope;
 }
 
-export const graphScope = (graph: OnnxGraph, outer?: Scope): Scope => {
-  const scope = scopeOf(graph.nodes, graph.outputs, graph.sparse);
-  for (const tensor of graph.initializers) scope.values.set(tensor.name, tensor);
-  return { ...scope, ...(outer && { outer }) };
-};
-
-/** What is the same for every call of a function. */
+/** What is the same for every call of a function, and for every look at a graph in its body. */
+const graphs = new WeakMap<OnnxGraph, Scope>();
 const bodies = new WeakMap<OnnxFunction, Scope>();
+
+export function graphScope(graph: OnnxGraph, outer?: Scope): Scope {
+  let scope = graphs.get(graph);
+  if (!scope) {
+    scope = scopeOf(graph.nodes, graph.outputs, graph.sparse);
+    for (const tensor of graph.initializers) scope.values.set(tensor.name, tensor);
+    graphs.set(graph, scope);
+  }
+  return { ...scope, ...(outer && { outer }) };
+}
 
 /** The body of a function as called by a node. */
 export function callScope(called: OnnxFunction, node: OnnxNode, scope: Scope): Scope {
   const body = bodies.get(called) ?? scopeOf(called.nodes, called.outputs, []);
   bodies.set(called, body);
-  const inputs = new Map(called.inputs.map((name, i) => [name, node.inputs[i] ?? '']));
-  return { ...body, call: { called, inputs, node, scope } };
+  return { ...body, call: { called, node, scope } };
+}
+
+const places = new WeakMap<readonly string[], ReadonlyMap<string, number>>();
+
+/** As `names.indexOf(name)`, but quick however often a long list is asked. */
+export function placeOf(name: string, names: readonly string[]): number {
+  if (names.length <= 16) return names.indexOf(name);
+  let known = places.get(names);
+  if (!known) {
+    known = new Map(names.map((each, i) => [each, i] as const).reverse());
+    places.set(names, known);
+  }
+  return known.get(name) ?? -1;
 }
 
 function scopeOf(nodes: readonly OnnxNode[], outputs: readonly string[], sparse: readonly string[]): Scope {
@@ -63,11 +82,12 @@ export function lookUp(name: string, from: Scope): Origin | 'sparse' | undefined
   let scope: Scope | undefined = from;
   while (scope && name) {
     const made: OnnxTensor | OnnxNode | undefined = scope.values.get(name);
-    if (made) return { made, scope };
+    if (made) return { made, name, scope };
     if (scope.sparse.has(name)) return 'sparse';
     const { call }: Scope = scope;
-    if (call?.inputs.has(name)) {
-      name = call.inputs.get(name)!;
+    const place = call ? placeOf(name, call.called.inputs) : -1;
+    if (call && place >= 0) {
+      name = call.node.inputs[place] ?? '';
       scope = call.scope;
     } else scope = scope.outer;
   }

@@ -11,8 +11,8 @@ export interface StoredTensor {
   /** `float32`, `float16`, `int8`, `uint4`, … */
   dtype: string;
   isFloat: boolean;
-  /** The tensor itself: two uses of one are the same weights. */
-  origin: object;
+  /** The tensor itself, or its place in another file: two uses of one are the same weights. */
+  origin: object | string;
   /** Values as they are stored; integers as they are, not scaled. */
   read(): Float32Array;
 }
@@ -69,7 +69,7 @@ export function storedTensor(tensor: OnnxTensor, source: ByteSource): StoredTens
   const count = dims.reduce((a, b) => a * b, 1);
   if (dims.some((n) => n < 0) || !Number.isSafeInteger(count)) throw damaged(`impossible shape [${dims}]`);
   const bytes = Math.ceil((count * bits) / 8);
-  const about = { shape: dims, dtype, isFloat: dtype in FLOAT_BYTES, origin: tensor };
+  const about = { shape: dims, dtype, isFloat: dtype in FLOAT_BYTES };
   const stored = external
     ? externalPart(external, bytes, source, damaged)
     : raw && partOf(source, raw.start, raw.end - raw.start);
@@ -78,7 +78,8 @@ export function storedTensor(tensor: OnnxTensor, source: ByteSource): StoredTens
       throw damaged(
         `${stored.size} bytes for ${count} values of ${bits < 8 ? `${bits} bits` : `${bits / 8} bytes`}`,
       );
-    return { ...about, read: () => fromBytes(stored.read(0, bytes), dtype, count) };
+    const origin = external ? placeOf(external) : tensor;
+    return { ...about, origin, read: () => fromBytes(stored.read(0, bytes), dtype, count) };
   }
   // a number takes a byte or more, of floats exactly four or eight
   const field = FIELD[dtype] ?? 5;
@@ -87,8 +88,11 @@ export function storedTensor(tensor: OnnxTensor, source: ByteSource): StoredTens
   const items = bits === 4 ? Math.ceil(count / 2) : count;
   if (field === 4 || field === 10 ? room !== bytes : room < items)
     throw damaged(`${field === 4 || field === 10 ? room / (bits / 8) : room} values for ${count}`);
-  return { ...about, read: () => fromTyped(parts, source, dtype, count, damaged) };
+  return { ...about, origin: tensor, read: () => fromTyped(parts, source, dtype, count, damaged) };
 }
+
+const placeOf = (external: ReadonlyMap<string, string>): string =>
+  JSON.stringify([external.get('location'), Number(external.get('offset') ?? 0)]);
 
 /** The range of another file that holds the values. */
 function externalPart(
@@ -164,16 +168,19 @@ function fromTyped(
   for (const { start, end } of parts) {
     const bytes = source.read(start, end - start);
     for (let i = 0; i < bytes.length; at++) {
-      let value = 0n;
-      let shift = 0n;
+      let low = 0; // bits 0–31
+      let high = 0; // bits 32–63
+      let shift = 0;
       let byte: number;
       do {
-        if (i >= bytes.length || shift > 63n) throw damaged('a number without an end');
+        if (i >= bytes.length || shift > 63) throw damaged('a number without an end');
         byte = bytes[i++];
-        value |= BigInt(byte & 0x7f) << shift;
-        shift += 7n;
+        const bits = byte & 0x7f;
+        if (shift < 32) low |= bits << shift;
+        if (shift > 24) high |= shift < 32 ? bits >>> (32 - shift) : bits << (shift - 32);
+        shift += 7;
       } while (byte >= 0x80);
-      if (at < items) numbers[at] = Number(BigInt.asIntN(64, value));
+      if (at < items) numbers[at] = high * 2 ** 32 + (low >>> 0);
     }
   }
   if (at !== items) throw damaged(`${at} values for ${items}`);

@@ -4,7 +4,7 @@ import { inputError } from '../errors.js';
 import { type ByteSource, shown } from '../formats/source.js';
 import { permuteAxes } from './layers.js';
 import type { OnnxFunction, OnnxNode } from './onnx-file.js';
-import { attributeOf, callScope, lookUp, type Scope } from './onnx-scope.js';
+import { attributeOf, callScope, lookUp, placeOf, type Scope } from './onnx-scope.js';
 import { type StoredTensor, storedTensor } from './onnx-tensor.js';
 
 /** Nodes between a constant and its convolution. */
@@ -12,7 +12,7 @@ const DEEPEST = 16;
 /** What is left of them for shapes, scales and zero points: else each could lie behind as many again. */
 const ASIDE = 10;
 /** Values looked up in a model. */
-const MOST_LOOK_UPS = 2_000_000;
+const MOST_LOOK_UPS = 500_000;
 
 const isStandard = (domain: string) => domain === '' || domain === 'ai.onnx';
 
@@ -30,7 +30,7 @@ export class WeightResolver {
   }
 
   functionOf({ domain, type, overload }: OnnxNode): OnnxFunction | undefined {
-    return this.functions.get(functionKey(domain, type, overload));
+    return this.functions.size === 0 ? undefined : this.functions.get(functionKey(domain, type, overload));
   }
 
   /** Follows a value back to its constant. @returns the value, or the reason why it cannot be had */
@@ -48,7 +48,7 @@ export class WeightResolver {
     if (made.kind === 'tensor') return this.constant(made);
     const called = this.functionOf(made);
     if (called) {
-      const output = called.outputs[made.outputs.indexOf(name)];
+      const output = called.outputs[placeOf(origin.name, made.outputs)];
       return this.resolve(output ?? '', callScope(called, made, origin.scope), depth + 1);
     }
     if (made.type === 'DequantizeLinear' || made.type === 'QuantizeLinear')
@@ -76,13 +76,13 @@ export class WeightResolver {
     switch (node.type) {
       case 'Constant': {
         const attribute = (name: string) => attributeOf(node, name, scope);
-        const tensor = attribute('value')?.tensor;
+        const tensor = attribute('value')?.tensor ?? attribute('value_floats')?.floats;
         if (tensor) return this.constant(tensor);
-        const numbers = attribute('value_floats')?.floats ?? attribute('value_ints')?.ints;
+        const numbers = attribute('value_ints')?.ints;
         const single = attribute('value_float')?.float ?? attribute('value_int')?.int;
         const list = numbers ?? (single === undefined ? undefined : [single]);
         if (!list) return 'its weights are a Constant that is no dense tensor';
-        const isFloat = Boolean(attribute('value_floats') ?? attribute('value_float'));
+        const isFloat = Boolean(attribute('value_float'));
         const dtype = isFloat ? 'float32' : 'int64';
         const shape = numbers ? [list.length] : [];
         return { shape, dtype, isFloat, origin: node, read: () => Float32Array.from(list) };
@@ -99,7 +99,7 @@ export class WeightResolver {
         const perm = ints('perm', -1);
         const order = perm?.length ? perm : shape.map((_, axis) => shape.length - 1 - axis);
         if ([...order].sort((a, b) => a - b).join() !== shape.map((_, axis) => axis).join())
-          return `a Transpose with the axes [${order}] of weights [${shape}]`;
+          return `a Transpose with the axes ${brief(order)} of weights [${shape}]`;
         return {
           ...weights,
           shape: order.map((axis) => shape[axis]),
@@ -123,7 +123,7 @@ export class WeightResolver {
           node.type === 'Squeeze' ? squeezed(weights.shape, axes) : axes && unsqueezed(weights.shape, axes);
         return shape
           ? { ...weights, shape }
-          : `${node.type} of its weights [${weights.shape}] by [${axes ?? ''}]`;
+          : `${node.type} of its weights [${weights.shape}] by ${brief(axes ?? [])}`;
       }
       case 'Flatten': {
         const weights = value(0);
@@ -266,6 +266,10 @@ export class WeightResolver {
 const functionKey = (domain: string, name: string, overload: string) =>
   JSON.stringify([domain, name, overload]);
 
+/** A list of a stranger's for a message. */
+const brief = (list: readonly number[]) =>
+  list.length > 8 ? `[${list.slice(0, 8)},…] (${list.length})` : `[${list}]`;
+
 const product = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 function roundHalfEven(x: number): number {
@@ -294,6 +298,7 @@ function squeezed(shape: readonly number[], axes: readonly number[] | undefined)
 
 function unsqueezed(shape: readonly number[], axes: readonly number[]): number[] | undefined {
   const rank = shape.length + axes.length;
+  if (rank > 32) return undefined;
   const added = new Set(axes.map((axis) => (axis < 0 ? axis + rank : axis)));
   if (added.size !== axes.length || [...added].some((axis) => !(axis >= 0 && axis < rank))) return undefined;
   const rest = [...shape];
