@@ -3,11 +3,13 @@
 // The first sum is over the batch, the second over a uniform subsample of S of the layer's n kernels; both are
 // unbiased for the whole (docs/math.md, section 1). All terms are in nats for the whole training set.
 import { negativeEntropy } from '../distributions/normal.js';
-import { tf } from '../engine/index.js';
+import { spec, tf } from '../engine/index.js';
 import { type Architecture, type ConvLayer, convLayers, forward, type WeightedLayers } from '../nn/index.js';
 import type { Estimator, Posterior } from '../posteriors/index.js';
 import type { KernelPrior, Specs, Tensors } from '../priors/index.js';
-import { expectedLogDensity, priorNoise } from './prior-term.js';
+import { upperBound, proposalOf } from './hierarchical.js';
+import { expectedLogDensity, latentNoise, logPrior, priorNoise } from './prior-term.js';
+import { type BoundSettings, HIERARCHICAL } from './settings.js';
 
 /** Everything about a network's training that does not change from step to step. */
 export interface Model {
@@ -20,6 +22,8 @@ export interface Model {
   examples: number;
   /** Kernels S of a layer in the prior term of one step; all when the layer has fewer. */
   kernelSubsample: number;
+  /** (1) and (2) with the prior's own encoder, where nothing is said. */
+  bound?: BoundSettings;
 }
 
 export interface BoundTerms {
@@ -27,7 +31,7 @@ export interface BoundTerms {
   expectedLogLikelihood: tf.Scalar;
   /** E_q log p(W), or a lower bound on it */
   priorTerm: tf.Scalar;
-  /** H[q] = −E_q log q(W) */
+  /** H[q] = −E_q log q(W), or a lower bound on it */
   entropyTerm: tf.Scalar;
 }
 
@@ -56,12 +60,23 @@ export function boundNoise(model: Model, batch: number): Specs {
       const prior = model.priors[layer.name];
       return [
         named(layer, 'likelihood', model.posterior.noise(layer, batch, model.estimator)),
-        prior && model.posterior.kernels
-          ? named(layer, 'prior', priorNoise(prior, subsampleSize(model, layer)))
-          : {},
+        prior && model.posterior.kernels ? named(layer, 'prior', divergenceNoise(model, layer, prior)) : {},
       ];
     }),
   );
+}
+
+function divergenceNoise(model: Model, layer: ConvLayer, prior: KernelPrior): Specs {
+  const { posterior, bound = HIERARCHICAL } = model;
+  const n = subsampleSize(model, layer);
+  if (posterior.latentSize === undefined) return priorNoise(prior, n, bound);
+  const l = posterior.latentSize;
+  return {
+    kernels: spec([n, layer.shape[2] * layer.shape[3]]),
+    mixing: spec([n, l]),
+    ...(bound.posteriorSamples > 0 && { proposed: spec([bound.posteriorSamples, n, l]) }),
+    ...latentNoise(prior, n, bound),
+  };
 }
 
 /** Logits [n, classes] of a batch under random weights. */
@@ -114,19 +129,19 @@ export function boundTerms(
   let priorTerm: tf.Tensor = tf.scalar(0);
   let entropyTerm: tf.Tensor = tf.scalar(0);
   for (const layer of convLayers(model.architecture)) {
-    const q = model.posterior.kernels?.(layer, ofLayer(parameters, layer));
     const prior = model.priors[layer.name];
-    if (!q || !prior) continue;
-    const picked = rows[layer.name];
-    const take = (x: tf.Tensor) => (picked ? tf.gather(x, picked as tf.Tensor1D) : x);
-    const perKernel = expectedLogDensity(
+    if (!model.posterior.kernels || !prior) continue;
+    const terms = divergenceTerms(
+      model,
+      layer,
       prior,
+      ofLayer(parameters, layer),
       ofLayer(priorParameters, layer),
-      { mean: take(q.mean), logStd: take(q.logStd) },
       ofLayer(noise, { name: `${layer.name}.prior` }),
+      rows[layer.name] as tf.Tensor1D | undefined,
     );
-    priorTerm = tf.add(priorTerm, tf.mul(tf.sum(perKernel), kernelCount(layer) / perKernel.shape[0]!));
-    entropyTerm = tf.sub(entropyTerm, tf.sum(negativeEntropy(q)));
+    priorTerm = tf.add(priorTerm, terms.prior);
+    entropyTerm = tf.add(entropyTerm, terms.entropy);
   }
   return {
     expectedLogLikelihood: tf.mul(logLikelihood(logits, batch.labels), scale) as tf.Scalar,
@@ -134,3 +149,38 @@ export function boundTerms(
     entropyTerm: entropyTerm as tf.Scalar,
   };
 }
+
+/** A layer's prior and entropy terms, nats for all its kernels. */
+function divergenceTerms(
+  { posterior, bound = HIERARCHICAL }: Model,
+  layer: ConvLayer,
+  prior: KernelPrior,
+  parameters: Tensors,
+  priorParameters: Tensors,
+  noise: Tensors,
+  rows: tf.Tensor1D | undefined,
+): { prior: tf.Tensor; entropy: tf.Tensor } {
+  const total = (perKernel: tf.Tensor) =>
+    tf.mul(tf.sum(perKernel), kernelCount(layer) / perKernel.shape[0]!); // (9)
+  const own = ofLayer(parameters, AUXILIARY);
+  const auxiliary = bound.encoder === 'local' ? mapValues(own, (x) => (rows ? tf.gather(x, rows) : x)) : own;
+  const q = posterior.kernels!(layer, parameters, rows);
+  if (q.kind === 'diagonal') {
+    const perKernel = expectedLogDensity(prior, priorParameters, q, noise, bound, auxiliary);
+    const whole = rows ? (posterior.kernels!(layer, parameters) as typeof q) : q; // cheap: always of all kernels
+    return { prior: total(perKernel), entropy: tf.neg(tf.sum(negativeEntropy(whole))) };
+  }
+  // one joint draw of w and ζ serves both terms
+  const { w, latent } = q.draw({ kernels: noise.kernels, latent: noise.mixing });
+  const s = proposalOf(q.density, w, bound.proposal);
+  return {
+    prior: total(logPrior(prior, priorParameters, w, noise, bound, auxiliary)),
+    entropy: tf.neg(total(upperBound(q.density, w, latent, noise.proposed, s, bound.gradients))),
+  };
+}
+
+/** Parameters of r(z|w) that are trained along, among those of their layer. */
+export const AUXILIARY = { name: 'auxiliary' };
+
+const mapValues = (tensors: Tensors, f: (x: tf.Tensor) => tf.Tensor): Tensors =>
+  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, f(tensor)]));

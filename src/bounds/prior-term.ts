@@ -1,14 +1,52 @@
 // E_q log p(w), kernel by kernel: in closed form where the prior has one, by one sample where its density is known,
-// else by the lower bound (1). The prior says what its density is; how it is estimated is decided here.
+// else by the lower bound (1) or (4). The prior says what its density is; how it is estimated is decided here.
 import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
 import { spec, type tf } from '../engine/index.js';
 import type { KernelPrior, Specs, Tensors } from '../priors/index.js';
-import { hierarchicalLowerBound } from './hierarchical.js';
+import { lowerBound, proposalOf } from './hierarchical.js';
+import { type BoundSettings, HIERARCHICAL } from './settings.js';
+
+/** Standard normals that {@link logPrior} needs for n kernels. */
+export const latentNoise = (
+  { density }: KernelPrior,
+  n: number,
+  { priorSamples }: BoundSettings = HIERARCHICAL,
+): Specs =>
+  density.kind === 'latent' ? { latent: spec([priorSamples, n, density.latentSize]) } : {};
 
 /** Standard normals that {@link expectedLogDensity} needs for n kernels. */
-export function priorNoise({ density, size: { h, w } }: KernelPrior, n: number): Specs {
-  if (density.kind === 'latent') return { kernels: spec([n, h * w]), latent: spec([n, density.latentSize]) };
-  return density.expectedLogDensity ? {} : { kernels: spec([n, h * w]) };
+export const priorNoise = (
+  prior: KernelPrior,
+  n: number,
+  settings: BoundSettings = HIERARCHICAL,
+): Specs => {
+  const { density, size } = prior;
+  if (density.kind === 'exact' && density.expectedLogDensity) return {};
+  return { kernels: spec([n, size.h * size.w]), ...latentNoise(prior, n, settings) };
+};
+
+/**
+ * log p(w) of given kernels, or a lower bound of it.
+ * @param w [n, d]
+ * @param auxiliary of `encoder` trainable: parameters that replace those of the prior's encoder; of `local`: `mean`
+ *   and `logStd` of z, [n, l]
+ * @returns [n], nats
+ */
+export function logPrior(
+  { density }: KernelPrior,
+  parameters: Tensors,
+  w: tf.Tensor,
+  { latent }: Tensors,
+  { encoder, proposal, gradients }: BoundSettings = HIERARCHICAL,
+  auxiliary: Tensors = {},
+): tf.Tensor {
+  if (density.kind === 'exact') return density.logDensity(parameters, w);
+  const p = density.of(parameters);
+  let r = proposalOf(p, w, proposal);
+  if (proposal === 'auxiliary' && encoder === 'trainable')
+    r = density.of({ ...parameters, ...auxiliary }).encode(w);
+  if (proposal === 'auxiliary' && encoder === 'local') r = auxiliary as unknown as DiagonalNormal;
+  return lowerBound(p, w, latent, r, gradients);
 }
 
 /**
@@ -17,14 +55,14 @@ export function priorNoise({ density, size: { h, w } }: KernelPrior, n: number):
  * @returns [n], nats
  */
 export function expectedLogDensity(
-  { density }: KernelPrior,
+  prior: KernelPrior,
   parameters: Tensors,
   q: DiagonalNormal,
-  { kernels, latent }: Tensors,
+  noise: Tensors,
+  settings: BoundSettings = HIERARCHICAL,
+  auxiliary: Tensors = {},
 ): tf.Tensor {
-  if (density.kind === 'latent')
-    return hierarchicalLowerBound(density.of(parameters), reparameterise(q, kernels), latent);
-  return (
-    density.expectedLogDensity?.(parameters, q) ?? density.logDensity(parameters, reparameterise(q, kernels))
-  );
+  const { density } = prior;
+  const exact = density.kind === 'exact' ? density.expectedLogDensity?.(parameters, q) : undefined;
+  return exact ?? logPrior(prior, parameters, reparameterise(q, noise.kernels), noise, settings, auxiliary);
 }

@@ -34,3 +34,18 @@ export function valueAndGradients<P, A>(
     gradients: mapTree(params, (_: tf.Tensor, path) => gradientByPath.get(path)!) as P,
   };
 }
+
+/**
+ * x itself, whose gradient is multiplied by `factor` on the way back (0: no gradient passes).
+ * No gradient passes to `factor`.
+ */
+export function scaleGradient(x: tf.Tensor, factor: tf.Tensor | number): tf.Tensor {
+  const scaled = tf.customGrad((x, factor, save) => {
+    (save as (tensors: tf.Tensor[]) => void)([factor as tf.Tensor]);
+    return {
+      value: tf.clone(x as tf.Tensor),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => [tf.mul(dy, saved[0]), tf.zerosLike(saved[0])],
+    };
+  });
+  return scaled(x, typeof factor === 'number' ? tf.scalar(factor) : factor);
+}

@@ -1,5 +1,5 @@
 // The density of held-out kernels under a prior: exact where it is known, else ELBO and importance-weighted bound.
-import { hierarchicalLowerBound, importanceWeightedBound } from '../bounds/hierarchical.js';
+import { lowerBound } from '../bounds/hierarchical.js';
 import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, spec, tf } from '../engine/index.js';
 import type { Arrays, KernelPrior, Tensors } from '../priors/index.js';
 
@@ -40,10 +40,10 @@ export async function evaluateDensity(
     ({ w, noise }: Tensors, parameters: Tensors): Tensors => {
       if (density.kind === 'exact') return { logDensity: density.logDensity(parameters, w) };
       const latent = density.of(parameters);
-      const first = tf.reshape(tf.slice(noise, [0, 0, 0], [1, rows, latentSize]), [rows, latentSize]);
+      const first = tf.slice(noise, [0, 0, 0], [1, rows, latentSize]);
       return {
-        elbo: hierarchicalLowerBound(latent, w, first),
-        bound: importanceWeightedBound(latent, w, noise),
+        elbo: lowerBound(latent, w, first),
+        bound: lowerBound(latent, w, noise),
       };
     },
     {

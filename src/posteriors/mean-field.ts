@@ -2,7 +2,7 @@
 import { reparameterise } from '../distributions/normal.js';
 import { f32, spec, tf } from '../engine/index.js';
 import { convolve } from '../nn/index.js';
-import type { Posterior, Specs } from './posterior.js';
+import { kernelRows, type Posterior, type Specs } from './posterior.js';
 
 /** Keeps the square root of an activation's variance differentiable where all inputs are 0. */
 const VARIANCE_FLOOR = 1e-12;
@@ -27,8 +27,9 @@ export const meanField: Posterior = {
   sampleNoise: ({ shape }) => ({ weights: spec(shape) }),
   sample: (parameters, { weights }) =>
     reparameterise({ mean: parameters.mean, logStd: parameters.logStd }, weights),
-  kernels({ shape: [out, inputs, h, w] }, { mean, logStd }) {
-    const rows = (x: tf.Tensor) => tf.reshape(x, [out * inputs, h * w]);
-    return { mean: rows(mean), logStd: rows(logStd) };
-  },
+  kernels: (layer, { mean, logStd }, rows) => ({
+    kind: 'diagonal',
+    mean: kernelRows(layer, mean, rows),
+    logStd: kernelRows(layer, logStd, rows),
+  }),
 };

@@ -25,7 +25,15 @@ export interface KernelPrior {
   /** Samples of the prior, [n, d]. */
   generate(parameters: Tensors, noise: Tensors): tf.Tensor;
   /** How log p(w) is known: exactly, or as a latent-variable density that is bounded. */
-  density: ExactDensity | { kind: 'latent'; latentSize: number; of(parameters: Tensors): LatentDensity };
+  density: ExactDensity | LatentVariableDensity;
+}
+
+export interface LatentVariableDensity {
+  kind: 'latent';
+  latentSize: number;
+  /** Names of the parameters that only r(z|w) uses: what is trained along when the encoder is. */
+  encoder: readonly string[];
+  of(parameters: Tensors): LatentDensity;
 }
 
 export interface ExactDensity {

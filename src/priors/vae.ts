@@ -100,6 +100,7 @@ export const vae: PriorFamily<VaeConfig> = {
       density: {
         kind: 'latent',
         latentSize: config.latent,
+        encoder: networks.map(([name]) => name).filter((name) => name.startsWith('encoder.')),
         of: (parameters) => latentDensity(parameters, size, config),
       },
     };

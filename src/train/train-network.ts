@@ -67,6 +67,7 @@ export interface TrainHooks {
  * Parameters before the first step.
  * @param weights start of each convolution by name, [out, in, h, w]
  * @param logStd log standard deviation that the posterior starts with
+ * @param auxiliary parameters of r(z|w) that are trained along, `layer.auxiliary.name`
  */
 export function initialState(
   architecture: Architecture,
@@ -74,10 +75,13 @@ export function initialState(
   weights: Readonly<Record<string, NdArray>>,
   logStd: number,
   key: Key,
+  auxiliary: Arrays = {},
 ): TrainingState {
   const parameters: Record<string, NdArray> = {};
   for (const layer of convLayers(architecture)) {
-    for (const [name, array] of Object.entries(posterior.initial(weights[layer.name], logStd)))
+    for (const [name, array] of Object.entries(
+      posterior.initial(weights[layer.name], logStd, foldIn(key, layer.name)),
+    ))
       parameters[`${layer.name}.${name}`] = array;
     parameters[`${layer.name}.bias`] = f32([layer.shape[0]]);
   }
@@ -89,7 +93,7 @@ export function initialState(
     parameters[`${name}.kernel`] = kernel;
     parameters[`${name}.bias`] = f32([shape[1]]);
   }
-  return { step: 0, ...initialAdam(parameters) };
+  return { step: 0, ...initialAdam({ ...parameters, ...auxiliary }) };
 }
 
 /** Glorot's normal initialisation of a convolution, [out, in, h, w] (Glorot & Bengio 2010). */

@@ -83,7 +83,7 @@ export const linearGaussianPrior = (perturbation: Perturbation): KernelPrior => 
   generate: () => {
     throw new Error('not needed');
   },
-  density: { kind: 'latent', latentSize: LATENT, of: () => linearGaussian(perturbation) },
+  density: { kind: 'latent', latentSize: LATENT, encoder: [], of: () => linearGaussian(perturbation) },
 });
 
 // In double precision, by a Cholesky decomposition of p(w)'s covariance C = AAᵀ + σ²I = LLᵀ.

@@ -1,6 +1,6 @@
 // The kernel VAE with either kind of networks: shapes, engines, gradients, and its bounds against each other.
 import { beforeAll, describe, expect, test } from 'vitest';
-import { hierarchicalLowerBound, importanceWeightedBound } from '../../src/bounds/hierarchical.js';
+import { lowerBound } from '../../src/bounds/hierarchical.js';
 import { type Engine, f32, type NdArray, seedKey, tf, valueAndGradients } from '../../src/engine/index.js';
 import type { KernelPrior, KernelSize, Tensors } from '../../src/priors/index.js';
 import { vae } from '../../src/priors/vae.js';
@@ -52,8 +52,8 @@ describe.each(KINDS)('$networks networks, $variance variance', (config) => {
         mean,
         logStd,
         likelihood: density.logLikelihood(inputs.w, inputs.z),
-        bound: hierarchicalLowerBound(density, inputs.w, inputs.z),
-        weighted: importanceWeightedBound(density, inputs.w, inputs.many),
+        bound: lowerBound(density, inputs.w, tf.expandDims(inputs.z, 0)),
+        weighted: lowerBound(density, inputs.w, inputs.many),
         samples: prior.generate(inputs.parameters, inputs.noise),
       };
     };
@@ -131,7 +131,7 @@ test("the fit's bound, with its divergence in closed form, has the mean of (1)",
     native,
     (inputs: { w: tf.Tensor; a: tf.Tensor; b: tf.Tensor; parameters: Tensors }) => ({
       closed: bound(inputs.parameters, inputs.w, { latent: inputs.a }, prior.size, prior.config as VaeConfig),
-      sampled: hierarchicalLowerBound(latentOf(prior).of(inputs.parameters), inputs.w, inputs.b),
+      sampled: lowerBound(latentOf(prior).of(inputs.parameters), inputs.w, tf.expandDims(inputs.b, 0)),
     }),
     { w, a: normal(171, n, 2), b: normal(172, n, 2), parameters: prior.parameters } as never,
   );

@@ -1,0 +1,47 @@
+// Which bounds a network is trained with: one family, (1), (2), (4), (5), with a proposal and a K on each side.
+import type { Gradients, Proposal } from './hierarchical.js';
+
+/**
+ * r(z|w) of the prior term: the prior's encoder as fitted; a copy of it for each layer that is trained along; or a
+ * free mean and width of z for every kernel. At its best the bound is the tighter the further to the right.
+ */
+export const ENCODERS = ['frozen', 'trainable', 'local'] as const;
+export type Encoder = (typeof ENCODERS)[number];
+
+export interface BoundSettings {
+  encoder: Encoder;
+  /** What proposes z in the prior term, and ζ in the entropy term of a semi-implicit posterior. */
+  proposal: Proposal;
+  /** K ≥ 1 of (4). */
+  priorSamples: number;
+  /** K ≥ 0 of (5), beside the ζ that drew w. */
+  posteriorSamples: number;
+  gradients: Gradients;
+}
+
+/** (1) and (2): hierarchical variational inference with auxiliary networks. */
+export const HIERARCHICAL: BoundSettings = {
+  encoder: 'frozen',
+  proposal: 'auxiliary',
+  priorSamples: 1,
+  posteriorSamples: 0,
+  gradients: 'plain',
+};
+
+export const BOUNDS = ['hvi', 'multisample', 'sivi'] as const;
+export type BoundName = (typeof BOUNDS)[number];
+
+/**
+ * `hvi`: (1) and (2). `multisample`: (4) and (5) with auxiliary networks (Sobolev & Vetrov 2019). `sivi`: (4) and (5)
+ * with p(z) and q(ζ) as proposals (Yin & Zhou 2018, Molchanov et al. 2018).
+ */
+export const boundSettings = (name: BoundName, samples: number, encoder: Encoder): BoundSettings =>
+  name === 'hvi'
+    ? { ...HIERARCHICAL, encoder }
+    : {
+        encoder,
+        proposal: name === 'sivi' ? 'prior' : 'auxiliary',
+        priorSamples: samples,
+        posteriorSamples: samples,
+        gradients: samples > 1 ? 'doubly-reparameterised' : 'plain',
+      };
