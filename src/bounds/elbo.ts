@@ -7,7 +7,7 @@ import { spec, tf } from '../engine/index.js';
 import { type Architecture, type ConvLayer, convLayers, forward, type WeightedLayers } from '../nn/index.js';
 import type { Estimator, Posterior } from '../posteriors/index.js';
 import type { KernelPrior, Specs, Tensors } from '../priors/index.js';
-import { upperBound, proposalOf } from './hierarchical.js';
+import { proposalOf, upperBound } from './hierarchical.js';
 import { expectedLogDensity, latentNoise, logPrior, priorNoise } from './prior-term.js';
 import { type BoundSettings, HIERARCHICAL } from './settings.js';
 
@@ -160,8 +160,7 @@ function divergenceTerms(
   noise: Tensors,
   rows: tf.Tensor1D | undefined,
 ): { prior: tf.Tensor; entropy: tf.Tensor } {
-  const total = (perKernel: tf.Tensor) =>
-    tf.mul(tf.sum(perKernel), kernelCount(layer) / perKernel.shape[0]!); // (9)
+  const total = (perKernel: tf.Tensor) => tf.mul(tf.sum(perKernel), kernelCount(layer) / perKernel.shape[0]!); // (9)
   const own = ofLayer(parameters, AUXILIARY);
   const auxiliary = bound.encoder === 'local' ? mapValues(own, (x) => (rows ? tf.gather(x, rows) : x)) : own;
   const q = posterior.kernels!(layer, parameters, rows);

@@ -11,15 +11,10 @@ export const latentNoise = (
   { density }: KernelPrior,
   n: number,
   { priorSamples }: BoundSettings = HIERARCHICAL,
-): Specs =>
-  density.kind === 'latent' ? { latent: spec([priorSamples, n, density.latentSize]) } : {};
+): Specs => (density.kind === 'latent' ? { latent: spec([priorSamples, n, density.latentSize]) } : {});
 
 /** Standard normals that {@link expectedLogDensity} needs for n kernels. */
-export const priorNoise = (
-  prior: KernelPrior,
-  n: number,
-  settings: BoundSettings = HIERARCHICAL,
-): Specs => {
+export const priorNoise = (prior: KernelPrior, n: number, settings: BoundSettings = HIERARCHICAL): Specs => {
   const { density, size } = prior;
   if (density.kind === 'exact' && density.expectedLogDensity) return {};
   return { kernels: spec([n, size.h * size.w]), ...latentNoise(prior, n, settings) };

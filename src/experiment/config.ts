@@ -1,5 +1,6 @@
 // Everything that decides a run, with its default and meaning. config.yaml of a run folder holds exactly this.
 import { z } from 'zod';
+import { BOUNDS, ENCODERS } from '../bounds/settings.js';
 import { DEVICES, ENGINES } from '../engine/index.js';
 import { architectures } from '../nn/index.js';
 import { ESTIMATORS } from '../posteriors/index.js';
@@ -37,7 +38,19 @@ export const runConfig = z.object({
     .default('dwp')
     .describe('prior of convolution kernels; none trains without uncertainty'),
   priorPath: listOf(z.string()).default([]).describe('folders of dwp fit-prior, one for each kernel size'),
-  posterior: z.enum(['mean-field']).default('mean-field').describe('family of the posterior'),
+  posterior: z
+    .enum(['mean-field', 'semi-implicit'])
+    .default('mean-field')
+    .describe('family of the posterior; a semi-implicit one mixes normals by a small network per layer'),
+  bound: z
+    .enum(BOUNDS)
+    .default('hvi')
+    .describe('auxiliary networks with one sample, with K samples, or K samples of the latent priors'),
+  boundSamples: whole(1, 1000).default(10).describe('K of --bound multisample and sivi'),
+  encoder: z
+    .enum(ENCODERS)
+    .default('frozen')
+    .describe('r(z|w) of a vae prior: as fitted, trained along for each layer, or free for every kernel'),
   estimator: z.enum(ESTIMATORS).default('weight-samples').describe('estimate of the likelihood term'),
   init: z
     .enum(INITS)

@@ -1,5 +1,6 @@
 // From a run's configuration to everything its training needs: data, network, priors, start.
 import type { Model } from '../bounds/elbo.js';
+import { boundSettings } from '../bounds/settings.js';
 import { type Dataset, type ImageSet, loadDataset, stratifiedSplit } from '../data/index.js';
 import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, seedKey } from '../engine/index.js';
 import { usageError } from '../errors.js';
@@ -83,6 +84,11 @@ export function prepare(
     else if (config.prior !== 'none') priors[layer.name] = requireFitted(layer, `--prior ${config.prior}`);
   }
 
+  if (config.posterior === 'semi-implicit' && config.estimator === 'local-reparameterisation')
+    throw usageError(
+      '--posterior semi-implicit with --estimator local-reparameterisation',
+      'its weights are not independent: use --estimator weight-samples',
+    );
   const init = initOf(config);
   if (init === 'prior') for (const layer of layers) requireFitted(layer, '--init prior');
   const filters = init === 'filters' ? layers.map((layer) => filtersFor(layer, config.filters)) : [];
@@ -96,6 +102,7 @@ export function prepare(
       priors,
       examples: config.examples,
       kernelSubsample: config.kernelSubsample,
+      bound: boundSettings(config.bound, config.boundSamples, config.encoder),
     },
     train: { images: train, rows },
     judged: config.validation > 0 ? takeImages(train, validation) : test,

@@ -20,6 +20,7 @@ import {
   reliabilityBins,
 } from '../evaluate/index.js';
 import { readBytes, readJson, writeFileAtomic, writeJson } from '../formats/files.js';
+import { auxiliaryParameters } from '../train/auxiliary.js';
 import { type BoundReport, finalBound } from '../train/final-bound.js';
 import {
   initialState,
@@ -99,12 +100,14 @@ const priorHashes = ({ priorPath }: RunConfig): Record<string, string> =>
 
 async function startingState(config: RunConfig, { model, key, weights }: Problem, engine: Engine) {
   const { architecture, posterior } = model;
+  const start = await weights(engine);
   return initialState(
     architecture,
     posterior,
-    await weights(engine),
+    start,
     config.initialLogStd,
     foldIn(key, 'initial'),
+    await auxiliaryParameters(model, start, engine),
   );
 }
 

@@ -55,7 +55,11 @@ export interface Posterior {
 }
 
 /** A layer's weights [out, in, h, w] as kernels in rows [out · in, h · w]; only `rows` of them where given. */
-export function kernelRows({ shape: [out, inputs, h, w] }: ConvLayer, x: tf.Tensor, rows?: tf.Tensor1D): tf.Tensor {
+export function kernelRows(
+  { shape: [out, inputs, h, w] }: ConvLayer,
+  x: tf.Tensor,
+  rows?: tf.Tensor1D,
+): tf.Tensor {
   const all = tf.reshape(x, [out * inputs, h * w]);
   return rows ? tf.gather(all, rows) : all;
 }

@@ -48,6 +48,13 @@ export const klFromPosterior = ({ shift, factor }: Perturbation): number =>
     0,
   );
 
+/** KL( p(z|w) ‖ r(z|w) ), nats; it does not depend on w. */
+export const klToPosterior = ({ shift, factor }: Perturbation): number =>
+  POSTERIOR_VARIANCE.reduce(
+    (sum, variance) => sum + 0.5 * ((1 + shift ** 2 / variance) / factor ** 2 - 1 + 2 * Math.log(factor)),
+    0,
+  );
+
 export function linearGaussian({ shift, factor }: Perturbation): LatentDensity {
   const rows = (x: tf.Tensor, f: (x: tf.Tensor2D) => tf.Tensor) => {
     const out = f(tf.reshape(x, [-1, x.shape.at(-1)!]) as tf.Tensor2D);
@@ -117,13 +124,18 @@ export function exactExpectedLogDensity(mean: ArrayLike<number>, std: ArrayLike<
 }
 
 /** n draws of w = Az + b + σε, [n, d]. */
-export function draw(n: number, seed: number) {
+export const draw = (n: number, seed: number) => drawWithLatent(n, seed).w;
+
+/** The same, and the z [n, l] of each. */
+export function drawWithLatent(n: number, seed: number) {
   const noise = new RandomStream(seedKey(seed));
   const w = f32([n, D]);
+  const latent = f32([n, LATENT]);
   for (let i = 0; i < n; i++) {
     const z = Array.from({ length: LATENT }, () => noise.normal());
+    latent.data.set(z, i * LATENT);
     for (let j = 0; j < D; j++)
       w.data[i * D + j] = B[j] + SIGMA * noise.normal() + A[j].reduce((sum, a, l) => sum + a * z[l], 0);
   }
-  return w;
+  return { w, latent };
 }

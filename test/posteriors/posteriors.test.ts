@@ -90,9 +90,11 @@ describe('mean field', () => {
   test('kernels are the slices of the weights in rows [out · in, h · w]', async () => {
     const q = await runOn(
       engine,
-      (parameters: { mean: tf.Tensor; logStd: tf.Tensor }) => ({
-        ...posteriors['mean-field'].kernels!(layer, parameters),
-      }),
+      (parameters: { mean: tf.Tensor; logStd: tf.Tensor }) => {
+        const { kind, ...rows } = posteriors['mean-field'].kernels!(layer, parameters);
+        expect(kind).toBe('diagonal');
+        return rows;
+      },
       { mean, logStd } as never,
     );
     const arrays = q as unknown as Record<'mean' | 'logStd', NdArray>;

@@ -1,11 +1,13 @@
 // A training problem that takes milliseconds: LeNet of 2 and 3 channels on 20×20 images of three classes, with a
 // kernel VAE of random weights as prior.
 import type { Model } from '../../src/bounds/elbo.js';
+import type { BoundSettings } from '../../src/bounds/settings.js';
 import type { ImageSet } from '../../src/data/index.js';
 import { foldIn, type NdArray, RandomStream, seedKey } from '../../src/engine/index.js';
 import { convLayers } from '../../src/nn/index.js';
 import { lenet } from '../../src/nn/lenet.js';
 import { type Estimator, posteriors } from '../../src/posteriors/index.js';
+import type { Arrays } from '../../src/priors/index.js';
 import {
   isotropicNormal,
   type KernelPrior,
@@ -53,6 +55,8 @@ export interface TinyOptions {
   estimator?: Estimator;
   kernelSubsample?: number;
   examples?: number;
+  posterior?: 'mean-field' | 'semi-implicit';
+  bound?: BoundSettings;
 }
 
 export function tinyModel({
@@ -60,13 +64,15 @@ export function tinyModel({
   estimator = 'weight-samples',
   kernelSubsample = 2,
   examples = COUNT,
+  posterior = 'mean-field',
+  bound,
 }: TinyOptions = {}): Model {
   const architecture = lenet({ height: 20, width: 20, channels: 1 }, CLASSES, [2, 3]);
   const priorOf = (h: number, w: number): KernelPrior =>
     prior === 'vae' ? randomVae({ h, w }) : isotropicNormal({ h, w }, {}, 0.5);
   return {
     architecture,
-    posterior: posteriors[prior === 'none' ? 'point' : 'mean-field'],
+    posterior: posteriors[prior === 'none' ? 'point' : posterior],
     estimator,
     priors:
       prior === 'none'
@@ -76,15 +82,17 @@ export function tinyModel({
           ),
     examples,
     kernelSubsample,
+    ...(bound && { bound }),
   };
 }
 
-export function tinyState({ architecture, posterior }: Model, logStd = -2): TrainingState {
+export function tinyState(model: Model, logStd = -2, auxiliary: Arrays = {}): TrainingState {
+  const { architecture, posterior } = model;
   const key = seedKey(82);
   const weights: Record<string, NdArray> = Object.fromEntries(
     convLayers(architecture).map((layer) => [layer.name, xavier(layer, foldIn(key, 'weights'))]),
   );
-  return initialState(architecture, posterior, weights, logStd, foldIn(key, 'dense'));
+  return initialState(architecture, posterior, weights, logStd, foldIn(key, 'dense'), auxiliary);
 }
 
 export const tinyOptions: NetworkOptions = {
