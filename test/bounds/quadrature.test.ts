@@ -2,35 +2,10 @@
 // proof 3): (1) ≤ (4, K = 2) ≤ (4, K = 10) ≤ (4, K = 100) ≤ log p(w).
 import { expect, test } from 'vitest';
 import { lowerBound } from '../../src/bounds/hierarchical.js';
-import type { LatentDensity } from '../../src/distributions/latent.js';
-import { logDensity, logStandardDensity } from '../../src/distributions/normal.js';
-import { createEngine, f32, tf } from '../../src/engine/index.js';
+import { createEngine, f32, type tf } from '../../src/engine/index.js';
 import { normal, runOn } from '../engine/reference.js';
 import { difference, estimate } from '../monte-carlo.js';
-
-const SIGMA = 0.4;
-const decode = (z: number) => Math.sin(2 * z) + 0.5 * z;
-
-/** p(w|z) = N(sin 2z + z/2, 0.4²); r is a fair guess of p(z|w), which has up to three modes. */
-const density: LatentDensity = {
-  latentSize: 1,
-  encode: (w) => ({ mean: tf.mul(w, 0.6), logStd: tf.fill(w.shape, Math.log(0.9)) }),
-  logLikelihood: (w, z) =>
-    logDensity(w, {
-      mean: tf.add(tf.sin(tf.mul(z, 2)), tf.mul(z, 0.5)),
-      logStd: tf.scalar(Math.log(SIGMA)),
-    }),
-  logLatent: logStandardDensity,
-};
-
-/** log ∫ N(w | decode(z), σ²) N(z | 0, 1) dz by the trapezoidal rule, which converges faster than any power here. */
-function quadrature(w: number): number {
-  const step = 0.002;
-  let sum = 0;
-  for (let z = -10; z <= 10; z += step)
-    sum += step * Math.exp(-0.5 * ((w - decode(z)) / SIGMA) ** 2 - 0.5 * z * z);
-  return Math.log(sum / (2 * Math.PI * SIGMA));
-}
+import { quadrature, sine } from './sine.js';
 
 const VALUES = [-2, -1.1, -0.3, 0.4, 1.3, 1.9];
 
@@ -45,7 +20,7 @@ async function draws(k: number, repeats: number): Promise<Float32Array> {
   const { value } = await runOn(
     engine,
     ({ w, noise }: { w: tf.Tensor; noise: tf.Tensor }) => ({
-      value: lowerBound(density, w, noise),
+      value: lowerBound(sine, w, noise),
     }),
     { w, noise: normal(40 + k, Math.max(1, k), n, 1) },
   );

@@ -3,11 +3,11 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { lowerBound, proposalOf, upperBound } from '../../src/bounds/hierarchical.js';
 import type { LatentDensity } from '../../src/distributions/latent.js';
-import { logDensity, logStandardDensity } from '../../src/distributions/normal.js';
-import { createEngine, type Engine, f32, RandomStream, seedKey, tf } from '../../src/engine/index.js';
+import { createEngine, type Engine, f32, RandomStream, seedKey, type tf } from '../../src/engine/index.js';
 import { normal, runOn } from '../engine/reference.js';
 import { difference, estimate, expectMean } from '../monte-carlo.js';
 import { drawWithLatent, EXACT, exactLogDensity, klToPosterior, linearGaussian } from './linear-gaussian.js';
+import { decode, quadrature, SIGMA, sine } from './sine.js';
 
 const D = 6;
 
@@ -68,18 +68,6 @@ describe('linear q', () => {
 });
 
 describe('q that is not linear: w = sin 2ζ + ζ/2 + 0.4 ε', () => {
-  const SIGMA = 0.4;
-  const decode = (z: number) => Math.sin(2 * z) + 0.5 * z;
-  const density: LatentDensity = {
-    latentSize: 1,
-    encode: (w) => ({ mean: tf.mul(w, 0.6), logStd: tf.fill(w.shape, Math.log(0.9)) }),
-    logLikelihood: (w, z) =>
-      logDensity(w, {
-        mean: tf.add(tf.sin(tf.mul(z, 2)), tf.mul(z, 0.5)),
-        logStd: tf.scalar(Math.log(SIGMA)),
-      }),
-    logLatent: logStandardDensity,
-  };
   const N = 4000;
   const draws: Draws = (() => {
     const stream = new RandomStream(seedKey(70));
@@ -91,20 +79,13 @@ describe('q that is not linear: w = sin 2ζ + ζ/2 + 0.4 ε', () => {
     }
     return { w, latent };
   })();
-  /** log q(w) by the trapezoidal rule. */
-  const exact = Float64Array.from(draws.w.data, (w) => {
-    const step = 0.005;
-    let sum = 0;
-    for (let z = -8; z <= 8; z += step)
-      sum += step * Math.exp(-0.5 * ((w - decode(z)) / SIGMA) ** 2 - 0.5 * z * z);
-    return Math.log(sum / (2 * Math.PI * SIGMA));
-  });
+  const exact = Float64Array.from(draws.w.data, quadrature);
 
   test.each(['auxiliary', 'prior'] as const)(
     '(2) ≥ (5, K = 1) ≥ (5, K = 10) ≥ (5, K = 100) ≥ E_q log q ≥ the same without ζ₀, proposals from %s',
     async (proposal) => {
       const above = await Promise.all(
-        [0, 1, 10, 100].map((k) => bound(density, draws, k, 71 + k, { proposal })),
+        [0, 1, 10, 100].map((k) => bound(sine, draws, k, 71 + k, { proposal })),
       );
       for (const i of [1, 2, 3]) {
         const fall = estimate(difference(above[i - 1], above[i]));
@@ -116,7 +97,7 @@ describe('q that is not linear: w = sin 2ζ + ζ/2 + 0.4 ε', () => {
         const slack = estimate(difference(above[i], exact));
         expect(slack.mean, `slack at K = ${k}`).toBeGreaterThan(-5 * slack.standardError);
         if (k === 0) continue;
-        const below = await bound(density, draws, k, 171 + k, { proposal, without: true });
+        const below = await bound(sine, draws, k, 171 + k, { proposal, without: true });
         const under = estimate(difference(exact, below));
         expect(under.mean, `below at K = ${k}`).toBeGreaterThan(-5 * under.standardError);
       }
@@ -124,10 +105,10 @@ describe('q that is not linear: w = sin 2ζ + ζ/2 + 0.4 ε', () => {
   );
 
   test('without ζ₀ it is no upper bound: the sandwich has two sides', async () => {
-    const below = await bound(density, draws, 1, 300, { proposal: 'prior', without: true });
+    const below = await bound(sine, draws, 1, 300, { proposal: 'prior', without: true });
     const under = estimate(difference(exact, below));
     expect(under.mean).toBeGreaterThan(20 * under.standardError);
-    const above = await bound(density, draws, 1, 301, { proposal: 'prior' });
+    const above = await bound(sine, draws, 1, 301, { proposal: 'prior' });
     const over = estimate(difference(above, exact));
     expect(over.mean).toBeGreaterThan(20 * over.standardError);
   });
@@ -139,7 +120,7 @@ describe('q that is not linear: w = sin 2ζ + ζ/2 + 0.4 ε', () => {
       latent: f32([n, 1], draws.latent.data.slice(0, n) as Float32Array),
     };
     for (const without of [false, true]) {
-      const gap = estimate(difference(await bound(density, few, 5000, 310, { without }), exact.slice(0, n)));
+      const gap = estimate(difference(await bound(sine, few, 5000, 310, { without }), exact.slice(0, n)));
       expect(Math.abs(gap.mean)).toBeLessThan(0.01 + 5 * gap.standardError);
       expect(5 * gap.standardError).toBeLessThan(0.05);
     }

@@ -2,12 +2,12 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GRADIENTS, lowerBound, upperBound } from '../../src/bounds/hierarchical.js';
 import { BOUNDS, boundSettings, ENCODERS } from '../../src/bounds/settings.js';
-import type { LatentDensity } from '../../src/distributions/latent.js';
-import { type DiagonalNormal, logDensity, logStandardDensity } from '../../src/distributions/normal.js';
+import type { DiagonalNormal } from '../../src/distributions/normal.js';
 import { type Engine, f32, seedKey, tf, valueAndGradients } from '../../src/engine/index.js';
 import { convLayers } from '../../src/nn/index.js';
 import { auxiliaryParameters } from '../../src/train/auxiliary.js';
 import { trainNetwork, xavier } from '../../src/train/train-network.js';
+import { sine } from '../bounds/sine.js';
 import { engines, largestRelativeError, normal, runOn } from '../engine/reference.js';
 import { estimate } from '../monte-carlo.js';
 import { allRows, tinyImages, tinyModel, tinyOptions, tinyState } from './tiny.js';
@@ -54,19 +54,7 @@ test.each(cases)('$posterior, $bound, encoder $encoder: the same on native and c
 });
 
 describe('doubly reparameterised gradients of the proposal', () => {
-  // w = sin 2z + z/2 + 0.4 ε; the proposal's mean and log standard deviation are what is learned
-  const density: LatentDensity = {
-    latentSize: 1,
-    encode: () => {
-      throw new Error('given');
-    },
-    logLikelihood: (w, z) =>
-      logDensity(w, {
-        mean: tf.add(tf.sin(tf.mul(z, 2)), tf.mul(z, 0.5)),
-        logStd: tf.scalar(Math.log(0.4)),
-      }),
-    logLatent: logStandardDensity,
-  };
+  // the proposal's mean and log standard deviation are what is learned
   const N = 8000;
   const K = 20;
 
@@ -83,8 +71,8 @@ describe('doubly reparameterised gradients of the proposal', () => {
             (r: { mean: tf.Tensor; logStd: tf.Tensor }) => ({
               objective: tf.sum(
                 side === 'lower'
-                  ? lowerBound(density, inputs.w, inputs.noise, r as DiagonalNormal, kind)
-                  : upperBound(density, inputs.w, inputs.z0, inputs.noise, r as DiagonalNormal, kind),
+                  ? lowerBound(sine, inputs.w, inputs.noise, r as DiagonalNormal, kind)
+                  : upperBound(sine, inputs.w, inputs.z0, inputs.noise, r as DiagonalNormal, kind),
               ) as tf.Scalar,
               aux: {},
             }),
