@@ -1,6 +1,6 @@
 // The only part of the project that touches the terminal: messages and progress go to stderr.
 import cliProgress from 'cli-progress';
-import pc from 'picocolors';
+import picocolors from 'picocolors';
 import { printable, printableLine } from './printable.js';
 
 /** Shows how far a long piece of work is; silent until it has lasted over a second. */
@@ -27,11 +27,13 @@ const PLAIN_LINE_EVERY_MS = 10_000;
 export function terminalEffects(verbosity: Verbosity, signal: AbortSignal): Effects {
   const say = (line: string) => process.stderr.write(`${line}\n`);
   const quiet = verbosity === 'quiet';
+  // only on a terminal: the library alone would colour what a CI server logs or a pipe takes, too
+  const colours = picocolors.createColors(process.stderr.isTTY === true && picocolors.isColorSupported);
   return {
     signal,
     info: (line) => quiet || say(printable(line)),
-    warn: (line) => quiet || say(pc.yellow(printable(`warning: ${line}`))),
-    detail: (line) => verbosity === 'verbose' && say(pc.dim(printable(line))),
+    warn: (line) => quiet || say(colours.yellow(printable(`warning: ${line}`))),
+    detail: (line) => verbosity === 'verbose' && say(colours.dim(printable(line))),
     progress: (label, total) => {
       if (quiet) return { update() {}, stop() {} };
       return process.stderr.isTTY ? barProgress(label, total) : lineProgress(label, total, say);
