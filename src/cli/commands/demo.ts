@@ -43,7 +43,7 @@ export const demo = defineCommand({
     const began = Date.now();
 
     effects.info('1. What is inside a pretrained network?   dwp inspect pretrained/lenet-00.onnx\n');
-    await show(inspect, { path: shipped('pretrained/lenet-00.onnx') }, effects);
+    await show(inspect, { paths: [shipped('pretrained/lenet-00.onnx')] }, effects);
 
     effects.info('2. Collect the kernels of all of them.   dwp collect-kernels pretrained --out kernels\n');
     const collected = await show(
