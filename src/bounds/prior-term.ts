@@ -1,7 +1,7 @@
 // E_q log p(w), kernel by kernel: in closed form where the prior has one, by one sample where its density is known,
 // else by the lower bound (1) or (4). The prior says what its density is; how it is estimated is decided here.
 import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
-import { spec, type tf } from '../engine/index.js';
+import { spec, tf } from '../engine/index.js';
 import type { KernelPrior, Specs, Tensors } from '../priors/index.js';
 import { lowerBound, proposalOf } from './hierarchical.js';
 import { type BoundSettings, HIERARCHICAL } from './settings.js';
@@ -23,8 +23,8 @@ export const priorNoise = (prior: KernelPrior, n: number, settings: BoundSetting
 /**
  * log p(w) of given kernels, or a lower bound of it.
  * @param w [n, d]
- * @param auxiliary of `encoder` trainable: parameters that replace those of the prior's encoder; of `local`: `mean`
- *   and `logStd` of z, [n, l]
+ * @param auxiliary of `encoder` trainable: parameters that replace those of the prior's encoder; of `local`: what is added
+ *   to its `mean` and `logStd` of z for each kernel, [n, l]
  * @returns [n], nats
  */
 export function logPrior(
@@ -40,7 +40,8 @@ export function logPrior(
   let r = proposalOf(p, w, proposal);
   if (proposal === 'auxiliary' && encoder === 'trainable')
     r = density.of({ ...parameters, ...auxiliary }).encode(w);
-  if (proposal === 'auxiliary' && encoder === 'local') r = auxiliary as unknown as DiagonalNormal;
+  if (proposal === 'auxiliary' && encoder === 'local')
+    r = { mean: tf.add(r.mean, auxiliary.mean), logStd: tf.add(r.logStd, auxiliary.logStd) };
   return lowerBound(p, w, latent, r, gradients);
 }
 

@@ -2,8 +2,9 @@
 import type { Gradients, Proposal } from './hierarchical.js';
 
 /**
- * r(z|w) of the prior term: the prior's encoder as fitted; a copy of it for each layer that is trained along; or a
- * free mean and width of z for every kernel. At its best the bound is the tighter the further to the right.
+ * r(z|w) of the prior term: the prior's encoder as fitted; a copy of it for each layer that is trained along; or the
+ * encoder's answer with a correction of mean and width for every single kernel. Either of the latter contains the
+ * first, so that at its best its bound is no looser.
  */
 export const ENCODERS = ['frozen', 'trainable', 'local'] as const;
 export type Encoder = (typeof ENCODERS)[number];

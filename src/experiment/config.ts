@@ -50,7 +50,9 @@ export const runConfig = z.object({
   encoder: z
     .enum(ENCODERS)
     .default('frozen')
-    .describe('r(z|w) of a vae prior: as fitted, trained along for each layer, or free for every kernel'),
+    .describe(
+      'r(z|w) of a vae prior: as fitted, trained along for each layer, or corrected for every kernel',
+    ),
   estimator: z.enum(ESTIMATORS).default('weight-samples').describe('estimate of the likelihood term'),
   init: z
     .enum(INITS)

@@ -100,14 +100,13 @@ const priorHashes = ({ priorPath }: RunConfig): Record<string, string> =>
 
 async function startingState(config: RunConfig, { model, key, weights }: Problem, engine: Engine) {
   const { architecture, posterior } = model;
-  const start = await weights(engine);
   return initialState(
     architecture,
     posterior,
-    start,
+    await weights(engine),
     config.initialLogStd,
     foldIn(key, 'initial'),
-    await auxiliaryParameters(model, start, engine),
+    auxiliaryParameters(model),
   );
 }
 

@@ -4,9 +4,8 @@ import { GRADIENTS, lowerBound, upperBound } from '../../src/bounds/hierarchical
 import { BOUNDS, boundSettings, ENCODERS } from '../../src/bounds/settings.js';
 import type { DiagonalNormal } from '../../src/distributions/normal.js';
 import { type Engine, f32, seedKey, tf, valueAndGradients } from '../../src/engine/index.js';
-import { convLayers } from '../../src/nn/index.js';
 import { auxiliaryParameters } from '../../src/train/auxiliary.js';
-import { trainNetwork, xavier } from '../../src/train/train-network.js';
+import { trainNetwork } from '../../src/train/train-network.js';
 import { sine } from '../bounds/sine.js';
 import { engines, largestRelativeError, normal, runOn } from '../engine/reference.js';
 import { estimate } from '../monte-carlo.js';
@@ -26,10 +25,7 @@ const cases = (['mean-field', 'semi-implicit'] as const).flatMap((posterior) =>
 
 test.each(cases)('$posterior, $bound, encoder $encoder: the same on native and cpu', async (options) => {
   const model = tinyModel({ ...options, bound: boundSettings(options.bound, 3, options.encoder) });
-  const weights = Object.fromEntries(
-    convLayers(model.architecture).map((layer) => [layer.name, xavier(layer, seedKey(3))]),
-  );
-  const auxiliary = await auxiliaryParameters(model, weights, native);
+  const auxiliary = auxiliaryParameters(model);
   const expected = options.encoder === 'frozen' || options.bound === 'sivi' ? 0 : 1;
   expect(Math.sign(Object.keys(auxiliary).length)).toBe(expected);
   const state = tinyState(model, -2, auxiliary);
