@@ -44,7 +44,7 @@ export interface Hdf5File extends Hdf5Tree {
 /** For the start of a thread or of a library, which is not the file's fault. */
 const LONGEST_START_MS = 60_000;
 /** For structure or values; files and datasets get more by their size. */
-const LONGEST_MS = 2000;
+const LONGEST_MS = 1500;
 const BYTES_PER_MS = 2 ** 12;
 const SHARED_BYTES = 2 ** 20;
 /** A worker that has read a larger file is not kept: the library's memory never shrinks. */
