@@ -23,6 +23,7 @@ export {
 export { architectures, convLayers, forward } from './nn/index.js';
 export { posteriors } from './posteriors/index.js';
 export { families, type KernelPrior, type PriorFamily } from './priors/index.js';
+export { type LatentPrior, latentPriors } from './priors/latent/index.js';
 export { type FitOptions, fitPrior } from './train/fit-prior.js';
 export { samplePrior } from './train/sample-prior.js';
 export { trainNetwork } from './train/train-network.js';

@@ -17,6 +17,8 @@ export interface DensityReport {
 
 /** Kernels × importance samples that one call evaluates: bounds the memory whatever K is. */
 const CHUNK = 50_000;
+/** Components of a mixture p(z) that take as much memory as the networks do. */
+const FREE_COMPONENTS = 250;
 
 /**
  * @param w kernels [n, d]
@@ -33,8 +35,9 @@ export async function evaluateDensity(
   const d = prior.size.h * prior.size.w;
   const n = w.length / d;
   const { density } = prior;
-  const perKernel = density.kind === 'exact' ? n : Math.max(1, Math.floor(CHUNK / samples));
-  const rows = Math.min(n, perKernel);
+  const cost =
+    density.kind === 'exact' ? 1 : samples * Math.max(1, (density.components ?? 1) / FREE_COMPONENTS);
+  const rows = Math.min(n, Math.max(1, Math.floor(CHUNK / cost)));
   const latentSize = density.kind === 'latent' ? density.latentSize : 0;
   const step = await engine.compile(
     ({ w, noise }: Tensors, parameters: Tensors): Tensors => {

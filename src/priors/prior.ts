@@ -31,6 +31,8 @@ export interface KernelPrior {
 export interface LatentVariableDensity {
   kind: 'latent';
   latentSize: number;
+  /** Normals that p(z) is a mixture of, 1 unless given: what log p(z) costs in memory. */
+  components?: number;
   /** Names of the parameters that only r(z|w) uses: what is trained along when the encoder is. */
   encoder: readonly string[];
   of(parameters: Tensors): LatentDensity;
@@ -50,9 +52,16 @@ export interface TrainingKernels extends KernelSize {
   count: number;
 }
 
+export interface LearnerStart {
+  trainable: Arrays;
+  fixed: Arrays;
+  /** Fixed arrays of rows that each step replaces by so many training kernels, drawn anew. */
+  resampled?: Readonly<Record<string, number>>;
+}
+
 /** A family whose parameters are found by stochastic gradients of a bound. */
 export interface Learner<C> {
-  initial(kernels: TrainingKernels, config: C, key: Key): { trainable: Arrays; fixed: Arrays };
+  initial(kernels: TrainingKernels, config: C, key: Key): LearnerStart;
   /** Standard normals for one batch. */
   noise(batch: number, config: C): Specs;
   /** The lower bound of log p(w) to maximise, [batch], nats per kernel. */

@@ -1,12 +1,21 @@
 // What the encoder and decoder of a kernel VAE are, and the options that choose them.
 import { z } from 'zod';
 import type { Key, tf } from '../engine/index.js';
+import { LATENT_PRIORS } from './latent/index.js';
 import type { Arrays, KernelSize, Tensors } from './prior.js';
 
 export const vaeConfig = z.object({
   networks: z.enum(['dense', 'convolutional']).default('dense').describe('encoder and decoder'),
   latent: z.number().int().min(1).max(256).default(16).describe('dimension of z'),
   hidden: z.number().int().min(1).max(4096).default(128).describe('width of the hidden layers, or channels'),
+  latentPrior: z.enum(LATENT_PRIORS).default('standard').describe('p(z)'),
+  components: z
+    .number()
+    .int()
+    .min(1)
+    .max(50_000)
+    .default(500)
+    .describe('normals of a vamp or aggregate p(z), in a step of the fit'),
   variance: z.enum(['latent', 'shared']).default('latent').describe('σ² depends on z, or is one vector'),
 });
 export type VaeConfig = z.infer<typeof vaeConfig>;

@@ -1,15 +1,10 @@
 // The deep weight prior: decoder and latent prior of a variational auto-encoder of kernels (Kingma & Welling 2014;
-// as a prior of weights, Atanov et al. 2019, section 3). p(w) = ∫ p(w|z) N(z | 0, I) dz with
-// p(w|z) = N(w | μ(z), diag σ²(z)); r(z|w) is the encoder.
+// as a prior of weights, Atanov et al. 2019, section 3). p(w) = ∫ p(w|z) p(z) dz with
+// p(w|z) = N(w | μ(z), diag σ²(z)); r(z|w) is the encoder; p(z) is N(0, I) or made by the encoder (latent/).
 import type { LatentDensity } from '../distributions/latent.js';
-import {
-  type DiagonalNormal,
-  klToStandard,
-  logDensity,
-  logStandardDensity,
-  reparameterise,
-} from '../distributions/normal.js';
+import { type DiagonalNormal, logDensity, reparameterise } from '../distributions/normal.js';
 import { f32, foldIn, spec, tf } from '../engine/index.js';
+import { type LatentMarginal, latentPriors } from './latent/index.js';
 import { requirePositive, requireShapes } from './parameters.js';
 import type { Arrays, KernelPrior, KernelSize, PriorFamily, Tensors } from './prior.js';
 import { convolutionalNetworks } from './vae-convolutional.js';
@@ -30,6 +25,7 @@ function latentDensity(
   config: VaeConfig,
 ): LatentDensity & {
   decode(z: tf.Tensor): DiagonalNormal;
+  latent: LatentMarginal;
 } {
   const d = size.h * size.w;
   const networks = networksOf(config);
@@ -43,19 +39,19 @@ function latentDensity(
     const [mean, logStd] = config.variance === 'latent' ? split(out, d) : [out, parameters['decoder.logStd']];
     return { mean: tf.mul(mean, parameters.scale), logStd: tf.add(floorLogStd(logStd), logScale) };
   };
+  const encode = (w: tf.Tensor): DiagonalNormal => {
+    const u = tf.div(w, parameters.scale);
+    const [mean, logStd] = split(like(networks.encode(parameters, rows(u), size, config), w), config.latent);
+    return { mean, logStd: floorLogStd(logStd) };
+  };
+  const latent = latentPriors[config.latentPrior].of(parameters, encode);
   return {
     latentSize: config.latent,
-    encode(w) {
-      const u = tf.div(w, parameters.scale);
-      const [mean, logStd] = split(
-        like(networks.encode(parameters, rows(u), size, config), w),
-        config.latent,
-      );
-      return { mean, logStd: floorLogStd(logStd) };
-    },
+    encode,
     decode,
+    latent,
     logLikelihood: (w, z) => logDensity(w, decode(z)),
-    logLatent: logStandardDensity,
+    logLatent: latent.logDensity,
   };
 }
 
@@ -70,22 +66,34 @@ export const vae: PriorFamily<VaeConfig> = {
       const trainable = networksOf(config).initial(kernels, config, foldIn(key, 'networks'));
       const shared: Arrays =
         config.variance === 'shared' ? { 'decoder.logStd': f32([kernels.h * kernels.w]) } : {};
-      return { trainable: { ...trainable, ...shared }, fixed: { scale: f32([], Float32Array.of(scale)) } };
+      const latent = latentPriors[config.latentPrior].initial(
+        { ...kernels, size: kernels.h * kernels.w },
+        config.components,
+        foldIn(key, 'latent'),
+      );
+      return {
+        trainable: { ...trainable, ...shared, ...latent.trainable },
+        fixed: { ...latent.fixed, scale: f32([], Float32Array.of(scale)) },
+        resampled: latent.resampled,
+      };
     },
     noise: (batch, config) => ({ latent: spec([batch, config.latent]) }),
-    // ELBO with the divergence in closed form: E_r log p(w|z) − KL( r(z|w) ‖ N(0, I) )
+    // (16): E_r log p(w|z) − KL( r(z|w) ‖ p(z) ), the divergence in closed form where it has one
     bound(parameters, w, { latent }, size, config) {
       const density = latentDensity(parameters, size, config);
       const r = density.encode(w);
-      return tf.sub(density.logLikelihood(w, reparameterise(r, latent)), klToStandard(r));
+      const z = reparameterise(r, latent);
+      return tf.add(density.logLikelihood(w, z), density.latent.negativeDivergence(r, z));
     },
   },
   prior(size, config, given): KernelPrior {
     const d = size.h * size.w;
     const networks = Object.entries(networksOf(config).initial(size, config, [0, 0, 0, 1]));
+    const latent = latentPriors[config.latentPrior];
     const parameters = requireShapes(given, {
       ...Object.fromEntries(networks.map(([name, { shape }]) => [name, shape])),
       ...(config.variance === 'shared' && { 'decoder.logStd': [d] }),
+      ...latent.shapes(given, d),
       scale: [],
     });
     requirePositive('scale', parameters.scale.data);
@@ -94,12 +102,15 @@ export const vae: PriorFamily<VaeConfig> = {
       size,
       config,
       parameters,
-      generateNoise: (n) => ({ latent: spec([n, config.latent]), kernels: spec([n, d]) }),
-      generate: (parameters, { latent, kernels }) =>
-        reparameterise(latentDensity(parameters, size, config).decode(latent), kernels),
+      generateNoise: (n) => ({ ...latent.noise(n, config.latent), kernels: spec([n, d]) }),
+      generate: (parameters, { kernels, ...noise }) => {
+        const { decode, latent } = latentDensity(parameters, size, config);
+        return reparameterise(decode(latent.sample(noise)), kernels);
+      },
       density: {
         kind: 'latent',
         latentSize: config.latent,
+        components: latent.components(parameters),
         encoder: networks.map(([name]) => name).filter((name) => name.startsWith('encoder.')),
         of: (parameters) => latentDensity(parameters, size, config),
       },

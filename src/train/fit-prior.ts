@@ -85,7 +85,11 @@ async function learn<C>(
   const validationRows = order.subarray(0, validationCount);
   const trainRows = order.subarray(validationCount);
   const batch = Math.min(options.batch, trainRows.length);
-  const { trainable, fixed } = learner.initial(kernels, config, foldIn(key, 'initial'));
+  const {
+    trainable,
+    fixed,
+    resampled = {},
+  } = learner.initial(rowsOf(kernels, trainRows.subarray(0, START_ROWS)), config, foldIn(key, 'initial'));
 
   const layout = layoutOf(trainable);
   const noiseSpecs = learner.noise(batch, config);
@@ -94,6 +98,7 @@ async function learn<C>(
   const feeds = Array.from({ length: perRun }, () => ({
     w: f32([batch, d]),
     noise: noiseFor(noiseSpecs, key),
+    resampled: Object.fromEntries(Object.entries(resampled).map(([name, rows]) => [name, f32([rows, d])])),
     rate: f32([]),
   }));
   let current = packAdam(layout, initialAdam(trainable));
@@ -101,10 +106,11 @@ async function learn<C>(
   const fit = await engine.compile(
     (inputs: AdamVectors<tf.Tensor> & { steps: Record<string, StepInputs> }, fixed: Tensors) => {
       let state: AdamVectors<tf.Tensor> = { parameters: inputs.parameters, moments: inputs.moments };
-      const bounds = Object.values(inputs.steps).map(({ w, noise, rate }) => {
+      const bounds = Object.values(inputs.steps).map(({ w, noise, resampled, rate }) => {
         const { objective, gradients } = valueAndGradients(
           ({ vector }) => {
-            const bound = learner.bound({ ...unpack(vector, layout), ...fixed }, w, noise, kernels, config);
+            const parameters = { ...unpack(vector, layout), ...fixed, ...resampled };
+            const bound = learner.bound(parameters, w, noise, kernels, config);
             return { objective: tf.neg(tf.mean(bound)) as tf.Scalar, aux: {} };
           },
           { vector: state.parameters },
@@ -135,15 +141,23 @@ async function learn<C>(
       into.set(kernels.data.subarray(row * d, (row + 1) * d), i * d);
     }
   }
+  function drawRows(into: Float32Array, stream: RandomStream): void {
+    for (let i = 0; i < into.length; i += d) {
+      const row = trainRows[stream.integer(trainRows.length)];
+      into.set(kernels.data.subarray(row * d, (row + 1) * d), i);
+    }
+  }
   let sum = 0;
   let stale = 0;
   try {
     for (let t = 0; t < options.steps && stale < options.patience; ) {
       if (signal?.aborted)
         throw new DwpError('INTERRUPTED', `fit interrupted at step ${t}`, 'run the command again');
-      for (const { w, noise, rate } of feeds) {
+      for (const { w, noise, resampled, rate } of feeds) {
         t++;
         nextBatch(w.data);
+        for (const [name, { data }] of Object.entries(resampled))
+          drawRows(data, new RandomStream(foldIn(key, 'resampled', name, t)));
         noiseFor(noiseSpecs, foldIn(key, 'noise', t), noise);
         rate.data[0] = correctedRate(schedule(options, t), t);
       }
@@ -188,9 +202,22 @@ async function learn<C>(
   return { parameters: { ...best.parameters, ...fixed }, report };
 }
 
+/** Training kernels that a learner may look at before it starts: enough for its scale and first points. */
+const START_ROWS = 100_000;
+
+function rowsOf({ h, w, data }: TrainingKernels, rows: Int32Array): TrainingKernels {
+  const d = h * w;
+  const chosen = new Float32Array(rows.length * d);
+  rows.forEach((row, i) => {
+    chosen.set(data.subarray(row * d, (row + 1) * d), i * d);
+  });
+  return { h, w, data: chosen, count: rows.length };
+}
+
 interface StepInputs {
   w: tf.Tensor;
   noise: Tensors;
+  resampled: Tensors;
   rate: tf.Tensor;
 }
 
@@ -225,10 +252,7 @@ async function boundStep<C>(
   rows: Int32Array,
 ) {
   const d = kernels.h * kernels.w;
-  const w = f32([rows.length, d]);
-  rows.forEach((row, i) => {
-    w.data.set(kernels.data.subarray(row * d, (row + 1) * d), i * d);
-  });
+  const w = f32([rows.length, d], rowsOf(kernels, rows).data);
   const specs = learner.noise(rows.length, config);
   const step = await engine.compile(
     ({ parameters, noise }: { parameters: Tensors; noise: Tensors }, { w, ...fixed }: Tensors) => ({

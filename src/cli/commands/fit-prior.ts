@@ -7,6 +7,7 @@ import { writePriorFolder } from '../../experiment/prior-folder.js';
 import { refuseExisting } from '../../formats/files.js';
 import { holdOut, readKernelDataset } from '../../kernels/index.js';
 import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../../priors/index.js';
+import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
 import { defaultFit, fitPrior } from '../../train/fit-prior.js';
 import { argument, defineCommand, integer, option, real } from '../command.js';
 import { engineOptions, openEngine, seedOption } from '../options.js';
@@ -76,6 +77,20 @@ export const fitPriorCommand = defineCommand({
       z.enum(['latent', 'shared']).optional(),
       'latent',
     ),
+    latentPrior: option(
+      '--latent-prior <name>',
+      `vae: p(z). ${Object.values(latentPriors)
+        .map(({ name, summary }) => `${name}: ${summary}`)
+        .join('; ')}`,
+      z.enum(LATENT_PRIORS).optional(),
+      'standard',
+    ),
+    components: option(
+      '--components <K>',
+      'vae: pseudo-inputs of p(z) vamp, training kernels per step of aggregate',
+      integer(1, 50_000).optional(),
+      '500',
+    ),
     std: option('--std <s>', 'normal: standard deviation', real(1e-12).optional(), 'fitted'),
     steps: option('--steps <n>', 'most optimiser steps', integer(1, 10_000_000).default(defaultFit.steps)),
     batch: option('--batch <n>', 'kernels per step', integer(1, 1_000_000).default(defaultFit.batch)),
@@ -101,9 +116,11 @@ export const fitPriorCommand = defineCommand({
   async run(input, effects): Promise<FitResult> {
     refuseExisting(input.out);
     const family = families[input.family];
-    const { networks, latent, hidden, variance, std } = input;
+    const { networks, latent, hidden, variance, latentPrior, components, std } = input;
     const given = Object.fromEntries(
-      Object.entries({ networks, latent, hidden, variance, std }).filter(([, v]) => v !== undefined),
+      Object.entries({ networks, latent, hidden, variance, latentPrior, components, std }).filter(
+        ([, v]) => v !== undefined,
+      ),
     );
     const config = configOf(family, given);
     const dataset = readKernelDataset(input.dataset, input.size);

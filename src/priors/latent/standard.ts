@@ -1,0 +1,18 @@
+// p(z) = N(0, I).
+import { klToStandard, logStandardDensity } from '../../distributions/normal.js';
+import { spec, tf } from '../../engine/index.js';
+import type { LatentPrior } from './latent-prior.js';
+
+export const standard: LatentPrior = {
+  name: 'standard',
+  summary: 'N(0, I)',
+  initial: () => ({ trainable: {}, fixed: {}, resampled: {} }),
+  shapes: () => ({}),
+  components: () => 1,
+  noise: (n, latentSize) => ({ latent: spec([n, latentSize]) }),
+  of: () => ({
+    logDensity: logStandardDensity,
+    negativeDivergence: (r) => tf.neg(klToStandard(r)), // (17)
+    sample: ({ latent }) => latent,
+  }),
+};
