@@ -39,10 +39,12 @@ export type BoundName = (typeof BOUNDS)[number];
 export const boundSettings = (name: BoundName, samples: number, encoder: Encoder): BoundSettings =>
   name === 'hvi'
     ? { ...HIERARCHICAL, encoder }
-    : {
-        encoder,
-        proposal: name === 'sivi' ? 'prior' : 'auxiliary',
-        priorSamples: samples,
-        posteriorSamples: samples,
-        gradients: samples > 1 ? 'doubly-reparameterised' : 'plain',
-      };
+    : withSamples({ ...HIERARCHICAL, encoder, proposal: name === 'sivi' ? 'prior' : 'auxiliary' }, samples);
+
+/** The same bounds with K samples on both sides. */
+export const withSamples = (bound: BoundSettings, samples: number): BoundSettings => ({
+  ...bound,
+  priorSamples: samples,
+  posteriorSamples: samples,
+  gradients: samples > 1 ? 'doubly-reparameterised' : 'plain',
+});

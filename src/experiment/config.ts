@@ -47,6 +47,9 @@ export const runConfig = z.object({
     .default('hvi')
     .describe('auxiliary networks with one sample, with K samples, or K samples of the latent priors'),
   boundSamples: whole(1, 1000).default(10).describe('K of --bound multisample and sivi'),
+  boundSamplesFrom: whole(1, 1000)
+    .optional()
+    .describe('K of the first steps; it doubles in stages of equal length until it is --bound-samples'),
   encoder: z
     .enum(ENCODERS)
     .default('frozen')
@@ -65,6 +68,12 @@ export const runConfig = z.object({
   steps: whole(1, 100_000_000).default(1000).describe('steps of Adam'),
   batch: whole(1, 65_536).default(50).describe('examples per step'),
   learningRate: real(1e-9, 10).default(1e-3).describe('falls linearly to 0'),
+  encoderLearningRate: real(0, 10)
+    .optional()
+    .describe('of r(z|w), with --encoder trainable or local (default: --learning-rate)'),
+  auxiliaryLearningRate: real(0, 10)
+    .optional()
+    .describe('of s(ζ|w), the auxiliary network of a semi-implicit posterior (default: --learning-rate)'),
   temperature: real(0, 1000)
     .default(0.1)
     .describe('weight of the divergence KL(q‖p) in training; reported bounds are at 1'),

@@ -89,6 +89,14 @@ export function prepare(
       '--posterior semi-implicit with --estimator local-reparameterisation',
       'its weights are not independent: use --estimator weight-samples',
     );
+  const { bound, boundSamples, boundSamplesFrom } = config;
+  if (boundSamplesFrom !== undefined && (bound === 'hvi' || boundSamplesFrom > boundSamples))
+    throw usageError(
+      bound === 'hvi'
+        ? '--bound-samples-from with --bound hvi, which has one sample'
+        : `--bound-samples-from ${boundSamplesFrom} is more than --bound-samples ${boundSamples}`,
+      'it is the K that a growing --bound-samples starts with',
+    );
   const init = initOf(config);
   if (init === 'prior') for (const layer of layers) requireFitted(layer, '--init prior');
   const filters = init === 'filters' ? layers.map((layer) => filtersFor(layer, config.filters)) : [];

@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { parse as parseYaml, stringify as stringifyYaml } from 'yaml';
 import { z } from 'zod';
 import type { Dataset } from '../data/index.js';
-import { createEngine, type Engine, foldIn } from '../engine/index.js';
+import { createEngine, type Engine, foldIn, layoutOf } from '../engine/index.js';
 import { DwpError, inputError, messageOf, usageError } from '../errors.js';
 import {
   type ClassificationMetrics,
@@ -22,6 +22,7 @@ import {
 import { readBytes, readJson, writeFileAtomic, writeJson } from '../formats/files.js';
 import { auxiliaryParameters } from '../train/auxiliary.js';
 import { type BoundReport, finalBound } from '../train/final-bound.js';
+import { rateFactors } from '../train/rates.js';
 import {
   initialState,
   type NetworkOptions,
@@ -100,7 +101,7 @@ const priorHashes = ({ priorPath }: RunConfig): Record<string, string> =>
 
 async function startingState(config: RunConfig, { model, key, weights }: Problem, engine: Engine) {
   const { architecture, posterior } = model;
-  return initialState(
+  const state = initialState(
     architecture,
     posterior,
     await weights(engine),
@@ -108,6 +109,8 @@ async function startingState(config: RunConfig, { model, key, weights }: Problem
     foldIn(key, 'initial'),
     auxiliaryParameters(model),
   );
+  rateFactors(layoutOf(state.parameters), networkOptions(config)); // refuses rates of what is not there
+  return state;
 }
 
 /** Goes on from the last checkpoint; the result is bit for bit that of a run that was not interrupted. */

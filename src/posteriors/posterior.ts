@@ -25,6 +25,9 @@ export interface SemiImplicitPosterior {
   draw(noise: { kernels: tf.Tensor; latent: tf.Tensor }): { w: tf.Tensor; latent: tf.Tensor };
 }
 
+/** Parameters of s(ζ|w) have names that begin with this: their learning rate can be another. */
+export const AUXILIARY_POSTERIOR = 'auxiliary-posterior';
+
 export type KernelPosterior = DiagonalPosterior | SemiImplicitPosterior;
 
 export interface Posterior {

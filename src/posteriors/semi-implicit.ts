@@ -9,7 +9,14 @@ import {
 } from '../distributions/normal.js';
 import { f32, foldIn, type Key, RandomStream, spec, tf } from '../engine/index.js';
 import { convolve } from '../nn/index.js';
-import { type Arrays, kernelRows, type Posterior, type Specs, type Tensors } from './posterior.js';
+import {
+  type Arrays,
+  AUXILIARY_POSTERIOR,
+  kernelRows,
+  type Posterior,
+  type Specs,
+  type Tensors,
+} from './posterior.js';
 
 /** Dimension of ζ, and width of both networks' hidden layer. */
 const LATENT = 4;
@@ -52,7 +59,7 @@ export const semiImplicit: Posterior = {
       logStd: f32(weights.shape, new Float32Array(weights.data.length).fill(logStd)),
       ...networkParameters('mixing', LATENT, h * w, 0.1, foldIn(key, 'mixing')),
       // s_ξ starts at the prior of ζ: mean 0, log standard deviation 0
-      ...networkParameters('auxiliary-posterior', h * w, 2 * LATENT, 0, foldIn(key, 'auxiliary')),
+      ...networkParameters(AUXILIARY_POSTERIOR, h * w, 2 * LATENT, 0, foldIn(key, 'auxiliary')),
     };
   },
   // weights are drawn as a whole: given ζ local reparameterisation would be possible, but ζ is shared by no output
@@ -79,7 +86,7 @@ export const semiImplicit: Posterior = {
         encode(w) {
           const standardised = tf.mul(tf.sub(w, mean), tf.exp(tf.neg(logStd)));
           const [m, s] = tf.split(
-            network(parameters, 'auxiliary-posterior', standardised),
+            network(parameters, AUXILIARY_POSTERIOR, standardised),
             [LATENT, LATENT],
             -1,
           );

@@ -29,10 +29,13 @@ export async function explainTraining(engine: Engine, key: Key): Promise<Explana
   const weights = Object.fromEntries(layers.map((layer) => [layer.name, xavier(layer, key)]));
   const { parameters } = initialState(architecture, model.posterior, weights, -5, key);
   const layout = layoutOf(parameters);
-  const step = await engine.compile(trainingStep(model, { weightDecay: 0, denseDecay: 0 }, layout), {
-    inputs: trainingInputs(model, BATCH, IMAGE, layout) as never,
-    constants: priorConstants(model),
-  });
+  const step = await engine.compile(
+    trainingStep(model, { learningRate: 1e-3, weightDecay: 0, denseDecay: 0 }, layout),
+    {
+      inputs: trainingInputs(model, BATCH, IMAGE, layout) as never,
+      constants: priorConstants(model),
+    },
+  );
   try {
     return await engine.explain(step);
   } finally {

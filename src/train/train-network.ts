@@ -1,5 +1,7 @@
 // Training a network: Adam on the negative evidence lower bound, resumable at any step, bit for bit.
 import { boundNoise, boundTerms, kernelCount, type Model, subsampleSize } from '../bounds/elbo.js';
+import { settingsAt } from '../bounds/schedule.js';
+import { type BoundSettings, HIERARCHICAL } from '../bounds/settings.js';
 import { BatchOrder, gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
 import {
   type Engine,
@@ -22,11 +24,14 @@ import { type Architecture, type ConvLayer, convLayers, denseLayers } from '../n
 import type { Posterior } from '../posteriors/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 import { type AdamState, type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
+import { type LearningRates, rateFactors } from './rates.js';
 
-export interface NetworkOptions {
+export interface NetworkOptions extends LearningRates {
   steps: number;
   batch: number;
   learningRate: number;
+  /** K of the bounds in the first steps, see {@link settingsAt}; that of the model from the start where nothing is said. */
+  boundSamplesFrom?: number;
   /** Multiplies the divergence KL(q‖p) in what is maximised; reported bounds are at 1. */
   temperature: number;
   /** Steps over which the divergence's weight rises linearly from 0. */
@@ -146,7 +151,11 @@ export const trainingInputs = (
 
 /** One step of Adam on the negative bound, as the engine compiles it. */
 export const trainingStep =
-  (model: Model, options: Pick<NetworkOptions, 'weightDecay' | 'denseDecay'>, layout: Layout) =>
+  (
+    model: Model,
+    options: Pick<NetworkOptions, 'weightDecay' | 'denseDecay'> & LearningRates,
+    layout: Layout,
+  ) =>
   (inputs: TrainingInputs, priorParameters: Tensors) => {
     const { aux, gradients } = valueAndGradients(
       ({ vector }) => {
@@ -162,7 +171,9 @@ export const trainingStep =
       },
       { vector: inputs.parameters },
     );
-    return { terms: aux, ...adam(inputs.parameters, gradients.vector, inputs.moments, inputs.rate) };
+    const factors = rateFactors(layout, options);
+    const rate = factors ? tf.mul(inputs.rate, tf.tensor1d(factors)) : inputs.rate;
+    return { terms: aux, ...adam(inputs.parameters, gradients.vector, inputs.moments, rate) };
   };
 
 /**
@@ -184,18 +195,25 @@ export async function trainNetwork(
   const order = new BatchOrder(rows.length, options.batch, foldIn(key, 'batches'));
   const batch = order.size;
   const layout = layoutOf(state.parameters);
-  const shapes = trainingInputs(model, batch, images, layout);
-  const step = await engine.compile(trainingStep(model, options, layout), {
-    inputs: shapes as never,
-    constants: priorConstants(model),
-  });
+  const settings = (t: number) =>
+    settingsAt(model.bound ?? HIERARCHICAL, options.boundSamplesFrom, t, options.steps);
+  const compile = async (bound: BoundSettings) => {
+    const staged = { ...model, bound };
+    const shapes = trainingInputs(staged, batch, images, layout);
+    const step = await engine.compile(trainingStep(staged, options, layout), {
+      inputs: shapes as never,
+      constants: priorConstants(model),
+    });
+    return { bound, shapes, step };
+  };
+  let stage = await compile(settings(state.step + 1));
 
   // Two sets of vectors: a step reads one and writes the other.
   let current = packAdam(layout, state);
   let next = packAdam(layout);
   const terms = { expectedLogLikelihood: f32([]), priorTerm: f32([]), entropyTerm: f32([]) };
   const picked = new Int32Array(batch);
-  const imageData = f32(shapes.images.shape);
+  const imageData = f32(stage.shapes.images.shape);
   const labelData = { shape: [batch], data: new Int32Array(batch) };
   const rate = f32([]);
   const divergenceWeight = f32([]);
@@ -208,11 +226,17 @@ export async function trainNetwork(
       for (let i = 0; i < batch; i++) picked[i] = rows[picked[i]];
       gatherImages(images, picked, imageData.data);
       gatherLabels(images, picked, labelData.data);
+      const bound = settings(t);
+      if (bound.priorSamples !== stage.bound.priorSamples) {
+        await stage.step.release();
+        stage = await compile(bound);
+        noise = undefined;
+      }
       const stepKey = foldIn(key, 'step', t);
-      noise = noiseFor(shapes.noise, stepKey, noise);
+      noise = noiseFor(stage.shapes.noise, stepKey, noise);
       rate.data[0] = correctedRate(learningRateAt(options, t), t);
       divergenceWeight.data[0] = options.temperature * Math.min(1, t / Math.max(1, options.warmUp));
-      await step.run(
+      await stage.step.run(
         {
           ...current.vectors,
           images: imageData,
@@ -241,7 +265,7 @@ export async function trainNetwork(
   } catch (error) {
     throw error instanceof StepError ? diverged(t, error.message) : error;
   } finally {
-    await step.release();
+    await stage.step.release();
   }
   return { step: t, ...current.state };
 }

@@ -1,0 +1,50 @@
+// Learning rates by part: the posterior's parameters φ, those of s(ζ|w), ξ, and those of r(z|w), ψ.
+import { AUXILIARY } from '../bounds/elbo.js';
+import { type Layout, sizeOf } from '../engine/index.js';
+import { usageError } from '../errors.js';
+import { AUXILIARY_POSTERIOR } from '../posteriors/index.js';
+
+export interface LearningRates {
+  /** Of everything that has no rate of its own. */
+  learningRate: number;
+  /** ψ: what is trained of r(z|w). */
+  encoderLearningRate?: number;
+  /** ξ: s(ζ|w) of a semi-implicit posterior. */
+  auxiliaryLearningRate?: number;
+}
+
+/**
+ * What each element of a vector of all parameters multiplies `learningRate` by, [P]; undefined where that is 1
+ * everywhere. The rates keep their ratio while they fall.
+ * @throws DwpError USAGE when a rate is given for parameters that are not there
+ */
+export function rateFactors(
+  layout: Layout,
+  { learningRate, encoderLearningRate, auxiliaryLearningRate }: LearningRates,
+): Float32Array | undefined {
+  const parts = [
+    { rate: encoderLearningRate, prefix: `${AUXILIARY.name}.`, missing: ENCODER_MISSING },
+    { rate: auxiliaryLearningRate, prefix: AUXILIARY_POSTERIOR, missing: AUXILIARY_MISSING },
+  ].filter(({ rate }) => rate !== undefined);
+  const belongs = (name: string, prefix: string) => name.startsWith(prefix, name.indexOf('.') + 1); // `layer.prefix…`
+  for (const { prefix, missing } of parts)
+    if (!layout.some(({ name }) => belongs(name, prefix))) throw usageError(missing.message, missing.hint);
+  if (parts.every(({ rate }) => rate === learningRate)) return undefined;
+  const factors = new Float32Array(layout.reduce((sum, { shape }) => sum + sizeOf(shape), 0));
+  let start = 0;
+  for (const { name, shape } of layout) {
+    const own = parts.find(({ prefix }) => belongs(name, prefix))?.rate ?? learningRate;
+    factors.fill(own / learningRate, start, start + sizeOf(shape));
+    start += sizeOf(shape);
+  }
+  return factors;
+}
+
+const ENCODER_MISSING = {
+  message: '--encoder-learning-rate, but no encoder is trained',
+  hint: 'use it with a vae prior and --encoder trainable or local',
+};
+const AUXILIARY_MISSING = {
+  message: '--auxiliary-learning-rate, but the posterior has no auxiliary network',
+  hint: 'use it with --posterior semi-implicit',
+};
