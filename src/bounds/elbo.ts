@@ -1,11 +1,11 @@
-// The evidence lower bound of a CNN with random convolution weights, on one mini-batch:
+// The evidence lower bound of a CNN with random weights, on one mini-batch:
 //   L = (N/B) Σ_b log p(y_b | x_b, W) + Σ_layers (n/S) Σ_s E_q log p(w_s) + Σ_layers Σ H[q(w)]
 // The first sum is over the batch, the second over a uniform subsample of S of the layer's n kernels; both are
 // unbiased for the whole (docs/math.md, section 1). All terms are in nats for the whole training set.
 import { negativeEntropy } from '../distributions/normal.js';
 import { spec, tf } from '../engine/index.js';
-import { type Architecture, type ConvLayer, convLayers, forward, type WeightedLayers } from '../nn/index.js';
-import type { Estimator, Posterior } from '../posteriors/index.js';
+import { type Architecture, forward, kernelShape, randomLayers, type WeightLayer } from '../nn/index.js';
+import { type Estimator, groupCount, kernelRows, type Posterior } from '../posteriors/index.js';
 import type { KernelPrior, Specs, Tensors } from '../priors/index.js';
 import { proposalOf, upperBound } from './hierarchical.js';
 import { expectedLogDensity, latentNoise, logPrior, priorNoise } from './prior-term.js';
@@ -16,7 +16,7 @@ export interface Model {
   architecture: Architecture;
   posterior: Posterior;
   estimator: Estimator;
-  /** Prior of each convolution by the layer's name; none for deterministic training. */
+  /** Prior of each random layer by its name; none for deterministic training. */
   priors: Readonly<Record<string, KernelPrior>>;
   /** Training examples N. */
   examples: number;
@@ -35,11 +35,16 @@ export interface BoundTerms {
   entropyTerm: tf.Scalar;
 }
 
-export const kernelCount = ({ shape }: ConvLayer): number => shape[0] * shape[1];
+/** Kernels of a layer; in a dense one every weight is a kernel of 1×1. */
+export const kernelCount = ({ shape }: WeightLayer): number => shape[0] * shape[1];
 
 /** How many of a layer's kernels a step's prior term uses. */
-export const subsampleSize = (model: Model, layer: ConvLayer): number =>
-  Math.min(model.kernelSubsample, kernelCount(layer));
+export function subsampleSize({ priors, posterior, kernelSubsample }: Model, layer: WeightLayer): number {
+  // the exact density of single weights costs next to nothing
+  const cheap = layer.kind === 'dense' && priors[layer.name]?.density.kind === 'exact';
+  const all = cheap && posterior.latent?.(layer).shared !== 'kernel';
+  return all ? kernelCount(layer) : Math.min(kernelSubsample, kernelCount(layer));
+}
 
 /** Parameters of one layer from the flat list: `conv1.mean` → `mean`. */
 export const ofLayer = (tensors: Tensors, layer: { name: string }): Tensors =>
@@ -56,7 +61,7 @@ const named = (layer: { name: string }, part: string, specs: Specs): Specs =>
 export function boundNoise(model: Model, batch: number): Specs {
   return Object.assign(
     {},
-    ...convLayers(model.architecture).flatMap((layer) => {
+    ...randomLayers(model.architecture).flatMap((layer) => {
       const prior = model.priors[layer.name];
       return [
         named(layer, 'likelihood', model.posterior.noise(layer, batch, model.estimator)),
@@ -66,18 +71,22 @@ export function boundNoise(model: Model, batch: number): Specs {
   );
 }
 
-function divergenceNoise(model: Model, layer: ConvLayer, prior: KernelPrior): Specs {
+function divergenceNoise(model: Model, layer: WeightLayer, prior: KernelPrior): Specs {
   const { posterior, bound = HIERARCHICAL } = model;
   const n = subsampleSize(model, layer);
-  if (posterior.latentSize === undefined) return priorNoise(prior, n, bound);
-  const l = posterior.latentSize;
+  const latent = posterior.latent?.(layer);
+  if (!latent) return priorNoise(prior, n, bound);
+  // ζ that kernels share belong to all of them, whichever of the kernels the prior term uses
+  const groups = latent.shared === 'kernel' ? n : groupCount(layer, latent.shared);
   return {
-    kernels: spec([n, layer.shape[2] * layer.shape[3]]),
-    mixing: spec([n, l]),
-    ...(bound.posteriorSamples > 0 && { proposed: spec([bound.posteriorSamples, n, l]) }),
+    kernels: spec([groups, weightCount(layer) / groupCount(layer, latent.shared)]),
+    mixing: spec([groups, latent.size]),
+    ...(bound.posteriorSamples > 0 && { proposed: spec([bound.posteriorSamples, groups, latent.size]) }),
     ...latentNoise(prior, n, bound),
   };
 }
+
+const weightCount = (layer: WeightLayer): number => kernelShape(layer).reduce((a, b) => a * b);
 
 /** Logits [n, classes] of a batch under random weights. */
 export function randomLogits(
@@ -86,25 +95,34 @@ export function randomLogits(
   images: tf.Tensor4D,
   noise: Tensors,
 ): tf.Tensor2D {
-  const weighted: WeightedLayers = {
-    conv: (layer, x) =>
-      tf.add(
-        model.posterior.convolve(
-          layer,
-          ofLayer(parameters, layer),
-          x,
-          ofLayer(noise, { name: `${layer.name}.likelihood` }),
-          model.estimator,
-        ),
-        parameters[`${layer.name}.bias`],
-      ),
-    dense: (layer, x) =>
-      tf.add(
-        tf.matMul(x, parameters[`${layer.name}.kernel`] as tf.Tensor2D),
-        parameters[`${layer.name}.bias`],
-      ),
+  return networkLogits(model.architecture, parameters, images, (layer, x) =>
+    model.posterior.apply(
+      layer,
+      ofLayer(parameters, layer),
+      x,
+      ofLayer(noise, { name: `${layer.name}.likelihood` }),
+      model.estimator,
+    ),
+  );
+}
+
+/**
+ * Logits [n, classes]: biases and plain dense layers are parameters, `random` says the rest.
+ * @param random x through a layer with random weights, without its bias
+ */
+export function networkLogits(
+  architecture: Architecture,
+  parameters: Tensors,
+  images: tf.Tensor4D,
+  random: (layer: WeightLayer, x: tf.Tensor) => tf.Tensor,
+): tf.Tensor2D {
+  const weighted = <T extends tf.Tensor>(layer: WeightLayer, x: T) => {
+    const plain = layer.kind === 'dense' && !layer.random;
+    const kernel = parameters[`${layer.name}.kernel`] as tf.Tensor2D;
+    const out = plain ? tf.matMul(x as unknown as tf.Tensor2D, kernel) : random(layer, x);
+    return tf.add(out, parameters[`${layer.name}.bias`]) as T;
   };
-  return forward(model.architecture, images, weighted);
+  return forward(architecture, images, { conv: weighted, dense: weighted });
 }
 
 /** Σ_b log p(y_b | x_b, W), nats. */
@@ -128,7 +146,7 @@ export function boundTerms(
   const scale = model.examples / batch.labels.shape[0];
   let priorTerm: tf.Tensor = tf.scalar(0);
   let entropyTerm: tf.Tensor = tf.scalar(0);
-  for (const layer of convLayers(model.architecture)) {
+  for (const layer of randomLayers(model.architecture)) {
     const prior = model.priors[layer.name];
     if (!model.posterior.kernels || !prior) continue;
     const terms = divergenceTerms(
@@ -153,28 +171,35 @@ export function boundTerms(
 /** A layer's prior and entropy terms, nats for all its kernels. */
 function divergenceTerms(
   { posterior, bound = HIERARCHICAL }: Model,
-  layer: ConvLayer,
+  layer: WeightLayer,
   prior: KernelPrior,
   parameters: Tensors,
   priorParameters: Tensors,
   noise: Tensors,
   rows: tf.Tensor1D | undefined,
 ): { prior: tf.Tensor; entropy: tf.Tensor } {
-  const total = (perKernel: tf.Tensor) => tf.mul(tf.sum(perKernel), kernelCount(layer) / perKernel.shape[0]!); // (9)
+  const total = (each: tf.Tensor, count: number) => tf.mul(tf.sum(each), count / each.shape[0]!); // (9)
+  const n = kernelCount(layer);
   const own = ofLayer(parameters, AUXILIARY);
   const auxiliary = bound.encoder === 'local' ? mapValues(own, (x) => (rows ? tf.gather(x, rows) : x)) : own;
-  const q = posterior.kernels!(layer, parameters, rows);
+  const shared = posterior.latent?.(layer).shared ?? 'kernel';
+  const q = posterior.kernels!(layer, parameters, shared === 'kernel' ? rows : undefined);
   if (q.kind === 'diagonal') {
     const perKernel = expectedLogDensity(prior, priorParameters, q, noise, bound, auxiliary);
     const whole = rows ? (posterior.kernels!(layer, parameters) as typeof q) : q; // cheap: always of all kernels
-    return { prior: total(perKernel), entropy: tf.neg(tf.sum(negativeEntropy(whole))) };
+    return { prior: total(perKernel, n), entropy: tf.neg(tf.sum(negativeEntropy(whole))) };
   }
-  // one joint draw of w and ζ serves both terms
-  const { w, latent } = q.draw({ kernels: noise.kernels, latent: noise.mixing });
-  const s = proposalOf(q.density, w, bound.proposal);
+  // One joint draw of w and ζ serves both terms. The prior term is a sum over kernels, of which `rows` are enough; the
+  // entropy is a sum over groups, and not over the kernels of one, so that a group is always whole (math.md, 3b).
+  const { density, draw } = (bound.proposal === 'prior' && q.standard) || q;
+  const { w, latent } = draw({ kernels: noise.kernels, latent: noise.mixing }); // [g, D], [g, l]
+  const s = proposalOf(density, w, bound.proposal);
+  const kernels = shared === 'kernel' ? w : kernelRows(layer, w, rows); // [n, d]
   return {
-    prior: total(logPrior(prior, priorParameters, w, noise, bound, auxiliary)),
-    entropy: tf.neg(total(upperBound(q.density, w, latent, noise.proposed, s, bound.gradients))),
+    prior: total(logPrior(prior, priorParameters, kernels, noise, bound, auxiliary), n),
+    entropy: tf.neg(
+      total(upperBound(density, w, latent, noise.proposed, s, bound.gradients), groupCount(layer, shared)),
+    ),
   };
 }
 

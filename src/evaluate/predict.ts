@@ -1,8 +1,8 @@
 // Class probabilities of images under random draws of a network's weights.
-import { type Model, ofLayer } from '../bounds/elbo.js';
+import { type Model, networkLogits, ofLayer } from '../bounds/elbo.js';
 import { gatherImages, type ImageSet } from '../data/index.js';
 import { type Engine, f32, foldIn, type Key, noiseFor, spec, tf } from '../engine/index.js';
-import { convLayers, convolve, forward } from '../nn/index.js';
+import { applyWeights, randomLayers } from '../nn/index.js';
 import type { Arrays, Specs, Tensors } from '../priors/index.js';
 
 export type Network = Pick<Model, 'architecture' | 'posterior'>;
@@ -10,7 +10,7 @@ export type Network = Pick<Model, 'architecture' | 'posterior'>;
 /** Standard normals for one draw of all weights, named `layer.use`. */
 export const weightNoise = ({ architecture, posterior }: Network): Specs =>
   Object.fromEntries(
-    convLayers(architecture).flatMap((layer) =>
+    randomLayers(architecture).flatMap((layer) =>
       Object.entries(posterior.sampleNoise(layer)).map(([name, spec]) => [`${layer.name}.${name}`, spec]),
     ),
   );
@@ -22,17 +22,9 @@ export const sampledLogits = (
   images: tf.Tensor4D,
   noise: Tensors,
 ): tf.Tensor2D =>
-  forward(architecture, images, {
-    conv: (layer, x) => {
-      const weights = posterior.sample(ofLayer(parameters, layer), ofLayer(noise, layer));
-      return tf.add(convolve(layer, x, weights), parameters[`${layer.name}.bias`]);
-    },
-    dense: (layer, x) =>
-      tf.add(
-        tf.matMul(x, parameters[`${layer.name}.kernel`] as tf.Tensor2D),
-        parameters[`${layer.name}.bias`],
-      ),
-  });
+  networkLogits(architecture, parameters, images, (layer, x) =>
+    applyWeights(layer, x, posterior.sample(layer, ofLayer(parameters, layer), ofLayer(noise, layer))),
+  );
 
 /** Images in a run: few enough for the activations of a layer to stay in a processor's cache. */
 const BATCH = 100;

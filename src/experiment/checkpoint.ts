@@ -1,10 +1,12 @@
 // The state of a training as one safetensors file: parameters, Adam's moments, and the step in its metadata.
 import { join } from 'node:path';
+import { AUXILIARY, type Model } from '../bounds/elbo.js';
 import { f32, type NdArray, seedKey } from '../engine/index.js';
 import { inputError } from '../errors.js';
 import type { Network } from '../evaluate/index.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { convLayers } from '../nn/index.js';
+import { auxiliaryParameters } from '../train/auxiliary.js';
 import { initialState, type TrainingState } from '../train/train-network.js';
 
 const PARTS = ['parameters', 'first', 'second'] as const;
@@ -20,10 +22,10 @@ export function writeCheckpoint(folder: string, { step, parameters, moments }: T
 }
 
 /**
- * @param network whose parameters they must be
+ * @param network whose parameters they must be; of one without priors, parameters of r(z|w) are let through
  * @throws DwpError INPUT when the file is damaged: parts missing, shapes that differ, values that are not finite
  */
-export function readCheckpoint(folder: string, network?: Network): TrainingState {
+export function readCheckpoint(folder: string, network?: Network | Model): TrainingState {
   const path = pathOf(folder);
   const bad = (why: string) =>
     inputError(`${path}: ${why}`, 'the checkpoint is damaged: start the run again');
@@ -52,14 +54,17 @@ export function readCheckpoint(folder: string, network?: Network): TrainingState
       if (`${parameters[name]?.shape}` !== `${shape}`)
         throw bad(`${name} has shape [${parameters[name]?.shape ?? 'none'}], the network's is [${shape}]`);
     for (const name of Object.keys(parameters))
-      if (!Object.hasOwn(expected, name)) throw bad(`the network has no parameter ${name}`);
+      if (!Object.hasOwn(expected, name) && ('priors' in network || !name.includes(`.${AUXILIARY.name}.`)))
+        throw bad(`the network has no parameter ${name}`);
   }
   return { step, parameters, moments: { first, second } };
 }
 
 /** Shapes of everything that the network trains, by name. */
-function parameterShapes({ architecture, posterior }: Network): Record<string, readonly number[]> {
+function parameterShapes(network: Network | Model): Record<string, readonly number[]> {
+  const { architecture, posterior } = network;
   const weights = Object.fromEntries(convLayers(architecture).map(({ name, shape }) => [name, f32(shape)]));
-  const { parameters } = initialState(architecture, posterior, weights, 0, seedKey(0));
+  const auxiliary = 'priors' in network ? auxiliaryParameters(network) : {};
+  const { parameters } = initialState(architecture, posterior, weights, 0, seedKey(0), auxiliary);
   return Object.fromEntries(Object.entries(parameters).map(([name, { shape }]) => [name, shape]));
 }

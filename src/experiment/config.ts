@@ -3,10 +3,11 @@ import { z } from 'zod';
 import { BOUNDS, ENCODERS } from '../bounds/settings.js';
 import { DEVICES, ENGINES } from '../engine/index.js';
 import { architectures } from '../nn/index.js';
-import { ESTIMATORS } from '../posteriors/index.js';
+import { ESTIMATORS, posteriors } from '../posteriors/index.js';
 
 export const PRIORS = ['dwp', 'gaussian', 'standard-normal', 'none'] as const;
 export type PriorName = (typeof PRIORS)[number];
+export const DENSE_PRIORS = ['none', 'normal', 'fitted'] as const;
 export const INITS = ['prior', 'filters', 'xavier'] as const;
 
 const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
@@ -39,9 +40,19 @@ export const runConfig = z.object({
     .describe('prior of convolution kernels; none trains without uncertainty'),
   priorPath: listOf(z.string()).default([]).describe('folders of dwp fit-prior, one for each kernel size'),
   posterior: z
-    .enum(['mean-field', 'semi-implicit'])
+    .enum(Object.keys(posteriors).filter((name) => name !== 'point'))
     .default('mean-field')
-    .describe('family of the posterior; a semi-implicit one mixes normals by a small network per layer'),
+    .describe(
+      'family of the posterior: independent normals; mixtures of them for each kernel, each filter or a whole layer; ' +
+        'normals whose means are multiplied by a flow',
+    ),
+  densePrior: z
+    .enum(DENSE_PRIORS)
+    .default('none')
+    .describe(
+      'prior of the classifier: none trains it without uncertainty, fitted is the 1x1 prior of --prior-path',
+    ),
+  densePriorStd: real(1e-6, 1e6).default(0.1).describe('--dense-prior normal: its standard deviation'),
   bound: z
     .enum(BOUNDS)
     .default('hvi')
@@ -80,7 +91,7 @@ export const runConfig = z.object({
   warmUp: whole(0).default(0).describe("steps over which the divergence's weight rises from 0"),
   kernelSubsample: whole(1).default(512).describe("kernels per layer in a step's prior term"),
   weightDecay: real(0, 1e6).default(0).describe('prior none: ½ · this · ‖w‖² for convolutions'),
-  denseDecay: real(0, 1e6).default(0).describe('½ · this · ‖w‖² for the classifier'),
+  denseDecay: real(0, 1e6).default(0).describe('½ · this · ‖w‖² for a classifier without --dense-prior'),
   samples: whole(1, 10_000).default(10).describe('draws of the weights that predictions average'),
   seed: whole(0).default(0).describe('determines every random number'),
   engine: z

@@ -1,11 +1,10 @@
 // A trained network's weights in the layout of Keras 2's HDF5 weight files: one group per layer, [h, w, in, out].
 import type { NdArray } from '../engine/index.js';
 import { type Architecture, convLayers, denseLayers } from '../nn/index.js';
-
-type Arrays = Readonly<Record<string, NdArray>>;
+import type { PlainWeights } from './plain-weights.js';
 
 /** Bytes of the HDF5 file. The HDF5 library only writes files: here into a file system in memory. */
-export async function networkToKeras(architecture: Architecture, parameters: Arrays): Promise<Uint8Array> {
+export async function networkToKeras(architecture: Architecture, weights: PlainWeights): Promise<Uint8Array> {
   const { File, ready } = await import('h5wasm');
   const { FS } = await ready;
   const path = '/export.h5';
@@ -14,9 +13,9 @@ export async function networkToKeras(architecture: Architecture, parameters: Arr
     const layers = [
       ...convLayers(architecture).map(({ name, shape }) => ({
         name,
-        kernel: toHwio(parameters[`${name}.mean`], shape),
+        kernel: toHwio(weights[name].kernel, shape),
       })),
-      ...denseLayers(architecture).map(({ name }) => ({ name, kernel: parameters[`${name}.kernel`] })),
+      ...denseLayers(architecture).map(({ name }) => ({ name, kernel: weights[name].kernel })),
     ];
     file.create_attribute(
       'layer_names',
@@ -27,7 +26,7 @@ export async function networkToKeras(architecture: Architecture, parameters: Arr
       const outer = file.create_group(name);
       outer.create_attribute('weight_names', [`${name}/kernel:0`, `${name}/bias:0`]);
       const inner = outer.create_group(name);
-      const bias = parameters[`${name}.bias`];
+      const { bias } = weights[name];
       for (const [part, { data, shape }] of [
         ['kernel:0', kernel],
         ['bias:0', bias],

@@ -1,18 +1,14 @@
 // A trained network as an ONNX model with its weights' posterior means: images [batch, c, h, w] in [0, 1] → logits.
 import { encodeOnnx, Graph, type NdArray, type Value } from '../engine/index.js';
 import type { Architecture } from '../nn/index.js';
-
-type Arrays = Readonly<Record<string, NdArray>>;
+import type { PlainWeights } from './plain-weights.js';
 
 export function networkToOnnx(
   { name, input, classes, layers }: Architecture,
-  parameters: Arrays,
+  weights: PlainWeights,
 ): Uint8Array {
   const g = new Graph();
-  const constant = (key: string) => {
-    const { data, shape } = parameters[key];
-    return g.constant(Float32Array.from(data), shape, 'float32');
-  };
+  const constant = ({ data, shape }: NdArray) => g.constant(Float32Array.from(data), shape, 'float32');
   let size = [input.height, input.width];
   let channels = input.channels;
   let x: Value = g.input('images', [-1, channels, ...size], 'float32');
@@ -23,7 +19,8 @@ export function networkToOnnx(
         size = [...layer.outputSize];
         channels = out;
         const pads: Record<string, string> = layer.pad === 'same' ? { auto_pad: 'SAME_UPPER' } : {};
-        const inputs = [x, constant(`${layer.name}.mean`), constant(`${layer.name}.bias`)];
+        const { kernel: filters, bias } = weights[layer.name];
+        const inputs = [x, constant(filters), constant(bias)];
         x = g.emit1('Conv', inputs, [-1, out, ...size], { kernel_shape: kernel, ...pads });
         break;
       }
@@ -43,13 +40,11 @@ export function networkToOnnx(
         x = g.emit1('Flatten', [nhwc], [-1, size[0] * size[1] * channels], { axis: 1 });
         break;
       }
-      case 'dense':
-        x = g.emit1(
-          'Gemm',
-          [x, constant(`${layer.name}.kernel`), constant(`${layer.name}.bias`)],
-          [-1, layer.shape[1]],
-        );
+      case 'dense': {
+        const { kernel: matrix, bias } = weights[layer.name];
+        x = g.emit1('Gemm', [x, constant(matrix), constant(bias)], [-1, layer.shape[1]]);
         break;
+      }
     }
   if (x.shape[1] !== classes) throw new Error(`${name} ends in ${x.shape[1]} outputs, not ${classes}`);
   return encodeOnnx(g, [['logits', x]], name);

@@ -5,7 +5,16 @@ import { type Dataset, type ImageSet, loadDataset, stratifiedSplit } from '../da
 import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, seedKey } from '../engine/index.js';
 import { usageError } from '../errors.js';
 import { type Kernels, readKernelDataset } from '../kernels/index.js';
-import { type Architecture, architectures, type ConvLayer, convLayers } from '../nn/index.js';
+import {
+  type Architecture,
+  architectures,
+  type ConvLayer,
+  convLayers,
+  kernelShape,
+  randomLayers,
+  type WeightLayer,
+  withRandomDense,
+} from '../nn/index.js';
 import { posteriors } from '../posteriors/index.js';
 import { isotropicNormal, type KernelPrior } from '../priors/index.js';
 import { samplePrior } from '../train/sample-prior.js';
@@ -24,7 +33,7 @@ export interface Problem {
   weights(engine: Engine): Promise<Record<string, NdArray>>;
 }
 
-const sizeOf = ({ shape }: ConvLayer) => `${shape[2]}x${shape[3]}`;
+const sizeOf = (layer: WeightLayer) => kernelShape(layer).slice(2).join('x');
 
 export const buildArchitecture = (
   config: RunConfig,
@@ -32,7 +41,8 @@ export const buildArchitecture = (
 ): Architecture => {
   const choice = architectures[config.arch];
   const scaled = config.channels ?? choice.channels.map((c) => Math.max(1, Math.round(c * config.width)));
-  return choice.build({ height, width, channels }, classes, scaled);
+  const architecture = choice.build({ height, width, channels }, classes, scaled);
+  return config.densePrior === 'none' ? architecture : withRandomDense(architecture);
 };
 
 /** The posterior that `config` asks for: a point when there is no prior. */
@@ -58,9 +68,9 @@ export function prepare(
   );
 
   const fitted = config.priorPath.map((path) => ({ path, ...readPriorFolder(path) }));
-  const fittedFor = (layer: ConvLayer): KernelPrior | undefined =>
+  const fittedFor = (layer: WeightLayer): KernelPrior | undefined =>
     fitted.find(({ prior: { size } }) => `${size.h}x${size.w}` === sizeOf(layer))?.prior;
-  const requireFitted = (layer: ConvLayer, why: string): KernelPrior => {
+  const requireFitted = (layer: WeightLayer, why: string): KernelPrior => {
     const prior = fittedFor(layer);
     if (prior) return prior;
     const have =
@@ -72,7 +82,11 @@ export function prepare(
   };
   const wanted = config.prior === 'dwp' ? 'vae' : config.prior;
   for (const { path, prior } of fitted)
-    if ((config.prior === 'dwp' || config.prior === 'gaussian') && prior.family !== wanted)
+    if (
+      (config.prior === 'dwp' || config.prior === 'gaussian') &&
+      prior.family !== wanted &&
+      !(config.densePrior === 'fitted' && prior.size.h === 1 && prior.size.w === 1)
+    )
       throw usageError(
         `--prior ${config.prior} with ${path}, which is a prior of family ${prior.family}`,
         `fit one with dwp fit-prior --family ${wanted}`,
@@ -83,12 +97,22 @@ export function prepare(
     if (config.prior === 'standard-normal') priors[layer.name] = isotropicNormal({ h, w }, {}, 1);
     else if (config.prior !== 'none') priors[layer.name] = requireFitted(layer, `--prior ${config.prior}`);
   }
-
-  if (config.posterior === 'semi-implicit' && config.estimator === 'local-reparameterisation')
+  if (config.densePrior !== 'none' && config.prior === 'none')
     throw usageError(
-      '--posterior semi-implicit with --estimator local-reparameterisation',
-      'its weights are not independent: use --estimator weight-samples',
+      `--dense-prior ${config.densePrior} with --prior none, which trains without uncertainty`,
+      'choose another --prior, or use --dense-decay',
     );
+  if (config.densePrior !== 'none' && config.denseDecay > 0)
+    throw usageError(
+      '--dense-decay and --dense-prior are both priors of the classifier',
+      'leave one of them out',
+    );
+  for (const layer of randomLayers(architecture))
+    if (layer.kind === 'dense')
+      priors[layer.name] =
+        config.densePrior === 'fitted'
+          ? requireFitted(layer, '--dense-prior fitted')
+          : isotropicNormal({ h: 1, w: 1 }, {}, config.densePriorStd);
   const { bound, boundSamples, boundSamplesFrom } = config;
   if (boundSamplesFrom !== undefined && (bound === 'hvi' || boundSamplesFrom > boundSamples))
     throw usageError(
@@ -97,6 +121,7 @@ export function prepare(
         : `--bound-samples-from ${boundSamplesFrom} is more than --bound-samples ${boundSamples}`,
       'it is the K that a growing --bound-samples starts with',
     );
+
   const init = initOf(config);
   if (init === 'prior') for (const layer of layers) requireFitted(layer, '--init prior');
   const filters = init === 'filters' ? layers.map((layer) => filtersFor(layer, config.filters)) : [];

@@ -70,7 +70,7 @@ export async function gatherFigures(finished: readonly FinishedRun[], engine: En
 function runFigures({ path, label, summary }: FinishedRun): RunFigures {
   const { parameters } = readCheckpoint(path);
   const filters = Object.entries(parameters).flatMap(([name, { shape, data }]) => {
-    if (!name.endsWith('.mean') || shape.length !== 4) return [];
+    if (!name.endsWith('.mean') || shape.length !== 4 || shape[2] * shape[3] === 1) return [];
     const [, , h, w] = shape;
     return [{ layer: name.slice(0, -'.mean'.length), h, w, kernels: rowsOf(data as Float32Array, h * w) }];
   });

@@ -17,7 +17,12 @@ export interface DenseLayer {
   name: string;
   /** [in, out] */
   shape: readonly [number, number];
+  /** Its weights have a prior and a posterior, as those of convolutions do; else they are ordinary parameters. */
+  random?: boolean;
 }
+
+/** A layer whose weights a posterior can have: a dense one counts as a convolution with kernels of 1×1. */
+export type WeightLayer = ConvLayer | DenseLayer;
 
 export type Layer =
   | ConvLayer
@@ -44,7 +49,27 @@ export const convLayers = ({ layers }: Architecture): ConvLayer[] =>
 export const denseLayers = ({ layers }: Architecture): DenseLayer[] =>
   layers.filter((layer) => layer.kind === 'dense');
 
-/** How the layers with weights act; a posterior says it for convolutions. */
+/** Layers whose weights are random, in the order of the network. */
+export const randomLayers = ({ layers }: Architecture): WeightLayer[] =>
+  layers.filter((layer): layer is WeightLayer =>
+    layer.kind === 'dense' ? layer.random === true : layer.kind === 'conv',
+  );
+
+/** The same network with random weights in its dense layers, too. */
+export const withRandomDense = (architecture: Architecture): Architecture => ({
+  ...architecture,
+  layers: architecture.layers.map((layer) => (layer.kind === 'dense' ? { ...layer, random: true } : layer)),
+});
+
+/** Shape of a layer's weights as a posterior holds them, [out, in, h, w]. */
+export const kernelShape = (layer: WeightLayer): readonly [number, number, number, number] =>
+  layer.kind === 'conv' ? layer.shape : [layer.shape[1], layer.shape[0], 1, 1];
+
+/** Shape of what a layer makes of one example: [h, w, out], or [out]. */
+export const outputShape = (layer: WeightLayer): readonly number[] =>
+  layer.kind === 'conv' ? [...layer.outputSize, layer.shape[0]] : [layer.shape[1]];
+
+/** How the layers with weights act; a posterior says it for those that are random. */
 export interface WeightedLayers {
   conv(layer: ConvLayer, x: tf.Tensor4D): tf.Tensor4D;
   dense(layer: DenseLayer, x: tf.Tensor2D): tf.Tensor2D;
@@ -72,6 +97,13 @@ export function forward(
     throw new Error(`unknown layer ${JSON.stringify(layer)}`);
   }, images);
   return out as tf.Tensor2D;
+}
+
+/** x through a layer with the given weights [out, in, h, w], without its bias. */
+export function applyWeights(layer: WeightLayer, x: tf.Tensor, weights: tf.Tensor): tf.Tensor {
+  if (layer.kind === 'conv') return convolve(layer, x as tf.Tensor4D, weights);
+  const matrix = tf.reshape(weights, [layer.shape[1], layer.shape[0]]) as tf.Tensor2D;
+  return tf.matMul(x as tf.Tensor2D, matrix, false, true);
 }
 
 /** x [n, h, w, in] ⋆ weights [out, in, kh, kw] → [n, h', w', out]. */

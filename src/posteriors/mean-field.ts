@@ -1,32 +1,30 @@
 // q(W) = Π N(w | mean, std²), every weight on its own.
 import { reparameterise } from '../distributions/normal.js';
-import { f32, spec, tf } from '../engine/index.js';
-import { convolve } from '../nn/index.js';
-import { kernelRows, type Posterior, type Specs } from './posterior.js';
+import { f32, spec } from '../engine/index.js';
+import { kernelShape } from '../nn/index.js';
+import { applyNormal, normalNoise } from './estimators.js';
+import { type Arrays, kernelRows, type Posterior, type Tensors } from './posterior.js';
 
-/** Keeps the square root of an activation's variance differentiable where all inputs are 0. */
-const VARIANCE_FLOOR = 1e-12;
+/** Mean at the given weights and one log standard deviation for all, both [out, in, h, w]. */
+export const normalParameters: (...given: Parameters<Posterior['initial']>) => Arrays = (
+  _,
+  { shape, data },
+  logStd,
+) => ({
+  mean: f32(shape, Float32Array.from(data)),
+  logStd: f32(shape, new Float32Array(data.length).fill(logStd)),
+});
+
+const normalOf = ({ mean, logStd }: Tensors) => ({ mean, logStd });
 
 export const meanField: Posterior = {
   name: 'mean-field',
-  initial: (weights, logStd) => ({
-    mean: f32(weights.shape, Float32Array.from(weights.data)),
-    logStd: f32(weights.shape, new Float32Array(weights.data.length).fill(logStd)),
-  }),
-  noise: ({ outputSize: [h, w], shape }, batch, estimator): Specs =>
-    estimator === 'weight-samples'
-      ? { weights: spec(shape) }
-      : { activations: spec([batch, h, w, shape[0]]) },
-  convolve(layer, parameters, x, noise, estimator) {
-    if (estimator === 'weight-samples') return convolve(layer, x, this.sample(parameters, noise));
-    // Local reparameterisation (Kingma et al. 2015): x ⋆ W is normal with mean x ⋆ m and variance x² ⋆ s².
-    const mean = convolve(layer, x, parameters.mean);
-    const variance = convolve(layer, tf.square(x), tf.exp(tf.mul(parameters.logStd, 2)));
-    return tf.add(mean, tf.mul(tf.sqrt(tf.add(variance, VARIANCE_FLOOR)), noise.activations));
-  },
-  sampleNoise: ({ shape }) => ({ weights: spec(shape) }),
-  sample: (parameters, { weights }) =>
-    reparameterise({ mean: parameters.mean, logStd: parameters.logStd }, weights),
+  initial: normalParameters,
+  noise: normalNoise,
+  apply: (layer, parameters, x, noise, estimator) =>
+    applyNormal(layer, normalOf(parameters), x, noise, estimator),
+  sampleNoise: (layer) => ({ weights: spec(kernelShape(layer)) }),
+  sample: (_, parameters, { weights }) => reparameterise(normalOf(parameters), weights),
   kernels: (layer, { mean, logStd }, rows) => ({
     kind: 'diagonal',
     mean: kernelRows(layer, mean, rows),

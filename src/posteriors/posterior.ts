@@ -1,15 +1,19 @@
-// What a variational posterior of convolution weights is. One layer at a time; weights are [out, in, h, w].
+// What a variational posterior of a layer's weights is. One layer at a time; weights are [out, in, h, w], those of a
+// dense layer [out, in, 1, 1].
 import type { LatentDensity } from '../distributions/latent.js';
 import type { DiagonalNormal } from '../distributions/normal.js';
 import { type Key, type NdArray, type TensorSpec, tf } from '../engine/index.js';
-import type { ConvLayer } from '../nn/index.js';
+import { kernelShape, type WeightLayer } from '../nn/index.js';
 
 export type Arrays = Readonly<Record<string, NdArray>>;
 export type Tensors = Readonly<Record<string, tf.Tensor>>;
 export type Specs = Readonly<Record<string, TensorSpec>>;
 
-/** How the likelihood of a batch is estimated: noise on activations, or one sample of the weights per step. */
-export const ESTIMATORS = ['local-reparameterisation', 'weight-samples'] as const;
+/**
+ * How the likelihood of a batch is estimated: noise on activations, one sample of the weights per step, or one sample
+ * whose deviation from the mean has other signs for every example.
+ */
+export const ESTIMATORS = ['local-reparameterisation', 'weight-samples', 'flipout'] as const;
 export type Estimator = (typeof ESTIMATORS)[number];
 
 /** q(w) of n kernels in rows, [n, d]: every weight normal on its own, with a closed-form entropy. */
@@ -17,52 +21,66 @@ export interface DiagonalPosterior extends DiagonalNormal {
   kind: 'diagonal';
 }
 
-/** q(w) = ∫ q(w|ζ) q(ζ) dζ of n kernels in rows: its entropy is bounded. `density.encode` is s(ζ|w). */
-export interface SemiImplicitPosterior {
-  kind: 'semi-implicit';
+/** A density with a latent ζ whose entropy is bounded; g groups of weights share a ζ each. */
+export interface JointDensity {
+  /** Of all weights of a group together, w [g, D]. `encode` is s(ζ|w). */
   density: LatentDensity;
-  /** An exact joint draw: w [n, d] and the ζ [n, l] that produced it, from standard normals of those shapes. */
+  /** An exact joint draw: w [g, D] and the ζ [g, l] that produced it, from standard normals of those shapes. */
   draw(noise: { kernels: tf.Tensor; latent: tf.Tensor }): { w: tf.Tensor; latent: tf.Tensor };
 }
 
 /** Parameters of s(ζ|w) have names that begin with this: their learning rate can be another. */
 export const AUXILIARY_POSTERIOR = 'auxiliary-posterior';
 
+/** q(W) = Π_groups ∫ q(w|ζ) q(ζ) dζ. */
+export interface SemiImplicitPosterior extends JointDensity {
+  kind: 'semi-implicit';
+  /** The same q with a ζ that is standard normal, for proposals from q(ζ); left out where ζ is so anyhow. */
+  standard?: JointDensity;
+}
+
 export type KernelPosterior = DiagonalPosterior | SemiImplicitPosterior;
+
+/** What shares a ζ: each kernel has its own, or the kernels of an output, or all of a layer. */
+export type Sharing = 'kernel' | 'filter' | 'layer';
 
 export interface Posterior {
   name: string;
   /** Parameters of a layer whose weights start at `weights` [out, in, h, w], with log standard deviation `logStd`. */
-  initial(weights: NdArray, logStd: number, key: Key): Arrays;
+  initial(layer: WeightLayer, weights: NdArray, logStd: number, key: Key): Arrays;
   /** Standard normals that one batch of the likelihood needs. */
-  noise(layer: ConvLayer, batch: number, estimator: Estimator): Specs;
-  /** x [n, h, w, in] through the layer with random weights. */
-  convolve(
-    layer: ConvLayer,
+  noise(layer: WeightLayer, batch: number, estimator: Estimator): Specs;
+  /** A batch x, [n, h, w, in] or [n, in], through the layer with random weights, without its bias. */
+  apply(
+    layer: WeightLayer,
     parameters: Tensors,
-    x: tf.Tensor4D,
+    x: tf.Tensor,
     noise: Tensors,
     estimator: Estimator,
-  ): tf.Tensor4D;
+  ): tf.Tensor;
   /** Standard normals for one sample of the layer's weights. */
-  sampleNoise(layer: ConvLayer): Specs;
+  sampleNoise(layer: WeightLayer): Specs;
   /** One sample of the weights, [out, in, h, w]. */
-  sample(parameters: Tensors, noise: Tensors): tf.Tensor;
-  /** Dimension of ζ, for a semi-implicit posterior. */
-  latentSize?: number;
+  sample(layer: WeightLayer, parameters: Tensors, noise: Tensors): tf.Tensor;
+  /** Of a semi-implicit posterior: what shares a ζ, and its dimension. */
+  latent?(layer: WeightLayer): { shared: Sharing; size: number };
   /**
-   * q(w) of the layer's kernels in rows [n, d]; undefined for a single point, which has no density.
-   * @param rows only these rows
+   * q(w) of the layer's kernels in rows [n, d], or in groups [g, D] that share a ζ; undefined for a single point, which
+   * has no density.
+   * @param rows only these kernels; not where they share a ζ
    */
-  kernels?(layer: ConvLayer, parameters: Tensors, rows?: tf.Tensor1D): KernelPosterior;
+  kernels?(layer: WeightLayer, parameters: Tensors, rows?: tf.Tensor1D): KernelPosterior;
+}
+
+/** How many ζ a layer has. */
+export function groupCount(layer: WeightLayer, shared: Sharing): number {
+  const [out, inputs] = kernelShape(layer);
+  return { kernel: out * inputs, filter: out, layer: 1 }[shared];
 }
 
 /** A layer's weights [out, in, h, w] as kernels in rows [out · in, h · w]; only `rows` of them where given. */
-export function kernelRows(
-  { shape: [out, inputs, h, w] }: ConvLayer,
-  x: tf.Tensor,
-  rows?: tf.Tensor1D,
-): tf.Tensor {
+export function kernelRows(layer: WeightLayer, x: tf.Tensor, rows?: tf.Tensor1D): tf.Tensor {
+  const [out, inputs, h, w] = kernelShape(layer);
   const all = tf.reshape(x, [out * inputs, h * w]);
   return rows ? tf.gather(all, rows) : all;
 }

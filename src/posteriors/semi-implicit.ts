@@ -7,70 +7,36 @@ import {
   logStandardDensity,
   reparameterise,
 } from '../distributions/normal.js';
-import { f32, foldIn, type Key, RandomStream, spec, tf } from '../engine/index.js';
-import { convolve } from '../nn/index.js';
-import {
-  type Arrays,
-  AUXILIARY_POSTERIOR,
-  kernelRows,
-  type Posterior,
-  type Specs,
-  type Tensors,
-} from './posterior.js';
+import { foldIn, tf } from '../engine/index.js';
+import { kernelShape } from '../nn/index.js';
+import { givenLatent } from './given-latent.js';
+import { normalParameters } from './mean-field.js';
+import { network, networkParameters } from './networks.js';
+import { AUXILIARY_POSTERIOR, kernelRows } from './posterior.js';
 
 /** Dimension of ζ, and width of both networks' hidden layer. */
 const LATENT = 4;
 const HIDDEN = 32;
 
-/** A hidden layer of tanh beside a linear path, so that a linear map is found at once. */
-function network(parameters: Tensors, name: string, x: tf.Tensor): tf.Tensor {
-  const of = (part: string) => parameters[`${name}.${part}`];
-  const rows = tf.reshape(x, [-1, x.shape.at(-1)!]) as tf.Tensor2D; // [.., i] → [m, i]
-  const hidden = tf.tanh(tf.add(tf.matMul(rows, of('in') as tf.Tensor2D), of('bias')));
-  const out = tf.add(
-    tf.matMul(hidden as tf.Tensor2D, of('out') as tf.Tensor2D),
-    tf.matMul(rows, of('linear') as tf.Tensor2D),
-  );
-  return tf.reshape(out, [...x.shape.slice(0, -1), out.shape[1]!]);
-}
-
-function networkParameters(name: string, inputs: number, outputs: number, scale: number, key: Key): Arrays {
-  const drawn = (part: string, shape: number[], std: number) => {
-    const array = f32(shape);
-    new RandomStream(foldIn(key, part)).fillNormal(array.data);
-    for (let i = 0; i < array.data.length; i++) array.data[i] *= std;
-    return array;
-  };
-  return {
-    [`${name}.in`]: drawn('in', [inputs, HIDDEN], 1 / Math.sqrt(inputs)),
-    [`${name}.bias`]: drawn('bias', [HIDDEN], 0.5),
-    [`${name}.out`]: drawn('out', [HIDDEN, outputs], scale / Math.sqrt(HIDDEN)),
-    [`${name}.linear`]: drawn('linear', [inputs, outputs], scale),
-  };
-}
-
-export const semiImplicit: Posterior = {
+export const semiImplicit = givenLatent({
   name: 'semi-implicit',
-  latentSize: LATENT,
-  initial(weights, logStd, key) {
-    const [, , h, w] = weights.shape;
+  latent: () => ({ shared: 'kernel', size: LATENT }),
+  initial(layer, weights, logStd, key) {
+    const [, , h, w] = kernelShape(layer);
+    const d = h * w;
+    const mixing = { inputs: LATENT, hidden: HIDDEN, outputs: d, linear: true };
+    const auxiliary = { inputs: d, hidden: HIDDEN, outputs: 2 * LATENT, linear: true };
     return {
-      mean: f32(weights.shape, Float32Array.from(weights.data)),
-      logStd: f32(weights.shape, new Float32Array(weights.data.length).fill(logStd)),
-      ...networkParameters('mixing', LATENT, h * w, 0.1, foldIn(key, 'mixing')),
+      ...normalParameters(layer, weights, logStd, key),
+      ...networkParameters('mixing', mixing, 0.1, foldIn(key, 'mixing')),
       // s_ξ starts at the prior of ζ: mean 0, log standard deviation 0
-      ...networkParameters(AUXILIARY_POSTERIOR, h * w, 2 * LATENT, 0, foldIn(key, 'auxiliary')),
+      ...networkParameters(AUXILIARY_POSTERIOR, auxiliary, 0, foldIn(key, 'auxiliary')),
     };
   },
-  // weights are drawn as a whole: given ζ local reparameterisation would be possible, but ζ is shared by no output
-  noise: ({ shape }): Specs => ({ weights: spec(shape), latent: spec([shape[0] * shape[1], LATENT]) }),
-  convolve(layer, parameters, x, noise) {
-    return convolve(layer, x, this.sample(parameters, noise));
-  },
-  sampleNoise: ({ shape }) => ({ weights: spec(shape), latent: spec([shape[0] * shape[1], LATENT]) }),
-  sample(parameters, { weights, latent }) {
-    const shifted = tf.add(weights, tf.reshape(network(parameters, 'mixing', latent), weights.shape));
-    return reparameterise({ mean: parameters.mean, logStd: parameters.logStd }, shifted);
+  given(_, parameters, latent) {
+    const { mean, logStd } = parameters;
+    const shift = tf.reshape(network(parameters, 'mixing', latent), mean.shape);
+    return { mean: tf.add(mean, tf.mul(tf.exp(logStd), shift)), logStd };
   },
   kernels(layer, parameters, rows) {
     const mean = kernelRows(layer, parameters.mean, rows); // [n, d]
@@ -85,12 +51,9 @@ export const semiImplicit: Posterior = {
         latentSize: LATENT,
         encode(w) {
           const standardised = tf.mul(tf.sub(w, mean), tf.exp(tf.neg(logStd)));
-          const [m, s] = tf.split(
-            network(parameters, AUXILIARY_POSTERIOR, standardised),
-            [LATENT, LATENT],
-            -1,
-          );
-          return { mean: m, logStd: s };
+          const s = network(parameters, AUXILIARY_POSTERIOR, standardised);
+          const [m, logS] = tf.split(s, [LATENT, LATENT], -1);
+          return { mean: m, logStd: logS };
         },
         logLikelihood: (w, latent) => logDensity(w, given(latent)),
         logLatent: logStandardDensity,
@@ -98,4 +61,4 @@ export const semiImplicit: Posterior = {
       draw: ({ kernels, latent }) => ({ w: reparameterise(given(latent), kernels), latent }),
     };
   },
-};
+});

@@ -1,7 +1,7 @@
 // Parameters of r(z|w) that are trained along with a network, before the first step.
-import { AUXILIARY, type Model } from '../bounds/elbo.js';
+import { AUXILIARY, kernelCount, type Model } from '../bounds/elbo.js';
 import { f32, type NdArray } from '../engine/index.js';
-import { convLayers } from '../nn/index.js';
+import { randomLayers } from '../nn/index.js';
 import type { Arrays } from '../priors/index.js';
 
 /**
@@ -11,16 +11,14 @@ import type { Arrays } from '../priors/index.js';
 export function auxiliaryParameters({ architecture, priors, bound }: Model): Arrays {
   const arrays: Record<string, NdArray> = {};
   if (bound?.proposal !== 'auxiliary' || bound.encoder === 'frozen') return arrays;
-  for (const layer of convLayers(architecture)) {
+  for (const layer of randomLayers(architecture)) {
     const prior = priors[layer.name];
     if (prior?.density.kind !== 'latent') continue;
     const { encoder, latentSize } = prior.density;
     const name = (part: string) => `${layer.name}.${AUXILIARY.name}.${part}`;
     if (bound.encoder === 'trainable')
       for (const part of encoder) arrays[name(part)] = prior.parameters[part];
-    else
-      for (const part of ['mean', 'logStd'])
-        arrays[name(part)] = f32([layer.shape[0] * layer.shape[1], latentSize]);
+    else for (const part of ['mean', 'logStd']) arrays[name(part)] = f32([kernelCount(layer), latentSize]);
   }
   return arrays;
 }

@@ -13,7 +13,7 @@ import {
   type tf,
 } from '../engine/index.js';
 import { evaluateDensity } from '../evaluate/density.js';
-import { convLayers } from '../nn/index.js';
+import { randomLayers } from '../nn/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 import { samplePosterior } from './sample-posterior.js';
 import { priorConstants } from './train-network.js';
@@ -111,7 +111,7 @@ export async function finalBound(
 async function innerGap(model: Model, parameters: Arrays, engine: Engine, key: Key): Promise<number> {
   let gap = 0;
   const weights = await samplePosterior(model, parameters, engine, key);
-  for (const layer of convLayers(model.architecture)) {
+  for (const layer of randomLayers(model.architecture)) {
     const prior = model.priors[layer.name];
     if (prior?.density.kind !== 'latent') continue;
     const { elbo, bound } = await evaluateDensity(

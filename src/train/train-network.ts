@@ -20,7 +20,15 @@ import {
   valueAndGradients,
 } from '../engine/index.js';
 import { DwpError } from '../errors.js';
-import { type Architecture, type ConvLayer, convLayers, denseLayers } from '../nn/index.js';
+import {
+  type Architecture,
+  type ConvLayer,
+  convLayers,
+  denseLayers,
+  kernelShape,
+  randomLayers,
+  type WeightLayer,
+} from '../nn/index.js';
 import type { Posterior } from '../posteriors/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 import { type AdamState, type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
@@ -38,7 +46,7 @@ export interface NetworkOptions extends LearningRates {
   warmUp: number;
   /** ½ · weightDecay · ‖·‖² for the convolution weights of a point posterior. */
   weightDecay: number;
-  /** ½ · denseDecay · ‖·‖² for the weights of dense layers: a normal prior of variance 1/denseDecay. */
+  /** ½ · denseDecay · ‖·‖² for the weights of plain dense layers: a normal prior of variance 1/denseDecay. */
   denseDecay: number;
   logEvery: number;
 }
@@ -70,7 +78,7 @@ export interface TrainHooks {
 
 /**
  * Parameters before the first step.
- * @param weights start of each convolution by name, [out, in, h, w]
+ * @param weights start of each convolution by name, [out, in, h, w]; dense layers start at Glorot's normal
  * @param logStd log standard deviation that the posterior starts with
  * @param auxiliary parameters of r(z|w) that are trained along, `layer.auxiliary.name`
  */
@@ -85,20 +93,37 @@ export function initialState(
   const parameters: Record<string, NdArray> = {};
   for (const layer of convLayers(architecture)) {
     for (const [name, array] of Object.entries(
-      posterior.initial(weights[layer.name], logStd, foldIn(key, layer.name)),
+      posterior.initial(layer, weights[layer.name], logStd, foldIn(key, layer.name)),
     ))
       parameters[`${layer.name}.${name}`] = array;
     parameters[`${layer.name}.bias`] = f32([layer.shape[0]]);
   }
-  for (const { name, shape } of denseLayers(architecture)) {
+  for (const layer of denseLayers(architecture)) {
+    const { name, shape } = layer;
     const kernel = f32(shape);
     new RandomStream(foldIn(key, name)).fillNormal(kernel.data);
     const std = Math.sqrt(2 / (shape[0] + shape[1]));
     for (let i = 0; i < kernel.data.length; i++) kernel.data[i] *= std;
-    parameters[`${name}.kernel`] = kernel;
+    const weights: Arrays = layer.random
+      ? posterior.initial(
+          layer,
+          transposed(kernel, kernelShape(layer)),
+          logStd,
+          foldIn(key, name, 'posterior'),
+        )
+      : { kernel };
+    for (const [part, array] of Object.entries(weights)) parameters[`${name}.${part}`] = array;
     parameters[`${name}.bias`] = f32([shape[1]]);
   }
   return { step: 0, ...initialAdam({ ...parameters, ...auxiliary }) };
+}
+
+/** [in, out] → `shape`, [out, in, 1, 1]. */
+function transposed({ data, shape: [inputs, out] }: NdArray, shape: readonly number[]): NdArray {
+  return f32(
+    shape,
+    Float32Array.from(data, (_, i) => data[(i % inputs) * out + Math.floor(i / inputs)]),
+  );
 }
 
 /** Glorot's normal initialisation of a convolution, [out, in, h, w] (Glorot & Bengio 2010). */
@@ -126,8 +151,8 @@ export interface TrainingInputs extends AdamVectors<tf.Tensor> {
 }
 
 /** Layers of whose kernels a step's prior term uses only some. */
-const subsampledLayers = (model: Model): ConvLayer[] =>
-  convLayers(model.architecture).filter(
+const subsampledLayers = (model: Model): WeightLayer[] =>
+  randomLayers(model.architecture).filter(
     (layer) => model.priors[layer.name] && subsampleSize(model, layer) < kernelCount(layer),
   );
 
@@ -282,7 +307,7 @@ export const priorConstants = ({ priors }: Model): Arrays =>
   );
 
 /** S different rows of a layer's kernels, uniformly at random. */
-function kernelRows(model: Model, layer: ConvLayer, key: Key): NdArray {
+function kernelRows(model: Model, layer: WeightLayer, key: Key): NdArray {
   const size = subsampleSize(model, layer);
   const order = new RandomStream(foldIn(key, layer.name, 'rows')).permutation(kernelCount(layer));
   return { shape: [size], data: order.slice(0, size) };
@@ -296,8 +321,8 @@ function decay(
   const half = (x: tf.Tensor, factor: number) => tf.mul(tf.sum(tf.square(x)), 0.5 * factor);
   let penalty: tf.Tensor = tf.scalar(0);
   if (denseDecay > 0)
-    for (const { name } of denseLayers(model.architecture))
-      penalty = tf.add(penalty, half(parameters[`${name}.kernel`], denseDecay));
+    for (const { name, random } of denseLayers(model.architecture))
+      if (!random) penalty = tf.add(penalty, half(parameters[`${name}.kernel`], denseDecay));
   if (weightDecay > 0 && !model.posterior.kernels)
     for (const { name } of convLayers(model.architecture))
       penalty = tf.add(penalty, half(parameters[`${name}.mean`], weightDecay));

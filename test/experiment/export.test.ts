@@ -8,6 +8,7 @@ import { createEngine, f32, foldIn, seedKey } from '../../src/engine/index.js';
 import { predictions } from '../../src/evaluate/index.js';
 import { networkToKeras } from '../../src/experiment/export-keras.js';
 import { networkToOnnx } from '../../src/experiment/export-onnx.js';
+import { plainWeights } from '../../src/experiment/plain-weights.js';
 import { architectures, convLayers } from '../../src/nn/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import { initialState, xavier } from '../../src/train/train-network.js';
@@ -20,6 +21,9 @@ const key = seedKey(3);
 const architecture = architectures.lenet.build({ height: 28, width: 28, channels: 1 }, 10, [3, 5]);
 const weights = Object.fromEntries(convLayers(architecture).map((layer) => [layer.name, xavier(layer, key)]));
 const { parameters } = initialState(architecture, posteriors.point, weights, -5, foldIn(key, 'initial'));
+const network = { architecture, posterior: posteriors.point };
+const engine = await createEngine('native', 1);
+const plain = await plainWeights(network, parameters, engine);
 const count = 4;
 const images = Uint8Array.from({ length: count * 28 * 28 }, (_, i) => (i * 37) % 256);
 
@@ -33,10 +37,8 @@ test('ONNX: onnxruntime predicts what the network predicts, for any batch size',
     channels: 1,
     classes: 10,
   };
-  const engine = await createEngine('native', 1);
-  const network = { architecture, posterior: posteriors.point };
   const { value } = await predictions(network, parameters, set, 1, engine, key).next();
-  const session = await ort.InferenceSession.create(networkToOnnx(architecture, parameters));
+  const session = await ort.InferenceSession.create(networkToOnnx(architecture, plain));
   const { logits } = await session.run({
     images: new ort.Tensor(
       'float32',
@@ -53,8 +55,8 @@ test('ONNX: onnxruntime predicts what the network predicts, for any batch size',
 });
 
 test.each([
-  ['onnx', async () => networkToOnnx(architecture, parameters)],
-  ['h5', async () => networkToKeras(architecture, parameters)],
+  ['onnx', async () => networkToOnnx(architecture, plain)],
+  ['h5', async () => networkToKeras(architecture, plain)],
 ])('%s gives back every kernel', async (extension, encode) => {
   const path = join(folder, `net.${extension}`);
   writeFileSync(path, await encode());

@@ -51,7 +51,7 @@ async function run(
   const { value } = await runOn(
     engine,
     (inputs: { x: tf.Tensor4D; parameters: Tensors; noise: Tensors }) => ({
-      value: posteriors[name].convolve(layer, inputs.parameters, inputs.x, inputs.noise, estimator),
+      value: posteriors[name].apply(layer, inputs.parameters, inputs.x, inputs.noise, estimator),
     }),
     { x, parameters: name === 'point' ? { mean } : { mean, logStd }, noise } as never,
   );

@@ -1,10 +1,12 @@
 // dwp export: a trained network as a model that other programs read.
 import { z } from 'zod';
 import { loadDataset } from '../../data/index.js';
+import { createEngine } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
 import { readCheckpoint } from '../../experiment/checkpoint.js';
 import { networkToKeras } from '../../experiment/export-keras.js';
 import { networkToOnnx } from '../../experiment/export-onnx.js';
+import { plainWeights } from '../../experiment/plain-weights.js';
 import { buildArchitecture, posteriorOf } from '../../experiment/problem.js';
 import { readRunConfig } from '../../experiment/run.js';
 import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
@@ -34,14 +36,17 @@ export const exportCommand = defineCommand({
     const config = readRunConfig(run);
     const { train } = loadDataset(config.data, config.dataDir);
     const architecture = buildArchitecture(config, train);
-    const { parameters } = readCheckpoint(run, { architecture, posterior: posteriorOf(config) });
+    const network = { architecture, posterior: posteriorOf(config) };
+    const { parameters } = readCheckpoint(run, network);
+    const engine = await createEngine(config.engine, config.threads, config.device);
+    const weights = await plainWeights(network, parameters, engine);
     const files: ExportResult['files'] = [];
     const write = (path: string, format: string, bytes: Uint8Array) => {
       writeFileAtomic(path, bytes);
       files.push({ path, format, bytes: bytes.length });
     };
-    if (onnx) write(onnx, 'onnx', networkToOnnx(architecture, parameters));
-    if (keras) write(keras, 'keras-hdf5', await networkToKeras(architecture, parameters));
+    if (onnx) write(onnx, 'onnx', networkToOnnx(architecture, weights));
+    if (keras) write(keras, 'keras-hdf5', await networkToKeras(architecture, weights));
     const { height, width, channels } = architecture.input;
     return {
       files,

@@ -21,6 +21,8 @@ const FLAGS: Record<keyof RunConfig, string> = {
   prior: '--prior <name>',
   priorPath: '--prior-path <dirs...>',
   posterior: '--posterior <name>',
+  densePrior: '--dense-prior <kind>',
+  densePriorStd: '--dense-prior-std <x>',
   bound: '--bound <name>',
   boundSamples: '--bound-samples <K>',
   boundSamplesFrom: '--bound-samples-from <K>',
@@ -80,6 +82,7 @@ export const train = defineCommand({
   examples: [
     'dwp train --examples 100 --prior dwp --prior-path priors/7x7 priors/5x5 --out runs/dwp-100',
     'dwp train --examples 100 --prior standard-normal --out runs/normal-100',
+    'dwp train --prior standard-normal --posterior mnf --dense-prior normal --dense-prior-std 0.1 --out runs/mnf-100',
     'dwp train --data fashion-mnist --examples 20000 --prior none --channels 32 16 --steps 1000 --batch 64 --out runs/source',
     'dwp train --resume runs/dwp-100',
   ],
