@@ -20,6 +20,7 @@ export {
   QualityAccumulator,
   readKernelDataset,
 } from './kernels/index.js';
+export * from './mcmc/index.js';
 export { architectures, convLayers, forward } from './nn/index.js';
 export { posteriors } from './posteriors/index.js';
 export { families, type KernelPrior, type PriorFamily } from './priors/index.js';

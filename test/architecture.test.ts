@@ -16,6 +16,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['bounds'],
   ['priors', 'posteriors'],
   ['nn'],
+  ['mcmc'],
   ['distributions'],
   ['kernels'],
   ['importers'],
@@ -24,7 +25,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['formats'],
   ['errors'],
 ];
-const MATHEMATICAL = ['distributions', 'nn', 'priors', 'posteriors', 'bounds'];
+const MATHEMATICAL = ['distributions', 'nn', 'mcmc', 'priors', 'posteriors', 'bounds'];
 
 const rowOf = (room: string) => ROWS.findIndex((row) => row.includes(room));
 /** `cli/main.ts` → `cli`, `errors.ts` → `errors`; the library's `index.ts` stands above all rooms. */

@@ -1,0 +1,4 @@
+// Markov chains: transitions as functions of tensors, draws of a density, and what the draws are worth.
+export * from './diagnostics.js';
+export * from './hmc.js';
+export * from './sample.js';
