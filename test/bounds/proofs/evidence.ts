@@ -1,0 +1,297 @@
+// The bound of a whole network, (3), where the evidence is known: Bayesian linear regression written as a convolution.
+import { CholeskyDecomposition, inverse, Matrix } from 'ml-matrix';
+import { expect } from 'vitest';
+import type { Model } from '../../../src/bounds/elbo.js';
+import { type BoundSettings, HIERARCHICAL } from '../../../src/bounds/settings.js';
+import {
+  type Engine,
+  f32,
+  type NdArray,
+  noiseFor,
+  seedKey,
+  spec,
+  type tf,
+} from '../../../src/engine/index.js';
+import { convLayers } from '../../../src/nn/index.js';
+import { posteriors } from '../../../src/posteriors/index.js';
+import { gaussian } from '../../../src/priors/gaussian.js';
+import { isotropicNormal, type Tensors } from '../../../src/priors/index.js';
+import {
+  B,
+  COVARIANCE,
+  EXACT,
+  klFromPosterior,
+  linearGaussianPrior,
+  type Perturbation,
+} from '../linear-gaussian.js';
+import { linearParameters, linearPosterior } from '../linear-posterior.js';
+import { bestMeanField, EXAMPLES, klOfMeanField, type Regression, regression } from '../regression.js';
+import { type Proof, quadraticPoints, type Subject } from './proof.js';
+
+type Arrays = Record<string, NdArray>;
+type Terms = Record<'expectedLogLikelihood' | 'priorTerm' | 'entropyTerm', number>;
+
+const D = 6;
+const CHANNELS = 2;
+const PERTURBED: Perturbation = { shift: -0.3, factor: 0.8 };
+
+/** Kernels of 2×3 under the linear-Gaussian prior, which is bounded by (1) with the given r. */
+export const latentRegression = (r: Perturbation): Regression =>
+  regression({
+    prior: linearGaussianPrior(r),
+    mean: B,
+    covariance: COVARIANCE,
+    channels: CHANNELS,
+    apart: true,
+  });
+
+/** The same prior by its exact density. */
+function exactRegression(): Regression {
+  const lower = new CholeskyDecomposition(COVARIANCE).lowerTriangularMatrix;
+  const array = (m: Matrix) => f32([D, D], Float32Array.from(m.to1DArray()));
+  const parameters = {
+    mean: f32([D], Float32Array.from(B)),
+    cholesky: array(lower),
+    inverseCholesky: array(inverse(lower)),
+  };
+  const prior = gaussian.prior({ h: 2, w: 3 }, { jitter: 1e-6 }, parameters);
+  return regression({ prior, mean: B, covariance: COVARIANCE, channels: CHANNELS, apart: true });
+}
+
+/** Kernels of 1×1 under N(0, 0.5²), not independent given the data. */
+export const pointwiseRegression = (): Regression =>
+  regression({
+    prior: isotropicNormal({ h: 1, w: 1 }, {}, 0.5),
+    mean: [0],
+    covariance: new Matrix([[0.25]]),
+    channels: 4,
+  });
+
+const LIKE_ALL = { estimator: 'weight-samples', kernelSubsample: Number.POSITIVE_INFINITY } as const;
+
+/** The exact posterior of a regression whose kernels are independent given the data. */
+const posteriorModel = ({ model }: Regression, bound: BoundSettings): Model => ({
+  ...model,
+  ...LIKE_ALL,
+  posterior: linearPosterior(D),
+  bound,
+});
+
+function posteriorOf({ model, solve }: Regression): Arrays {
+  const { mean, precision } = solve();
+  const covariance = inverse(precision);
+  const blocks = Array.from({ length: CHANNELS }, (_, k) => [k * D, (k + 1) * D - 1] as const);
+  const [layer] = convLayers(model.architecture);
+  const parameters = linearParameters(
+    layer,
+    blocks.map(([from, to]) => mean.slice(from, to + 1)),
+    blocks.map(([from, to]) => covariance.subMatrix(from, to, from, to)),
+  );
+  return {
+    ...Object.fromEntries(Object.entries(parameters).map(([name, array]) => [`conv.${name}`, array])),
+    'conv.bias': f32([1]),
+  };
+}
+
+export const meanFieldModel = ({ model }: Regression): Model => ({
+  ...model,
+  ...LIKE_ALL,
+  posterior: posteriors['mean-field'],
+});
+
+const meanFieldOf = ({ model, solve }: Regression, q = bestMeanField(solve())): Arrays => {
+  const [{ shape }] = convLayers(model.architecture);
+  return {
+    'conv.mean': f32(shape, Float32Array.from(q.mean)),
+    'conv.logStd': f32(shape, Float32Array.from(q.logStd)),
+    'conv.bias': f32([1]),
+  };
+};
+
+/** Compiles the bound; calls are given noise, rows of examples, and rows of kernels where they are subsampled. */
+async function compile(
+  { boundTerms, boundNoise }: Subject,
+  engine: Engine,
+  model: Model,
+  parameters: Arrays,
+  examples: number,
+  kernels?: number,
+) {
+  const { height, width, channels } = model.architecture.input;
+  const specs = boundNoise(model, examples);
+  const priors = Object.entries(model.priors.conv.parameters);
+  const step = await engine.compile(
+    (inputs: Inputs, given: { parameters: Tensors; priors: Tensors }) => ({
+      ...boundTerms(model, given.parameters, inputs, inputs.noise, inputs.rows, given.priors),
+    }),
+    {
+      inputs: {
+        images: spec([examples, height, width, channels]),
+        labels: spec([examples], 'int32'),
+        noise: specs,
+        rows: kernels ? { conv: spec([kernels], 'int32') } : {},
+      } as never,
+      constants: {
+        parameters,
+        priors: Object.fromEntries(priors.map(([name, array]) => [`conv.${name}`, array])),
+      },
+    },
+  );
+  return {
+    specs,
+    async run({ batch }: Regression, noise: Arrays, picked = everyRow(examples), rows?: readonly number[]) {
+      const size = height * width * channels;
+      const data = picked.flatMap((i) => [...batch.images.data.subarray(i * size, (i + 1) * size)]);
+      const out = await step.run({
+        images: f32([examples, height, width, channels], Float32Array.from(data)),
+        labels: indices(picked.map((i) => batch.labels.data[i])),
+        noise,
+        rows: rows ? { conv: indices(rows) } : {},
+      } as never);
+      const { expectedLogLikelihood, priorTerm, entropyTerm } = out as unknown as Record<
+        keyof Terms,
+        NdArray
+      >;
+      return {
+        expectedLogLikelihood: expectedLogLikelihood.data[0],
+        priorTerm: priorTerm.data[0],
+        entropyTerm: entropyTerm.data[0],
+      };
+    },
+    release: () => step.release(),
+  };
+}
+
+interface Inputs {
+  images: tf.Tensor4D;
+  labels: tf.Tensor1D;
+  noise: Tensors;
+  rows: Tensors;
+}
+
+const everyRow = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+const indices = (values: readonly number[]): NdArray => ({
+  shape: [values.length],
+  data: Int32Array.from(values),
+});
+const totalOf = ({ expectedLogLikelihood, priorTerm, entropyTerm }: Terms) =>
+  expectedLogLikelihood + priorTerm + entropyTerm;
+
+/** Cuts one vector of noise into arrays of the given shapes. */
+function cut(specs: Record<string, { shape: readonly number[] }>, vector: Float32Array): Arrays {
+  let at = 0;
+  return Object.fromEntries(
+    Object.entries(specs).map(([name, { shape }]) => {
+      const size = shape.reduce((a, b) => a * b, 1);
+      at += size;
+      return [name, f32(shape, vector.slice(at - size, at))];
+    }),
+  );
+}
+
+/** (3) and its gap in one: q is p(W|𝒟), r and s are exact, and all three terms are of one W. */
+const samples: Proof = {
+  name: 'q = p(W|𝒟), r and s exact: the evidence, sample by sample',
+  async check(subject, engine) {
+    const problem = latentRegression(EXACT);
+    const { evidence } = problem.solve();
+    for (const [priorSamples, posteriorSamples] of [
+      [1, 0],
+      [3, 2],
+    ]) {
+      const bound: BoundSettings = { ...HIERARCHICAL, priorSamples, posteriorSamples };
+      const model = posteriorModel(problem, bound);
+      const { specs, run, release } = await compile(subject, engine, model, posteriorOf(problem), EXAMPLES);
+      for (let i = 0; i < 5; i++) {
+        const noise = noiseFor(specs, seedKey(510 + i));
+        noise['conv.likelihood.kernels'] = noise['conv.prior.kernels'];
+        noise['conv.likelihood.mixing'] = noise['conv.prior.mixing'];
+        const total = totalOf(await run(problem, noise));
+        expect(Math.abs(total - evidence) / Math.abs(evidence), `K = ${priorSamples}`).toBeLessThan(1e-5);
+      }
+      await release();
+    }
+  },
+};
+
+const meanField: Proof = {
+  name: 'mean field: the evidence minus KL(q ‖ p(W|𝒟)) and, where r is not exact, minus its gap',
+  async check(subject, engine) {
+    const problems = [
+      { problem: pointwiseRegression(), gap: 0 },
+      { problem: exactRegression(), gap: 0 },
+      { problem: latentRegression(PERTURBED), gap: CHANNELS * klFromPosterior(PERTURBED) },
+    ];
+    for (const { problem, gap } of problems) {
+      const solution = problem.solve();
+      const best = bestMeanField(solution);
+      for (const q of [
+        best,
+        { mean: best.mean.map((m, i) => m + 0.1 * (-1) ** i), logStd: best.logStd.map((s) => s + 0.3) },
+      ]) {
+        const { specs, run, release } = await compile(
+          subject,
+          engine,
+          meanFieldModel(problem),
+          meanFieldOf(problem, q),
+          EXAMPLES,
+        );
+        const size = Object.values(specs).reduce(
+          (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
+          0,
+        );
+        const points = quadraticPoints(size); // every term is quadratic in the noise
+        let mean = 0;
+        for (const point of points) mean += totalOf(await run(problem, cut(specs, point))) / points.length;
+        await release();
+        const expected = solution.evidence - klOfMeanField(q, solution) - gap;
+        expect(Math.abs(mean - expected) / Math.abs(expected)).toBeLessThan(1e-5);
+      }
+    }
+  },
+};
+
+const subsampling: Proof = {
+  name: 'single examples and single kernels: their mean is the whole',
+  async check(subject, engine) {
+    const problem = latentRegression(PERTURBED);
+    const bound: BoundSettings = { ...HIERARCHICAL, priorSamples: 2, posteriorSamples: 1 };
+    for (const { model, parameters } of [
+      { model: posteriorModel(problem, bound), parameters: posteriorOf(problem) },
+      { model: { ...meanFieldModel(problem), bound }, parameters: meanFieldOf(problem) },
+    ]) {
+      const few = await compile(subject, engine, { ...model, kernelSubsample: 1 }, parameters, 1, 1);
+      const all = await compile(subject, engine, model, parameters, EXAMPLES);
+      const noise = noiseFor(few.specs, seedKey(520));
+      // the same noise for every kernel: a kernel has the same terms, alone and among all
+      const repeated = Object.fromEntries(
+        Object.entries(all.specs).map(([name, { shape }]) => {
+          if (!name.startsWith('conv.prior.')) return [name, noise[name]];
+          const last = shape.at(-1)!;
+          return [
+            name,
+            f32(
+              shape,
+              Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => {
+                const sample = Math.floor(i / (last * CHANNELS));
+                return noise[name].data[sample * last + (i % last)];
+              }),
+            ),
+          ];
+        }),
+      );
+      const whole = await all.run(problem, repeated);
+      const sums: Terms = { expectedLogLikelihood: 0, priorTerm: 0, entropyTerm: 0 };
+      const names = Object.keys(sums) as (keyof Terms)[];
+      for (let i = 0; i < EXAMPLES; i++) {
+        const terms = await few.run(problem, noise, [i], [i % CHANNELS]);
+        for (const name of names) sums[name] += terms[name] / EXAMPLES;
+      }
+      await Promise.all([few.release(), all.release()]);
+      for (const name of names)
+        expect(Math.abs(sums[name] - whole[name]) / Math.abs(whole[name]), name).toBeLessThan(1e-5);
+    }
+  },
+};
+
+export const evidence: readonly Proof[] = [samples, meanField, subsampling];
