@@ -99,7 +99,7 @@ export const mutations: readonly Mutation[] = [
     ],
   ),
   ...mutationsOf(8, ELBO, 'model.examples / batch.labels.shape[0]', [['N/B missing', 'N3', '1']]),
-  ...mutationsOf(9, ELBO, 'kernelCount(layer) / perKernel.shape[0]!', [['n/S missing', 'N3', '1']]),
+  ...mutationsOf(9, ELBO, 'count / each.shape[0]!', [['n/S missing', 'N3', '1']]),
   ...mutationsOf(11, NORMAL, 'tf.neg(tf.sum(tf.add(logStd, 0.5 * (LOG_2PI + 1)), -1))', [
     ['½ log 2π for ½ log 2πe', 'N2', 'tf.neg(tf.sum(tf.add(logStd, 0.5 * LOG_2PI), -1))'],
     ['log s with the wrong sign', 'N2 G2', 'tf.neg(tf.sum(tf.sub(0.5 * (LOG_2PI + 1), logStd), -1))'],

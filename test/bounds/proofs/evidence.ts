@@ -204,8 +204,8 @@ const samples: Proof = {
       const { specs, run, release } = await compile(subject, engine, model, posteriorOf(problem), EXAMPLES);
       for (let i = 0; i < 5; i++) {
         const noise = noiseFor(specs, seedKey(510 + i));
-        noise['conv.likelihood.kernels'] = noise['conv.prior.kernels'];
-        noise['conv.likelihood.mixing'] = noise['conv.prior.mixing'];
+        noise['conv.likelihood.weights'].data.set(noise['conv.prior.kernels'].data);
+        noise['conv.likelihood.latent'] = noise['conv.prior.mixing'];
         const total = totalOf(await run(problem, noise));
         expect(Math.abs(total - evidence) / Math.abs(evidence), `K = ${priorSamples}`).toBeLessThan(1e-5);
       }

@@ -1,0 +1,92 @@
+// The bound that is reported, where the evidence is known (docs/math.md, section 7): within its standard errors it is
+// the bound of the trained posterior, and not above the evidence.
+import { beforeAll, describe, expect, test } from 'vitest';
+import { HIERARCHICAL } from '../../src/bounds/settings.js';
+import { createEngine, type Engine, f32, seedKey } from '../../src/engine/index.js';
+import { convLayers } from '../../src/nn/index.js';
+import { finalBound } from '../../src/train/final-bound.js';
+import { initialState, trainNetwork } from '../../src/train/train-network.js';
+import { EXACT, klFromPosterior } from '../bounds/linear-gaussian.js';
+import { latentRegression, meanFieldModel, pointwiseRegression } from '../bounds/proofs/evidence.js';
+import { bestMeanField, EXAMPLES, klOfMeanField, type Regression } from '../bounds/regression.js';
+import { expectMean } from '../monte-carlo.js';
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createEngine('native', 1);
+});
+
+const rows = Int32Array.from({ length: EXAMPLES }, (_, i) => i);
+
+/** A mean field after 800 steps, in which it comes to its best. */
+async function trained(problem: Regression) {
+  const model = meanFieldModel(problem);
+  const [layer] = convLayers(model.architecture);
+  const start = initialState(
+    model.architecture,
+    model.posterior,
+    { [layer.name]: f32(layer.shape) },
+    -2,
+    seedKey(540),
+  );
+  const options = {
+    steps: 800,
+    batch: EXAMPLES,
+    learningRate: 0.03,
+    temperature: 1,
+    warmUp: 0,
+    weightDecay: 0,
+    denseDecay: 0,
+    logEvery: 800,
+  };
+  const { parameters } = await trainNetwork(model, problem.data, rows, options, engine, seedKey(541), start);
+  return { model, parameters };
+}
+
+const PERTURBED = { shift: -0.3, factor: 0.8 };
+
+describe.each([
+  { name: '1×1 kernels, a normal prior', problem: pointwiseRegression(), gap: 0 },
+  { name: '2×3 kernels, a latent prior with its exact r', problem: latentRegression(EXACT), gap: 0 },
+  {
+    name: '2×3 kernels, a latent prior with another r',
+    problem: latentRegression(PERTURBED),
+    gap: 2 * klFromPosterior(PERTURBED),
+  },
+])('$name', ({ problem, gap }) => {
+  test('is the evidence minus the known gaps', async () => {
+    const { model, parameters } = await trained(problem);
+    const solution = problem.solve(parameters['conv.bias'].data[0]);
+    const q = { mean: parameters['conv.mean'].data, logStd: parameters['conv.logStd'].data };
+    const least = klOfMeanField(bestMeanField(solution), solution);
+    expect(klOfMeanField(q, solution) - least).toBeGreaterThan(-1e-5);
+    expect(klOfMeanField(q, solution) - least).toBeLessThan(0.1); // nats that training has left
+    const report = await finalBound(model, problem.data, rows, parameters, engine, seedKey(542));
+    const { total, standardError, innerGap } = report;
+    expectMean({ mean: total, standardError }, solution.evidence - klOfMeanField(q, solution) - gap, 'bound');
+    expect(total).toBeLessThan(solution.evidence + 5 * standardError);
+    if (gap === 0) expect(innerGap).toBeCloseTo(0, 4);
+  });
+});
+
+test('an inner gap is told of (1) with the encoder as fitted, and of nothing else', async () => {
+  const problem = latentRegression(PERTURBED);
+  const model = meanFieldModel(problem);
+  const [{ shape }] = convLayers(model.architecture);
+  const parameters = { 'conv.mean': f32(shape), 'conv.logStd': f32(shape), 'conv.bias': f32([1]) };
+  for (const [bound, told] of [
+    [{}, true],
+    [{ proposal: 'prior' }, false],
+    [{ priorSamples: 2 }, false],
+  ] as const) {
+    const report = await finalBound(
+      { ...model, bound: { ...HIERARCHICAL, ...bound } },
+      problem.data,
+      rows,
+      parameters,
+      engine,
+      seedKey(543),
+    );
+    expect('innerGap' in report).toBe(told);
+  }
+});
