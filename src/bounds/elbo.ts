@@ -1,4 +1,4 @@
-// The evidence lower bound of a CNN with random weights, on one mini-batch:
+// The evidence lower bound (7) of a CNN with random weights, or (3) below it, on one mini-batch:
 //   L = (N/B) Σ_b log p(y_b | x_b, W) + Σ_layers (n/S) Σ_s E_q log p(w_s) + Σ_layers Σ H[q(w)]
 // The first sum is over the batch, the second over a uniform subsample of S of the layer's n kernels; both are
 // unbiased for the whole (docs/math.md, section 1). All terms are in nats for the whole training set.
@@ -16,7 +16,7 @@ export interface Model {
   architecture: Architecture;
   posterior: Posterior;
   estimator: Estimator;
-  /** Prior of each random layer by its name; none for deterministic training. */
+  /** Prior of each random layer by its name (6); none for deterministic training. */
   priors: Readonly<Record<string, KernelPrior>>;
   /** Training examples N. */
   examples: number;

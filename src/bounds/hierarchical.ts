@@ -80,7 +80,7 @@ export function upperBound(
 /**
  * Log weights of K draws of r, [K, n].
  *
- * Doubly reparameterised: with shares v_k = weight_k / Σ weights, the gradient through z_k is multiplied by v_k, and
+ * Doubly reparameterised, (26): with shares v_k = weight_k / Σ weights, the gradient through z_k is multiplied by v_k, and
  * that through the density of r is left out. Since Σ_k v_k ∂ log weight_k is what the logarithm of the sum has, the
  * proposal receives Σ_k v_k² ∂ log weight_k/∂z_k ∂z_k/∂r, and p(w|z) p(z) the gradient that it has anyhow.
  *

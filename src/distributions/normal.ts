@@ -26,12 +26,12 @@ export function reparameterise({ mean, logStd }: DiagonalNormal, noise: tf.Tenso
   return tf.add(mean, tf.mul(tf.exp(logStd), noise));
 }
 
-/** E log q = −Σ [ ½ log 2πe + log std ], the negative entropy: [.., d] → [..]. */
+/** (11) E log q = −Σ [ ½ log 2πe + log std ], the negative entropy: [.., d] → [..]. */
 export function negativeEntropy({ logStd }: DiagonalNormal): tf.Tensor {
   return tf.neg(tf.sum(tf.add(logStd, 0.5 * (LOG_2PI + 1)), -1));
 }
 
-/** KL( N(mean, diag std²) ‖ N(0, I) ) = ½ Σ [ mean² + std² − 1 − 2 log std ]: [.., d] → [..]. */
+/** (17) KL( N(mean, diag std²) ‖ N(0, I) ) = ½ Σ [ mean² + std² − 1 − 2 log std ]: [.., d] → [..]. */
 export function klToStandard({ mean, logStd }: DiagonalNormal): tf.Tensor {
   const perElement = tf.sub(tf.add(tf.square(mean), tf.exp(tf.mul(logStd, 2))), tf.add(tf.mul(logStd, 2), 1));
   return tf.mul(tf.sum(perElement, -1), 0.5);

@@ -1,4 +1,4 @@
-// The predictive distribution: class probabilities averaged over draws of the weights, one draw after another.
+// The predictive distribution (19): class probabilities averaged over draws of the weights, one draw after another.
 import { type ClassificationMetrics, classificationMetrics, predictiveEntropy } from './metrics.js';
 
 export interface EnsembleMetrics extends ClassificationMetrics {

@@ -76,7 +76,7 @@ export const gaussian: PriorFamily<Config> = {
         kind: 'exact',
         logDensity: (parameters, w) =>
           tf.add(tf.mul(tf.sum(tf.square(whiten(parameters, w)), -1), -0.5), constant),
-        // E_q log N(w | μ, Σ) = −½ [ ‖L⁻¹(mean − μ)‖² + Σ_j (Σ⁻¹)_jj std_j² ] − log det L − ½ d log 2π
+        // (14) E_q log N(w | μ, Σ) = −½ [ ‖L⁻¹(mean − μ)‖² + Σ_j (Σ⁻¹)_jj std_j² ] − log det L − ½ d log 2π
         expectedLogDensity: (parameters, { mean, logStd }) => {
           const precision = tf.sum(tf.square(parameters.inverseCholesky), 0); // diagonal of Σ⁻¹ = L⁻ᵀL⁻¹, [d]
           const distance = tf.sum(tf.square(whiten(parameters, mean)), 1);

@@ -49,7 +49,7 @@ export function isotropicNormal(size: KernelSize, config: Record<string, unknown
     density: {
       kind: 'exact',
       logDensity: (_, w) => tf.add(tf.mul(tf.sum(tf.square(w), -1), -0.5 / std ** 2), constant),
-      // E_q log N(w | 0, σ²I) = −½ Σ (mean² + std²)/σ² − d log σ − ½ d log 2π
+      // (13) E_q log N(w | 0, σ²I) = −½ Σ (mean² + std²)/σ² − d log σ − ½ d log 2π
       expectedLogDensity: (_, { mean, logStd }) => {
         const secondMoment = tf.add(tf.square(mean), tf.exp(tf.mul(logStd, 2)));
         return tf.add(tf.mul(tf.sum(secondMoment, 1), -0.5 / std ** 2), constant);

@@ -1,6 +1,6 @@
 // The deep weight prior: decoder and latent prior of a variational auto-encoder of kernels (Kingma & Welling 2014;
 // as a prior of weights, Atanov et al. 2019, section 3). p(w) = ∫ p(w|z) p(z) dz with
-// p(w|z) = N(w | μ(z), diag σ²(z)); r(z|w) is the encoder; p(z) is N(0, I) or made by the encoder (latent/).
+// p(w|z) = N(w | μ(z), diag σ²(z)); r(z|w) is the encoder (15); p(z) is N(0, I) or made by the encoder (latent/).
 import type { LatentDensity } from '../distributions/latent.js';
 import { type DiagonalNormal, logDensity, reparameterise } from '../distributions/normal.js';
 import { f32, foldIn, spec, tf } from '../engine/index.js';

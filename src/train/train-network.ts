@@ -174,7 +174,7 @@ export const trainingInputs = (
   divergenceWeight: spec([]),
 });
 
-/** One step of Adam on the negative bound, as the engine compiles it. */
+/** One step of Adam on the negative of (18), as the engine compiles it. */
 export const trainingStep =
   (
     model: Model,

@@ -42,7 +42,7 @@ export interface Perturbation {
 }
 export const EXACT: Perturbation = { shift: 0, factor: 1 };
 
-/** KL( r(z|w) ‖ p(z|w) ), nats; it does not depend on w. */
+/** (10) KL( r(z|w) ‖ p(z|w) ), nats; it does not depend on w. */
 export const klFromPosterior = ({ shift, factor }: Perturbation): number =>
   POSTERIOR_VARIANCE.reduce(
     (sum, variance) => sum + 0.5 * (factor ** 2 + shift ** 2 / variance - 1 - 2 * Math.log(factor)),

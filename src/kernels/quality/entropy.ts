@@ -1,4 +1,4 @@
-// Principal axes of kernels, and variance entropy: in how many of them kernels vary, against noise, which varies in all.
+// Principal axes of kernels, and variance entropy (21): in how many of them kernels vary, against noise, which does in all.
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 
 /**
