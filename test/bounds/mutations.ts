@@ -98,11 +98,36 @@ export const mutations: readonly Mutation[] = [
       ],
     ],
   ),
+  ...mutationsOf(6, ELBO, 'priorTerm = tf.add(priorTerm, terms.prior);', [
+    ['the last layer alone', 'N4', 'priorTerm = terms.prior;'],
+  ]),
   ...mutationsOf(8, ELBO, 'model.examples / batch.labels.shape[0]', [['N/B missing', 'N3', '1']]),
   ...mutationsOf(9, ELBO, 'count / each.shape[0]!', [['n/S missing', 'N3', '1']]),
   ...mutationsOf(11, NORMAL, 'tf.neg(tf.sum(tf.add(logStd, 0.5 * (LOG_2PI + 1)), -1))', [
     ['½ log 2π for ½ log 2πe', 'N2', 'tf.neg(tf.sum(tf.add(logStd, 0.5 * LOG_2PI), -1))'],
     ['log s with the wrong sign', 'N2 G2', 'tf.neg(tf.sum(tf.sub(0.5 * (LOG_2PI + 1), logStd), -1))'],
+  ]),
+  ...mutationsOf(12, 'posteriors/estimators.ts', 'tf.square(x), tf.exp(tf.mul(q.logStd, 2))', [
+    ['x for x²', 'N2', 'x, tf.exp(tf.mul(q.logStd, 2))'],
+    ['s for s²', 'N2', 'tf.square(x), tf.exp(q.logStd)'],
+  ]),
+  ...mutationsOf(13, 'priors/normal.ts', 'tf.add(tf.square(mean), tf.exp(tf.mul(logStd, 2)))', [
+    ['s² forgotten', 'N2 G2', 'tf.square(mean)'],
+  ]),
+  ...mutationsOf(13, 'priors/normal.ts', '-d * (Math.log(std) + 0.5 * LOG_2PI)', [
+    ['d log σ with the wrong sign', 'N2', '-d * (-Math.log(std) + 0.5 * LOG_2PI)'],
+  ]),
+  ...mutationsOf(14, 'priors/gaussian.ts', 'tf.add(distance, spread)', [
+    ['(Σ⁻¹)_jj s_j² forgotten', 'N2', 'distance'],
+  ]),
+  ...mutationsOf(14, 'priors/gaussian.ts', 'const constant = -logDeterminant', [
+    ['log det L with the wrong sign', 'N2', 'const constant = logDeterminant'],
+  ]),
+  ...mutationsOf(17, NORMAL, 'tf.add(tf.mul(logStd, 2), 1)', [
+    ['2 log s with the wrong sign', 'L6', 'tf.sub(1, tf.mul(logStd, 2))'],
+  ]),
+  ...mutationsOf(18, TRAINING, 'tf.mul(negativeDivergence, inputs.divergenceWeight)', [
+    ['T forgotten', 'G2', 'negativeDivergence'],
   ]),
   ...mutationsOf(26, HIERARCHICAL, 'scaleGradient(z, tf.expandDims(shares, -1)), fixed)', [
     ['v_k for v_k²', 'G1', 'z, fixed)'],

@@ -27,8 +27,11 @@ export interface Regression {
   data: ImageSet;
   /** All images [n, h, w, c] and labels [n], as a step takes them. */
   batch: { images: NdArray; labels: NdArray };
-  /** For a bias of the layer: log p(𝒟 | bias), and mean and precision of p(W | 𝒟, bias), kernel after kernel. */
-  solve(bias?: number): { evidence: number; mean: number[]; precision: Matrix };
+  /**
+   * For a bias of the layer: log p(𝒟 | bias), and mean and precision of p(W | 𝒟, bias), kernel after kernel. At a
+   * temperature T they are those of p(W) p(𝒟 | W, bias)^(1/T).
+   */
+  solve(bias?: number, temperature?: number): { evidence: number; mean: number[]; precision: Matrix };
 }
 
 /** Of a symmetric positive matrix; rounding has left it not quite symmetric. */
@@ -90,23 +93,13 @@ export function regression({ prior, mean, covariance, channels, apart = false }:
     },
     data: { images: pixels, labels, count: EXAMPLES, height: h, width: w, channels, classes: 1 },
     batch: { images, labels: { shape: [EXAMPLES], data: labels } },
-    solve(bias = 0) {
+    solve(bias = 0, temperature = 1) {
+      const dataPrecision = 1 / (NOISE ** 2 * temperature);
       const y = Matrix.columnVector(Array.from(labels, (label) => UNIT * label - bias));
       const priorPrecision = inverse(priorCovariance);
-      const precision = Matrix.add(
-        priorPrecision,
-        x
-          .transpose()
-          .mmul(x)
-          .mul(NOISE ** -2),
-      );
+      const precision = Matrix.add(priorPrecision, x.transpose().mmul(x).mul(dataPrecision));
       const mean = inverse(precision).mmul(
-        priorPrecision.mmul(priorMean).add(
-          x
-            .transpose()
-            .mmul(y)
-            .mul(NOISE ** -2),
-        ),
+        priorPrecision.mmul(priorMean).add(x.transpose().mmul(y).mul(dataPrecision)),
       );
       // y ~ N( Xb, XCXᵀ + noise² I )
       const marginal = x

@@ -4,6 +4,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { HIERARCHICAL } from '../../src/bounds/settings.js';
 import { createEngine, type Engine, f32, seedKey } from '../../src/engine/index.js';
 import { convLayers } from '../../src/nn/index.js';
+import { posteriors } from '../../src/posteriors/index.js';
+import { isotropicNormal } from '../../src/priors/index.js';
 import { finalBound } from '../../src/train/final-bound.js';
 import { initialState, trainNetwork } from '../../src/train/train-network.js';
 import { EXACT, klFromPosterior } from '../bounds/linear-gaussian.js';
@@ -20,7 +22,7 @@ const rows = Int32Array.from({ length: EXAMPLES }, (_, i) => i);
 
 /** A mean field after 800 steps, in which it comes to its best. */
 async function trained(problem: Regression) {
-  const model = meanFieldModel(problem);
+  const model = meanFieldModel(problem, { posteriors });
   const [layer] = convLayers(model.architecture);
   const start = initialState(
     model.architecture,
@@ -46,7 +48,7 @@ async function trained(problem: Regression) {
 const PERTURBED = { shift: -0.3, factor: 0.8 };
 
 describe.each([
-  { name: '1×1 kernels, a normal prior', problem: pointwiseRegression(), gap: 0 },
+  { name: '1×1 kernels, a normal prior', problem: pointwiseRegression({ isotropicNormal }), gap: 0 },
   { name: '2×3 kernels, a latent prior with its exact r', problem: latentRegression(EXACT), gap: 0 },
   {
     name: '2×3 kernels, a latent prior with another r',
@@ -71,7 +73,7 @@ describe.each([
 
 test('an inner gap is told of (1) with the encoder as fitted, and of nothing else', async () => {
   const problem = latentRegression(PERTURBED);
-  const model = meanFieldModel(problem);
+  const model = meanFieldModel(problem, { posteriors });
   const [{ shape }] = convLayers(model.architecture);
   const parameters = { 'conv.mean': f32(shape), 'conv.logStd': f32(shape), 'conv.bias': f32([1]) };
   for (const [bound, told] of [

@@ -1,5 +1,6 @@
 // Bounds of log p(w) from below, (1) and (4).
 import { expect } from 'vitest';
+import type { DiagonalNormal } from '../../../src/distributions/normal.js';
 import { type Engine, f32, type NdArray, type tf } from '../../../src/engine/index.js';
 import { normal, runOn } from '../../engine/reference.js';
 import { difference, estimate } from '../../monte-carlo.js';
@@ -164,4 +165,25 @@ const nonLinear: Proof = {
   },
 };
 
-export const lower: readonly Proof[] = [exactProposal, gap, moreSamples, priorTerm, nonLinear];
+const divergence: Proof = {
+  name: 'KL(r ‖ p(z)) in closed form: the mean of log r(z) − log p(z)',
+  async check({ klToStandard }, engine) {
+    const [mean, logStd] = [normal(50, 1, LATENT), normal(51, 1, LATENT)];
+    const points = quadraticPoints(LATENT);
+    const { value } = await runOn(engine, (r: DiagonalNormal) => ({ value: klToStandard(r) }), {
+      mean,
+      logStd,
+    } as never);
+    const logRatios = points.map((point) =>
+      point.reduce((sum, e, j) => {
+        const z = mean.data[j] + Math.exp(logStd.data[j]) * e;
+        return sum + 0.5 * z * z - 0.5 * e * e - logStd.data[j];
+      }, 0),
+    );
+    expect(largestError((value as unknown as NdArray).data, meansOf(logRatios, points.length))).toBeLessThan(
+      1e-5,
+    );
+  },
+};
+
+export const lower: readonly Proof[] = [exactProposal, gap, moreSamples, priorTerm, nonLinear, divergence];

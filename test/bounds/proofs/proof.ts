@@ -3,14 +3,20 @@
 import type * as elbo from '../../../src/bounds/elbo.js';
 import type * as hierarchical from '../../../src/bounds/hierarchical.js';
 import type * as priorTerm from '../../../src/bounds/prior-term.js';
+import type * as normal from '../../../src/distributions/normal.js';
 import { type Engine, f32, type NdArray } from '../../../src/engine/index.js';
+import type * as posteriors from '../../../src/posteriors/index.js';
+import type * as priors from '../../../src/priors/index.js';
 import type * as training from '../../../src/train/train-network.js';
 
 /** What is proved. */
 export type Subject = Pick<typeof hierarchical, 'lowerBound' | 'upperBound' | 'proposalOf'> &
   Pick<typeof priorTerm, 'expectedLogDensity' | 'priorNoise'> &
   Pick<typeof elbo, 'boundTerms' | 'boundNoise'> &
-  Pick<typeof training, 'trainNetwork'>;
+  Pick<typeof training, 'trainNetwork'> &
+  Pick<typeof normal, 'klToStandard'> &
+  Pick<typeof posteriors, 'posteriors'> &
+  Pick<typeof priors, 'families' | 'isotropicNormal'>;
 
 export interface Proof {
   name: string;
@@ -18,7 +24,15 @@ export interface Proof {
   check(subject: Subject, engine: Engine): Promise<void>;
 }
 
-const FILES = ['bounds/hierarchical', 'bounds/prior-term', 'bounds/elbo', 'train/train-network'];
+const FILES = [
+  'bounds/hierarchical',
+  'bounds/prior-term',
+  'bounds/elbo',
+  'train/train-network',
+  'distributions/normal',
+  'posteriors/index',
+  'priors/index',
+];
 const SRC = new URL('../../../src/', import.meta.url).pathname;
 
 /** @param mutant name of a mutation: the same modules with that change (see mutate.ts) */
