@@ -7,6 +7,7 @@ import { readIdxDirectory } from './idx.js';
 import { mnist } from './mnist.js';
 
 export * from './batches.js';
+export { binaryImages } from './binary.js';
 export type { Dataset, DatasetSource, ImageSet } from './dataset.js';
 export * from './split.js';
 

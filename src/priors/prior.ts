@@ -63,7 +63,7 @@ export interface LearnerStart {
 export interface Learner<C> {
   initial(kernels: TrainingKernels, config: C, key: Key): LearnerStart;
   /** Standard normals for one batch. */
-  noise(batch: number, config: C): Specs;
+  noise(batch: number, config: C, size: KernelSize): Specs;
   /** The lower bound of log p(w) to maximise, [batch], nats per kernel. */
   bound(parameters: Tensors, w: tf.Tensor, noise: Tensors, size: KernelSize, config: C): tf.Tensor;
 }

@@ -92,7 +92,7 @@ async function learn<C>(
   } = learner.initial(rowsOf(kernels, trainRows.subarray(0, START_ROWS)), config, foldIn(key, 'initial'));
 
   const layout = layoutOf(trainable);
-  const noiseSpecs = learner.noise(batch, config);
+  const noiseSpecs = learner.noise(batch, config, kernels);
   const perRun = stepsPerRun(options);
   /** Per step of a run: kernels, noise and learning rate. */
   const feeds = Array.from({ length: perRun }, () => ({
@@ -253,7 +253,7 @@ async function boundStep<C>(
 ) {
   const d = kernels.h * kernels.w;
   const w = f32([rows.length, d], rowsOf(kernels, rows).data);
-  const specs = learner.noise(rows.length, config);
+  const specs = learner.noise(rows.length, config, kernels);
   const step = await engine.compile(
     ({ parameters, noise }: { parameters: Tensors; noise: Tensors }, { w, ...fixed }: Tensors) => ({
       bound: tf.mean(learner.bound({ ...parameters, ...fixed }, w, noise, kernels, config)),

@@ -61,6 +61,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./sample-prior.js')).samplePriorCommand,
   },
   {
+    name: 'fit-images',
+    summary: 'fit a VAE of binary images with a choice of latent prior, and bound its log-likelihood',
+    load: async () => (await import('./fit-images.js')).fitImages,
+  },
+  {
     name: 'train',
     summary: 'train a CNN on few examples, with a prior of its convolution kernels',
     load: async () => (await import('./train.js')).train,

@@ -1,0 +1,206 @@
+// dwp fit-images: a VAE of binary images with a latent prior of choice, judged by K-sample bounds.
+import { join } from 'node:path';
+import { z } from 'zod';
+import { binaryImages, gatherImages, type ImageSet, loadDataset } from '../../data/index.js';
+import { type Engine, foldIn, type Key, RandomStream, seedKey } from '../../engine/index.js';
+import { usageError } from '../../errors.js';
+import { meanOfTight, streamedBound } from '../../evaluate/streamed-bound.js';
+import { refuseExisting, writeFileAtomic, writeJson } from '../../formats/files.js';
+import { writeSafetensors } from '../../formats/safetensors.js';
+import { imageVae, imageVaeConfig } from '../../priors/image-vae.js';
+import type { KernelPrior } from '../../priors/index.js';
+import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
+import { kernelGridPng } from '../../report/figures/kernel-grid.js';
+import { fitPrior } from '../../train/fit-prior.js';
+import { sampleImages } from '../../train/sample-images.js';
+import { defineCommand, integer, option, real } from '../command.js';
+import type { Effects } from '../effects.js';
+import { engineOptions, openEngine, seedOption } from '../options.js';
+import { table } from '../table.js';
+
+/** Images that decide which epoch's parameters are kept. */
+const VALIDATION = 1000;
+/** Samples of the bound that every test image gets, and images drawn. */
+const FEW = 100;
+const DRAWN = 100;
+
+interface TestReport {
+  images: number;
+  /** Mean of (1), nats per image. */
+  elbo: number;
+  /** (4) with few samples, of every image. */
+  few: { samples: number; mean: number };
+  /** (4) with all samples, of `images` of them, carried over to all by (62). */
+  bound: { samples: number; images: number; mean: number; standardError: number };
+}
+
+export const fitImages = defineCommand({
+  name: 'fit-images',
+  description:
+    'Fits a variational auto-encoder of binary images (two layers of gated units on either side) whose latent prior is ' +
+    'N(0, I), a VampPrior or the aggregated posterior. Training images are binarised anew in every step, test ' +
+    'images once, by --seed. The best epoch on held-out training images is kept; test images are used once, at the end. ' +
+    'Writes result.json, weights.safetensors and samples.png when it is done; interrupted, it writes nothing.',
+  arguments: {},
+  options: {
+    out: option('--out <dir>', 'folder to write; must not exist yet', z.string()),
+    latentPrior: option(
+      '--latent-prior <name>',
+      Object.values(latentPriors)
+        .map(({ name, summary }) => `${name}: ${summary}`)
+        .join('; '),
+      z.enum(LATENT_PRIORS).default('standard'),
+    ),
+    components: option(
+      '--components <K>',
+      'pseudo-inputs of vamp, training images per step of aggregate',
+      integer(1, 50_000).default(500),
+    ),
+    latent: option('--latent <n>', 'dimension of z', integer(1, 256).default(40)),
+    hidden: option('--hidden <n>', 'gated units in each hidden layer', integer(1, 4096).default(300)),
+    data: option(
+      '--data <name>',
+      'mnist, fashion-mnist, or any name with --data-dir',
+      z.string().default('mnist'),
+    ),
+    dataDir: option(
+      '--data-dir <dir>',
+      'folder of four IDX files',
+      z.string().optional(),
+      "the dataset's own",
+    ),
+    epochs: option('--epochs <n>', 'passes over the training images', integer(1, 100_000).default(30)),
+    batch: option('--batch <n>', 'images per step', integer(1, 100_000).default(250)),
+    learningRate: option('--learning-rate <x>', 'of Adam', real(1e-9, 10).default(2e-3)),
+    trainImages: option('--train-images <n>', 'use only the first ones', integer(20).optional(), 'all'),
+    testImages: option('--test-images <n>', 'use only the first ones', integer(2).optional(), 'all'),
+    samples: option('--samples <K>', 'samples of the bound at the end', integer(1, 1_000_000).default(5000)),
+    sampledImages: option(
+      '--sampled-images <n>',
+      `test images, chosen at random, that get so many; all get ${FEW}`,
+      integer(2).default(500),
+    ),
+    seed: seedOption,
+    ...engineOptions,
+  },
+  examples: [
+    'dwp fit-images --latent-prior vamp --out runs/vamp',
+    'dwp fit-images --latent-prior aggregate --components 2000 --epochs 200 --out runs/aggregate --format json',
+    'dwp fit-images --epochs 1 --train-images 2000 --samples 100 --test-images 100 --out runs/quick',
+  ],
+  async run(input, effects) {
+    refuseExisting(input.out);
+    const config = imageVaeConfig.parse(input);
+    const dataset = loadDataset(input.data, input.dataDir);
+    const train = first(dataset.train, input.trainImages);
+    const test = first(dataset.test, input.testImages);
+    if (train.channels !== 1)
+      throw usageError(`${input.data} has ${train.channels} channels`, 'binary images have one');
+    const validationFraction = Math.min(VALIDATION / train.count, 0.1);
+    const key = seedKey(input.seed);
+    const engine = await openEngine(input);
+
+    const [h, w, count] = [train.height, train.width, train.count];
+    const trained = count - Math.max(1, Math.round(count * validationFraction));
+    const perEpoch = Math.ceil(trained / Math.min(input.batch, trained));
+    const { epochs, batch, learningRate } = input;
+    const steps = epochs * perEpoch;
+    const progress = effects.progress(`VAE with ${config.latentPrior} prior, ${epochs} epochs`, steps);
+    const began = Date.now();
+    const { prior, report } = await fitPrior(
+      imageVae,
+      { h, w, count, data: gatherImages(train, rowNumbers(count), new Float32Array(count * h * w)) },
+      config,
+      { steps, batch, learningRate, validationFraction, patience: epochs, validateEvery: perEpoch },
+      engine,
+      foldIn(key, 'fit'),
+      { signal: effects.signal, progress: (step, _, detail) => progress.update(step, detail) },
+    ).finally(() => progress.stop());
+    const seconds = (Date.now() - began) / 1000;
+
+    const result = {
+      out: input.out,
+      config,
+      seed: input.seed,
+      train: { images: trained, validation: count - trained, epochs, batch, learningRate, steps, seconds },
+      bestEpoch: report!.bestStep / perEpoch,
+      test: await judge(prior, test, input, engine, foldIn(key, 'test'), effects),
+      trace: report!.trace.map(({ step, ...bounds }) => ({ epoch: step / perEpoch, ...bounds })),
+    };
+    const drawn = (await sampleImages(prior, DRAWN, engine, foldIn(key, 'draw'))).map((p) => 2 * p - 1);
+    writeSafetensors(join(input.out, 'weights.safetensors'), prior.parameters as never);
+    writeFileAtomic(
+      join(input.out, 'samples.png'),
+      kernelGridPng(drawn, DRAWN, h, w, { normalise: 'grid', scale: 2 }),
+    );
+    writeJson(join(input.out, 'result.json'), result);
+    return result;
+  },
+  render({ out, config, train, bestEpoch, test: { images, elbo, few, bound } }) {
+    return [
+      `VAE with ${config.latentPrior} latent prior, ${train.epochs} epochs of ${train.images} images in ${train.seconds.toFixed(0)} s (best after ${bestEpoch}); nats per image on ${images} test images, higher is better:`,
+      '',
+      table(
+        ['bound of log p(x)', 'nats', ''],
+        [
+          ['ELBO', elbo.toFixed(2), ''],
+          [`K = ${few.samples}`, few.mean.toFixed(2), ''],
+          [
+            `K = ${bound.samples}`,
+            bound.mean.toFixed(2),
+            `± ${bound.standardError.toFixed(2)}, of ${bound.images} images`,
+          ],
+        ],
+      ),
+      '',
+      `Written to ${out}; samples.png shows ${DRAWN} draws.`,
+    ].join('\n');
+  },
+});
+
+async function judge(
+  prior: KernelPrior,
+  test: ImageSet,
+  { samples, sampledImages }: { samples: number; sampledImages: number },
+  engine: Engine,
+  key: Key,
+  effects: Effects,
+): Promise<TestReport> {
+  const d = test.height * test.width;
+  const rows = binaryImages(test, foldIn(key, 'binary'));
+  const some = Math.min(sampledImages, test.count);
+  const chosen = new RandomStream(foldIn(key, 'chosen')).permutation(test.count).subarray(0, some);
+  const chosenRows = new Float32Array(some * d);
+  chosen.forEach((row, i) => {
+    chosenRows.set(rows.subarray(row * d, (row + 1) * d), i * d);
+  });
+  const bounds = async (k: number, of: Float32Array) => {
+    const progress = effects.progress(`bound of ${k} samples`, of.length / d);
+    return streamedBound(prior, of, k, engine, foldIn(key, k), (done) => progress.update(done)).finally(() =>
+      progress.stop(),
+    );
+  };
+  const one = await bounds(1, rows);
+  const few = await bounds(Math.min(FEW, samples), rows);
+  const many = await bounds(samples, chosenRows);
+  return {
+    images: test.count,
+    elbo: mean(one.bounds),
+    few: { samples: few.samples, mean: mean(few.bounds) },
+    bound: { samples: many.samples, images: some, ...meanOfTight(few.bounds, many.bounds, chosen) },
+  };
+}
+
+const first = (set: ImageSet, n = set.count): ImageSet => {
+  const count = Math.min(n, set.count);
+  const pixels = set.height * set.width * set.channels;
+  return {
+    ...set,
+    count,
+    images: set.images.subarray(0, count * pixels),
+    labels: set.labels.subarray(0, count),
+  };
+};
+
+const rowNumbers = (n: number) => Int32Array.from({ length: n }, (_, i) => i);
+const mean = (x: Float64Array): number => x.reduce((a, b) => a + b, 0) / x.length;

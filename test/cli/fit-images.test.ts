@@ -1,0 +1,67 @@
+// dwp fit-images and the example that calls it, as real processes on a few digits.
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { dwp } from './run.js';
+
+let folder: string;
+const at = (...names: string[]) => join(folder, ...names);
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'dwp-images-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const TINY = [
+  ...['--epochs', '3', '--batch', '20', '--train-images', '100', '--hidden', '5', '--latent', '2'],
+  ...['--components', '4', '--samples', '20', '--test-images', '12', '--sampled-images', '5', '--seed', '7'],
+];
+
+test('fits, judges, draws; the same seed gives the same bytes', async () => {
+  const run = (name: string) =>
+    dwp('fit-images', '--latent-prior', 'aggregate', ...TINY, '--out', at(name), '--format', 'json');
+  const { code, out, err } = await run('one');
+  expect(code, err).toBe(0);
+  const result = JSON.parse(out); // exactly one document, or this throws
+  expect(result).toMatchObject({
+    config: { latentPrior: 'aggregate', components: 4, latent: 2, hidden: 5 },
+    seed: 7,
+    train: { images: 90, validation: 10, epochs: 3, steps: 15 },
+    test: { images: 12, few: { samples: 20 }, bound: { samples: 20, images: 5 } },
+  });
+  expect(result.trace.map(({ epoch }: { epoch: number }) => epoch)).toEqual([1, 2, 3]);
+  expect(result.trace[2].validationBound).toBeGreaterThan(result.trace[0].validationBound);
+  // The log-odds of a blank network are about 0: 784 log 2 nats, to be improved upon, and p(x) < 1.
+  expect(result.test.bound.mean).toBeGreaterThan(-784 * Math.LN2 - 5);
+  expect(result.test.bound.mean).toBeLessThan(0);
+  expect(readdirSync(at('one')).sort()).toEqual(['result.json', 'samples.png', 'weights.safetensors']);
+  expect(JSON.parse(readFileSync(at('one', 'result.json'), 'utf8'))).toEqual(result);
+  expect([...readFileSync(at('one', 'samples.png')).subarray(1, 4)]).toEqual([...Buffer.from('PNG')]);
+
+  const again = JSON.parse((await run('two')).out);
+  expect(again.test).toEqual(result.test);
+  const weights = (name: string) => readFileSync(at(name, 'weights.safetensors'));
+  expect(weights('two').equals(weights('one'))).toBe(true);
+});
+
+test('the example fits one with each prior', async () => {
+  const script = fileURLToPath(new URL('../../examples/images.sh', import.meta.url));
+  const { stdout } = await execa('sh', [script, at('example'), ...TINY, '--epochs', '1', '-q']);
+  expect(readdirSync(at('example')).sort()).toEqual(['aggregate', 'standard', 'vamp']);
+  for (const prior of ['standard', 'vamp', 'aggregate'])
+    expect(stdout).toContain(`VAE with ${prior} latent prior, 1 epoch`);
+});
+
+test.each([
+  ['a folder that exists', () => ['--out', folder], 2, /exists/],
+  ['no such data', () => ['--out', at('no'), '--data', 'letters'], 2, /letters/],
+  ['no such prior', () => ['--out', at('no'), '--latent-prior', 'flow'], 2, /latent-prior/],
+])('%s', async (_, args, code, message) => {
+  const outcome = await dwp('fit-images', ...args());
+  expect(outcome.code).toBe(code);
+  expect(outcome.err.trim()).toMatch(message);
+  expect(outcome.err.trim().split('\n')).toHaveLength(1);
+  expect(readdirSync(folder)).not.toContain('no');
+});
