@@ -5,6 +5,7 @@ export * from './data/index.js';
 export * from './engine/index.js';
 export * from './errors.js';
 export * from './evaluate/index.js';
+export { streamedBound } from './evaluate/streamed-bound.js';
 export { type RunConfig, runConfig } from './experiment/config.js';
 export { readPriorFolder, writePriorFolder } from './experiment/prior-folder.js';
 export { readSummary, resumeRun, startRun } from './experiment/run.js';
@@ -23,6 +24,7 @@ export {
 export * from './mcmc/index.js';
 export { architectures, convLayers, forward } from './nn/index.js';
 export { posteriors } from './posteriors/index.js';
+export { imageVae } from './priors/image-vae.js';
 export { families, type KernelPrior, type PriorFamily } from './priors/index.js';
 export { type LatentPrior, latentPriors } from './priors/latent/index.js';
 export { type FitOptions, fitPrior } from './train/fit-prior.js';

@@ -1,38 +1,24 @@
 // dwp fit-images: a VAE of binary images with a latent prior of choice, judged by K-sample bounds.
 import { join } from 'node:path';
 import { z } from 'zod';
-import { binaryImages, gatherImages, type ImageSet, loadDataset } from '../../data/index.js';
-import { type Engine, foldIn, type Key, RandomStream, seedKey } from '../../engine/index.js';
+import { gatherImages, type ImageSet, loadDataset } from '../../data/index.js';
+import { foldIn, seedKey } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
-import { meanOfTight, streamedBound } from '../../evaluate/streamed-bound.js';
+import { FEW, judgeImages } from '../../evaluate/judge-images.js';
 import { refuseExisting, writeFileAtomic, writeJson } from '../../formats/files.js';
 import { writeSafetensors } from '../../formats/safetensors.js';
 import { imageVae, imageVaeConfig } from '../../priors/image-vae.js';
-import type { KernelPrior } from '../../priors/index.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
 import { kernelGridPng } from '../../report/figures/kernel-grid.js';
 import { fitPrior } from '../../train/fit-prior.js';
 import { sampleImages } from '../../train/sample-images.js';
 import { defineCommand, integer, option, real } from '../command.js';
-import type { Effects } from '../effects.js';
 import { engineOptions, openEngine, seedOption } from '../options.js';
 import { table } from '../table.js';
 
 /** Images that decide which epoch's parameters are kept. */
 const VALIDATION = 1000;
-/** Samples of the bound that every test image gets, and images drawn. */
-const FEW = 100;
 const DRAWN = 100;
-
-interface TestReport {
-  images: number;
-  /** Mean of (1), nats per image. */
-  elbo: number;
-  /** (4) with few samples, of every image. */
-  few: { samples: number; mean: number };
-  /** (4) with all samples, of `images` of them, carried over to all by (62). */
-  bound: { samples: number; images: number; mean: number; standardError: number };
-}
 
 export const fitImages = defineCommand({
   name: 'fit-images',
@@ -124,7 +110,9 @@ export const fitImages = defineCommand({
       seed: input.seed,
       train: { images: trained, validation: count - trained, epochs, batch, learningRate, steps, seconds },
       bestEpoch: report!.bestStep / perEpoch,
-      test: await judge(prior, test, input, engine, foldIn(key, 'test'), effects),
+      test: await judgeImages(prior, test, input, engine, foldIn(key, 'test'), (samples, images) =>
+        effects.progress(`bound of ${samples} samples`, images),
+      ),
       trace: report!.trace.map(({ step, ...bounds }) => ({ epoch: step / perEpoch, ...bounds })),
     };
     const drawn = (await sampleImages(prior, DRAWN, engine, foldIn(key, 'draw'))).map((p) => 2 * p - 1);
@@ -158,39 +146,6 @@ export const fitImages = defineCommand({
   },
 });
 
-async function judge(
-  prior: KernelPrior,
-  test: ImageSet,
-  { samples, sampledImages }: { samples: number; sampledImages: number },
-  engine: Engine,
-  key: Key,
-  effects: Effects,
-): Promise<TestReport> {
-  const d = test.height * test.width;
-  const rows = binaryImages(test, foldIn(key, 'binary'));
-  const some = Math.min(sampledImages, test.count);
-  const chosen = new RandomStream(foldIn(key, 'chosen')).permutation(test.count).subarray(0, some);
-  const chosenRows = new Float32Array(some * d);
-  chosen.forEach((row, i) => {
-    chosenRows.set(rows.subarray(row * d, (row + 1) * d), i * d);
-  });
-  const bounds = async (k: number, of: Float32Array) => {
-    const progress = effects.progress(`bound of ${k} samples`, of.length / d);
-    return streamedBound(prior, of, k, engine, foldIn(key, k), (done) => progress.update(done)).finally(() =>
-      progress.stop(),
-    );
-  };
-  const one = await bounds(1, rows);
-  const few = await bounds(Math.min(FEW, samples), rows);
-  const many = await bounds(samples, chosenRows);
-  return {
-    images: test.count,
-    elbo: mean(one.bounds),
-    few: { samples: few.samples, mean: mean(few.bounds) },
-    bound: { samples: many.samples, images: some, ...meanOfTight(few.bounds, many.bounds, chosen) },
-  };
-}
-
 const first = (set: ImageSet, n = set.count): ImageSet => {
   const count = Math.min(n, set.count);
   const pixels = set.height * set.width * set.channels;
@@ -203,4 +158,3 @@ const first = (set: ImageSet, n = set.count): ImageSet => {
 };
 
 const rowNumbers = (n: number) => Int32Array.from({ length: n }, (_, i) => i);
-const mean = (x: Float64Array): number => x.reduce((a, b) => a + b, 0) / x.length;
