@@ -16,7 +16,20 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const TINY = [
   ...['--epochs', '3', '--batch', '20', '--train-images', '100', '--hidden', '5', '--latent', '2'],
-  ...['--components', '4', '--samples', '20', '--test-images', '12', '--sampled-images', '5', '--seed', '7'],
+  ...[
+    '--components',
+    '4',
+    '--samples',
+    '20',
+    '--test-images',
+    '12',
+    '--sampled-images',
+    '5',
+    '--seed',
+    '7',
+    '--threads',
+    '1',
+  ],
 ];
 
 test('fits, judges, draws; the same seed gives the same bytes', async () => {
