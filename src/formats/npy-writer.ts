@@ -1,14 +1,13 @@
 // A float32 .npy file written piece by piece: memory does not depend on its size, and no file stays open.
-import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import type { FileWork, GrowingFile } from './file-work.js';
 import { npyHeader } from './npy.js';
 
 const BUFFERED = 2 ** 18; // values
 
 /** Rows for one file whose shape is known beforehand. The file lies in a folder that is not there for others yet. */
 export class NpyWriter {
-  private readonly hash = createHash('sha256');
-  private readonly buffer: Float32Array;
+  private readonly file: GrowingFile;
+  private buffer: Float32Array<ArrayBuffer>;
   private readonly total: number;
   private filled = 0;
   private flushed = 0;
@@ -17,20 +16,22 @@ export class NpyWriter {
   constructor(
     private readonly path: string,
     readonly shape: readonly number[],
+    files: FileWork,
   ) {
     this.total = shape.reduce((a, b) => a * b, 1);
     const row = Math.max(1, this.total / Math.max(1, shape[0]));
     this.buffer = new Float32Array(Math.min(this.total, Math.max(row, BUFFERED)));
-    this.append('wx', npyHeader(shape));
+    this.file = files.create(path);
+    this.file.append(Uint8Array.from(npyHeader(shape)));
   }
 
   /** Appends values `from` to `to` of `data`, divided by `scale`. */
   write(data: Float32Array, from: number, to: number, scale = 1): void {
-    const { buffer } = this;
     if (this.flushed + this.filled + to - from > this.total)
       throw new RangeError(`${this.path}: too many values`);
     while (from < to) {
-      if (this.filled === buffer.length) this.flush();
+      if (this.filled === this.buffer.length) this.flush();
+      const { buffer } = this;
       const end = Math.min(to, from + buffer.length - this.filled);
       let at = this.filled;
       if (scale !== 1) while (from < end) buffer[at++] = data[from++] / scale;
@@ -44,33 +45,19 @@ export class NpyWriter {
   }
 
   /** @returns the sha256 of the whole file, which is on the disk now */
-  finish(): string {
+  async finish(): Promise<string> {
     this.flush();
     if (this.flushed !== this.total)
       throw new RangeError(`${this.path}: ${this.flushed} of ${this.total} values were written`);
-    const file = openSync(this.path, 'r+');
-    try {
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    return this.hash.digest('hex');
+    return this.file.finish();
   }
 
   private flush(): void {
     if (this.filled === 0) return;
-    this.append('a', new Uint8Array(this.buffer.buffer, 0, 4 * this.filled));
-    this.flushed += this.filled;
+    const { buffer, filled } = this;
+    this.flushed += filled;
     this.filled = 0;
-  }
-
-  private append(flags: 'wx' | 'a', bytes: Uint8Array): void {
-    const file = openSync(this.path, flags);
-    try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
-    } finally {
-      closeSync(file);
-    }
-    this.hash.update(bytes);
+    this.buffer = new Float32Array(Math.min(this.total - this.flushed, buffer.length));
+    this.file.append(new Uint8Array(buffer.buffer, 0, 4 * filled)); // which takes the buffer away
   }
 }

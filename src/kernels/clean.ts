@@ -47,6 +47,17 @@ export interface CleanLayer {
   dropped: Dropped;
   /** Of the kept ones in order; empty where duplicates are kept. */
   hashes: HashedRows;
+  /** Of all slices, where all are kept: with most layers nothing has to be summed again. */
+  sums?: SliceSums;
+}
+
+/** Over slices, in their order. */
+export interface SliceSums {
+  sum: number;
+  squares: number;
+  /** Smallest and largest sum of squares of a slice. */
+  least: number;
+  most: number;
 }
 
 /** Working memory of a layer, kept for the next one: a new array for each would cost as much as the work. */
@@ -92,7 +103,7 @@ export function cleanLayer(data: Float32Array, h: number, w: number, options: Cl
     clearBit(kept, row);
   }
   const own: Uint32Array<ArrayBuffer> = rows.subarray(0, n);
-  const clean = { kept, count: n, dropped };
+  const clean = { kept, count: n, dropped, ...(n === count && { sums: total(sums, squares, count) }) };
   if (duplicates === 'exact') return { ...clean, hashes: { rows: own, hashes: hashes.subarray(0, 2 * n) } };
   if (duplicates === 'keep')
     return { ...clean, hashes: { rows: new Uint32Array(0), hashes: new Uint32Array(0) } };
@@ -100,6 +111,17 @@ export function cleanLayer(data: Float32Array, h: number, w: number, options: Cl
     ...clean,
     hashes: { rows: own, hashes: hashesOf(data, h, w, own, duplicates, tolerance) },
   };
+}
+
+function total(sums: Float64Array, squares: Float64Array, count: number): SliceSums {
+  const all = { sum: 0, squares: 0, least: Number.POSITIVE_INFINITY, most: 0 };
+  for (let row = 0; row < count; row++) {
+    all.sum += sums[row];
+    all.squares += squares[row];
+    if (squares[row] < all.least) all.least = squares[row];
+    if (squares[row] > all.most) all.most = squares[row];
+  }
+  return all;
 }
 
 /**

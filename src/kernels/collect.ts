@@ -2,7 +2,9 @@
 // per thread and a few bits per kernel, whatever the models hold.
 import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { DwpError, inputError } from '../errors.js';
+import { type FileWork, fingerprint, startFileWork } from '../formats/file-work.js';
 import { refuseExisting, writeJson } from '../formats/files.js';
 import { type Model, type ModelFile, openModel } from '../importers/index.js';
 import { clearBit } from './bits.js';
@@ -26,13 +28,23 @@ export interface Collection {
   /** What was written; undefined where nothing was left, and nothing is written. */
   description?: DatasetDescription;
   /** Models that were used, in order; their index is that of `sources`. */
-  models: (ScannedModel & ModelFile & { kernels: Record<KernelSize, number> })[];
+  models: (UsedModel & Identity)[];
   /** Sizes that were found, with what became of them. */
   sizes: Map<KernelSize, { found: number; dropped: Counts; train: number; test: number; split: string }>;
   skipped: { path: string; reason: string; error?: DwpError }[];
   /** Quality of the kernels of each model, for a warning where they look like noise. */
   noise: { name: string; size: KernelSize; quality: Quality }[];
 }
+
+type UsedModel = Omit<ScannedModel, keyof Identity> & ModelFile & { kernels: Record<KernelSize, number> };
+
+/** sha256 of all the files of a model. */
+interface Identity {
+  sha256: string;
+  parts: { name: string; sha256: string; bytes: number }[];
+}
+
+type Identify = (model: ScannedModel & ModelFile) => Promise<Identity>;
 
 /** Where a model comes from, and how many threads look at models at once. */
 export interface CollectEnvironment {
@@ -84,7 +96,9 @@ async function collectInto(
   const meter = meterOf(files, hooks);
   const layers: (Omit<ScannedLayer, 'hashes'> & { file: number })[] = [];
   const finder = new DuplicateFinder(join(folder, 'hashes'));
+  const work = startFileWork(threads > 1);
   try {
+    const identify = identifier(work);
     const scanned = await scanModels(
       files,
       options,
@@ -96,17 +110,21 @@ async function collectInto(
           finder.add(layers.length, hashes);
           layers.push({ ...layer, file });
         },
+        // beside the scan of others and the writing, which leaves a core free
+        model: (file, model) => {
+          if (model.layers > 0) identify({ ...model, ...files[file] }).catch(() => {});
+        },
       },
       open,
     );
-    const { models, skipped, indexOf } = chooseModels(files, scanned);
+    const { models, skipped, indexOf } = await chooseModels(files, scanned, identify);
+    const identities = Promise.all(models.map(identify));
+    identities.catch(() => {}); // until it is waited for
     const found = markDuplicates(layers, finder, indexOf);
     await letThrough(hooks.signal);
-    const plans = planSizes(
-      found,
-      models.map(({ sha256 }) => sha256),
-      options,
-    );
+    const limited = (options.maxPerLayer ?? options.maxPerModel) !== undefined;
+    const known = limited ? await identities : [];
+    const plans = planSizes(found, (model) => known[model].sha256, options);
     for (const { model, size, found: kernels } of found)
       models[model].kernels[size] = (models[model].kernels[size] ?? 0) + kernels;
     const sizes: Collection['sizes'] = new Map();
@@ -118,13 +136,15 @@ async function collectInto(
         test,
         split: split.by,
       });
-    if ([...plans.values()].every(({ train }) => train === 0)) return { models, sizes, skipped, noise: [] };
+    const identified = async () => (await identities).map((identity, i) => ({ ...models[i], ...identity }));
+    if ([...plans.values()].every(({ train }) => train === 0))
+      return { models: await identified(), sizes, skipped, noise: [] };
     const { noise, ...written } = await writeArrays(
       folder,
       models,
       plans,
       options,
-      open,
+      { open, work },
       hooks,
       (model, share) =>
         meter.set(
@@ -133,27 +153,59 @@ async function collectInto(
           'writing',
         ),
     );
+    const used = await identified();
     const collected: DatasetDescription = {
       format: 'dwp-kernels',
       version: 2,
       options,
-      sources: models.map((model) => sourceOf(model, licence)),
+      sources: used.map((model) => sourceOf(model, licence)),
       ...written,
     };
     const description = change ? change(collected) : collected;
     writeJson(join(folder, 'dataset.json'), description);
-    return { description, models, sizes, skipped, noise };
+    return { description, models: used, sizes, skipped, noise };
   } finally {
     finder.close();
+    await work.close();
   }
 }
 
+/** Computes what a model is when it is first asked for. */
+function identifier(work: FileWork): Identify {
+  const known = new Map<string, Promise<Identity>>();
+  const compute = async ({ path, sha256, parts, files }: ScannedModel & ModelFile): Promise<Identity> => {
+    if (sha256 !== undefined)
+      return { sha256, parts: parts.map((part) => ({ ...part, sha256: part.sha256! })) };
+    const all: string[] = [];
+    for (const file of files) {
+      const digested = await work.digest(file.path, file.bytes).catch(() => undefined);
+      if (digested?.modified !== file.modified) throw changed(path);
+      all.push(digested.sha256);
+    }
+    return { sha256: all[0], parts: parts.map((part, i) => ({ ...part, sha256: all[i + 1] })) };
+  };
+  return (model) => {
+    const identity = known.get(model.path) ?? compute(model);
+    known.set(model.path, identity);
+    return identity;
+  };
+}
+
 /** Models that are used: those that could be read, have layers, and are no copy of one before. */
-function chooseModels(files: readonly ModelFile[], scanned: readonly (ScannedModel | DwpError)[]) {
-  const models: Collection['models'] = [];
+async function chooseModels(
+  files: readonly ModelFile[],
+  scanned: readonly (ScannedModel | DwpError)[],
+  identify: Identify,
+) {
+  const models: (ScannedModel & UsedModel)[] = [];
   const skipped: Collection['skipped'] = [];
   const indexOf: (number | undefined)[] = [];
-  const seen = new Map<string, string>(); // sha256 → path
+  const alike = new Map<string, typeof models>();
+  const copied = async (model: ScannedModel & ModelFile, others: typeof models) => {
+    for (const other of others)
+      if (isDeepStrictEqual(digestsIn(await identify(other)), digestsIn(await identify(model)))) return other;
+    return undefined;
+  };
   for (const [i, model] of scanned.entries()) {
     const { path } = files[i];
     indexOf.push(undefined);
@@ -161,18 +213,32 @@ function chooseModels(files: readonly ModelFile[], scanned: readonly (ScannedMod
       skipped.push({ path, reason: reasonOf(model, path), error: model });
       continue;
     }
-    const identity = [model.sha256, ...model.parts.map(({ sha256 }) => sha256)].join();
-    const again = seen.get(identity);
-    const reason = again ? `the same file as ${again}` : noLayers(model);
+    const used = { ...model, ...files[i], kernels: {} };
+    const likeness = likenessOf(used);
+    const others = alike.get(likeness) ?? [];
+    const again = await copied(used, others);
+    const reason = again ? `the same file as ${again.path}` : noLayers(model);
     if (reason) {
       skipped.push({ path, reason });
       continue;
     }
-    seen.set(identity, path);
+    alike.set(likeness, [...others, used]);
     indexOf[i] = models.length;
-    models.push({ ...model, ...files[i], kernels: {} });
+    models.push(used);
   }
   return { models, skipped, indexOf };
+}
+
+const digestsIn = ({ sha256, parts }: Identity) => [sha256, ...parts.map((part) => part.sha256)];
+
+/** The same for models that are the same, and nearly always different for others. */
+function likenessOf({ path, sha256, files }: ScannedModel & ModelFile): string {
+  if (sha256 !== undefined) return sha256;
+  try {
+    return files.map((file) => fingerprint(file.path, file.bytes)).join();
+  } catch {
+    throw changed(path);
+  }
 }
 
 function noLayers({ layers, skipped }: ScannedModel): string | undefined {
@@ -216,16 +282,16 @@ function markDuplicates(
 
 async function writeArrays(
   folder: string,
-  models: Collection['models'],
+  models: readonly UsedModel[],
   plans: ReadonlyMap<KernelSize, SizePlan>,
   options: CollectOptions,
-  open: OpenModel,
+  { open, work }: { open: OpenModel; work: FileWork },
   hooks: CollectHooks,
   progress: (model: number, share: number) => void,
 ): Promise<Pick<DatasetDescription, 'sizes' | 'layers'> & Pick<Collection, 'noise'>> {
   const writers = new Map<KernelSize, SizeWriter>();
   for (const [size, plan] of plans)
-    if (plan.train > 0) writers.set(size, new SizeWriter(folder, size, plan, options.normalize));
+    if (plan.train > 0) writers.set(size, new SizeWriter(folder, size, plan, options.normalize, work));
   const records = new Map<PlannedLayer, LayerRecord>();
   const planned = [...plans.values()].flatMap(({ layers }) => layers);
   for (const [m, { path, files }] of models.entries()) {
@@ -247,6 +313,7 @@ async function writeArrays(
             scale: options.normalize === 'unit' ? null : 1,
           }),
         });
+        await work.settled();
         progress(m, (done + 1) / own.length);
       }
     } finally {
@@ -261,7 +328,7 @@ async function writeArrays(
       found: sum(layers, ({ found }) => found),
       dropped: counts(layers),
       split: { by: split.by, testModels: split.testModels },
-      ...writer.finish(),
+      ...(await writer.finish()),
     };
   }
   const noise = [...writers].flatMap(([size, writer]) =>

@@ -25,11 +25,11 @@ export interface SizePlan {
 
 /**
  * @param layers in order of model and index; `kept` and `count` are without duplicates, and are changed
- * @param models sha256 of each model: names its choices, so that other models do not change them
+ * @param nameOf sha256 of a model: names its choices, so that other models do not change them; asked for where there are limits
  */
 export function planSizes(
   layers: readonly PlannedLayer[],
-  models: readonly string[],
+  nameOf: (model: number) => string,
   options: CollectOptions,
 ): Map<KernelSize, SizePlan> {
   const root = seedKey(options.seed);
@@ -38,7 +38,7 @@ export function planSizes(
     const own = layers.filter((layer) => layer.size === size);
     for (const [i, quota] of quotas(own, options).entries()) {
       const { model, index } = own[i];
-      choose(own[i], quota, foldIn(root, 'sample', size, models[model], index));
+      if (quota < own[i].count) choose(own[i], quota, foldIn(root, 'sample', size, nameOf(model), index));
     }
     plans.set(size, splitLayers(own, options, foldIn(root, 'split', size)));
   }
@@ -77,7 +77,6 @@ export function spread(most: readonly number[], total: number): number[] {
 }
 
 function choose(layer: PlannedLayer, quota: number, key: ReturnType<typeof seedKey>): void {
-  if (quota >= layer.count) return;
   layer.overLimit = layer.count - quota;
   const selection = new Selection(layer.count, quota, key);
   for (let row = 0; row < layer.found; row++)

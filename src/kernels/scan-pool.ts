@@ -24,6 +24,8 @@ export type Answer = { index: number } & (
 export interface PoolHooks {
   /** In no order among models; in that of the model within one. */
   layer(index: number, layer: ScannedLayer): void;
+  /** After its last layer. */
+  model(index: number, model: ScannedModel): void;
   progress(index: number, share: number): void;
   signal?: AbortSignal;
 }
@@ -51,7 +53,9 @@ export async function scanModels(
       await pause();
       const layer = (scanned: ScannedLayer) => hooks.layer(index, scanned);
       const progress = (share: number) => hooks.progress(index, share);
-      results.push(await scanModel(file, options, { layer, progress, pause }, open));
+      const model = await scanModel(file, options, { layer, progress, pause }, open);
+      hooks.model(index, model);
+      results.push(model);
     } catch (error) {
       if (!(error instanceof DwpError && error.code === 'INPUT')) throw error;
       results.push(error);
@@ -92,6 +96,7 @@ function scanInThreads(
           else if ('share' in answer) hooks.progress(index, answer.share);
           else if ('bug' in answer) reject(answer.bug);
           else {
+            if ('model' in answer) hooks.model(index, answer.model);
             results[index] =
               'model' in answer ? answer.model : inputError(answer.refused.message, answer.refused.hint);
             hooks.progress(index, 1);

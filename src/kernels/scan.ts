@@ -28,12 +28,13 @@ export interface ScannedLayer extends CleanLayer {
   trainRows?: number;
 }
 
-/** What a model is, apart from its kernels. */
+/** What a model is, apart from its kernels. Digests of files are left for later: that takes as long as all the rest. */
 export interface ScannedModel {
   format: string;
-  sha256: string;
+  /** Where the model is no file but says what it is; the same holds for its parts. */
+  sha256?: string;
   bytes: number;
-  parts: { name: string; sha256: string; bytes: number }[];
+  parts: { name: string; sha256?: string; bytes: number }[];
   licence?: string;
   producer?: string;
   /** All 2-D convolutions, of every size and kind. */
@@ -99,13 +100,16 @@ export async function scanModel(
       });
       hooks.progress((index + 1) / (count + 1));
     }
-    const { format, sha256, bytes, licence, producer, files } = model;
-    const parts = model.parts.map(({ name, sha256, bytes }) => ({ name, sha256, bytes }));
+    const { format, bytes, licence, producer, files } = model;
+    const told = open !== openModel;
     return {
       format,
-      sha256,
+      ...(told && { sha256: model.sha256 }),
       bytes,
-      parts,
+      parts: model.parts.map((part) => ({
+        ...{ name: part.name, bytes: part.bytes },
+        ...(told && { sha256: part.sha256 }),
+      })),
       ...(licence && { licence }),
       ...(producer && { producer }),
       layers: count,

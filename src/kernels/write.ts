@@ -1,8 +1,10 @@
 // Second pass: the planned kernels of each layer go from the model into the arrays, normalised on the way.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { FileWork } from '../formats/file-work.js';
 import { NpyWriter } from '../formats/npy-writer.js';
 import { hasBit } from './bits.js';
+import type { SliceSums } from './clean.js';
 import { type LayerRecord, MOST_MEASURED, type SizeRecord } from './description.js';
 import { type KernelSize, parseKernelSize } from './kernels.js';
 import type { Normalisation } from './options.js';
@@ -33,15 +35,17 @@ export class SizeWriter {
     size: KernelSize,
     private readonly plan: Pick<SizePlan, 'train' | 'test'>,
     private readonly normalize: Normalisation,
+    files: FileWork,
   ) {
     const { h, w } = parseKernelSize(size);
     this.shape = { h, w };
     this.d = h * w;
     const own = join(folder, size);
     mkdirSync(own);
+    const writer = (name: string, shape: number[]) => new NpyWriter(join(own, name), shape, files);
     const side = (name: string, rows: number): Side => ({
-      kernels: new NpyWriter(join(own, `${name}.npy`), [rows, h, w]),
-      ...(normalize === 'unit' && { scales: new NpyWriter(join(own, `${name}.scale.npy`), [rows]) }),
+      kernels: writer(`${name}.npy`, [rows, h, w]),
+      ...(normalize === 'unit' && { scales: writer(`${name}.scale.npy`, [rows]) }),
       rows: 0,
     });
     this.train = side('train', plan.train);
@@ -54,12 +58,52 @@ export class SizeWriter {
     layer: PlannedLayer,
   ): Pick<LayerRecord, 'train' | 'test' | 'statistics' | 'scale' | 'quality'> {
     const { d } = this;
-    const { found, kept, count } = layer;
+    const { found, count } = layer;
     const offsets = { train: this.train.rows, test: this.test?.rows ?? 0 };
-    let [sum, squares, least, most] = [0, 0, Number.POSITIVE_INFINITY, 0];
-    // sums of each side: what is stored is these over the scale
-    const sides = { train: [0, 0], test: [0, 0] };
     const norms = this.normalize === 'unit' ? new Float32Array(found) : undefined;
+    const { sum, squares, least, most, sides } = this.sums(data, layer, norms);
+    const scale =
+      this.normalize === 'unit'
+        ? null
+        : this.normalize === 'layer' && count > 0
+          ? Math.sqrt(squares / (count * d))
+          : 1;
+    this.sum += sides.train[0] / (scale ?? 1);
+    this.squares += sides.train[1] / (scale ?? 1) ** 2;
+    this.copy(data, layer, scale ?? 1, norms);
+    return {
+      train: { offset: offsets.train, count: count - layer.testCount },
+      test: { offset: offsets.test, count: layer.testCount },
+      statistics:
+        count === 0
+          ? null
+          : { ...moments(sum, squares, count * d), minNorm: Math.sqrt(least), maxNorm: Math.sqrt(most) },
+      scale,
+      ...(count > 0 && { quality: this.measure(data, layer) }),
+    };
+  }
+
+  /** Over the layer's kernels as they are, and for each side over what is stored, but for the layer's scale. */
+  private sums(
+    data: Float32Array,
+    layer: PlannedLayer,
+    norms: Float32Array | undefined,
+  ): SliceSums & { sides: { train: [number, number]; test: [number, number] } } {
+    const { d } = this;
+    const { found, kept, count, test, testCount } = layer;
+    if (layer.sums && count === found && !test && !norms) {
+      const { sum, squares } = layer.sums;
+      const [own, none]: [number, number][] = [
+        [sum, squares],
+        [0, 0],
+      ];
+      return {
+        ...layer.sums,
+        sides: testCount > 0 ? { train: none, test: own } : { train: own, test: none },
+      };
+    }
+    let [sum, squares, least, most] = [0, 0, Number.POSITIVE_INFINITY, 0];
+    const sides: { train: [number, number]; test: [number, number] } = { train: [0, 0], test: [0, 0] };
     for (let row = 0; row < found; row++) {
       if (!hasBit(kept, row)) continue;
       let s = 0;
@@ -84,25 +128,7 @@ export class SizeWriter {
         side[1] += q;
       }
     }
-    const scale =
-      this.normalize === 'unit'
-        ? null
-        : this.normalize === 'layer' && count > 0
-          ? Math.sqrt(squares / (count * d))
-          : 1;
-    this.sum += sides.train[0] / (scale ?? 1);
-    this.squares += sides.train[1] / (scale ?? 1) ** 2;
-    this.copy(data, layer, scale ?? 1, norms);
-    return {
-      train: { offset: offsets.train, count: count - layer.testCount },
-      test: { offset: offsets.test, count: layer.testCount },
-      statistics:
-        count === 0
-          ? null
-          : { ...moments(sum, squares, count * d), minNorm: Math.sqrt(least), maxNorm: Math.sqrt(most) },
-      scale,
-      ...(count > 0 && { quality: this.measure(data, layer) }),
-    };
+    return { sum, squares, least, most, sides };
   }
 
   /** Quality of some of the layer's kernels, which also count for its model. */
@@ -148,15 +174,15 @@ export class SizeWriter {
     }
   }
 
-  finish(): Pick<SizeRecord, 'train' | 'test' | 'mean' | 'std'> {
-    const part = ({ kernels, scales, rows }: Side) => ({
+  async finish(): Promise<Pick<SizeRecord, 'train' | 'test' | 'mean' | 'std'>> {
+    const part = async ({ kernels, scales, rows }: Side) => ({
       rows,
-      sha256: kernels.finish(),
-      ...(scales && { scales: scales.finish() }),
+      sha256: await kernels.finish(),
+      ...(scales && { scales: await scales.finish() }),
     });
     return {
-      train: part(this.train),
-      ...(this.test && { test: part(this.test) }),
+      train: await part(this.train),
+      ...(this.test && { test: await part(this.test) }),
       ...moments(this.sum, this.squares, this.plan.train * this.d),
     };
   }
