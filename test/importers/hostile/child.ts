@@ -136,7 +136,10 @@ for (let index = job.from; index < job.to; index++) {
   }
   await run(index, job.replay ?? model!.name, model);
   progress.done++;
-  if (progress.done % 200 === 0) send({ kind: 'progress', progress: summary() });
+  if (progress.done % 200 === 0) {
+    send({ kind: 'progress', progress: summary() });
+    residentBefore = process.memoryUsage.rss(); // kept threads grow with use: one input does not
+  }
 }
 send({ kind: 'end', progress: summary() });
 process.disconnect();
