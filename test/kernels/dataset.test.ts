@@ -346,3 +346,36 @@ describe('a folder', () => {
     await expect(collect({}, MODELS, out)).rejects.toMatchObject({ code: 'USAGE' });
   });
 });
+
+test.each(['none', 'layer', 'unit'] as const)(
+  'statistics of layers and sides, all slices kept or not, normalised %s: those of what was written',
+  async (normalize) => {
+    const noise = (i: number) => Math.sin(12.9898 * i + 4.1414) + 0.3;
+    const models = [
+      [layer('whole', [5, 4, 2, 2], noise)],
+      [layer('cut', [5, 4, 2, 2], (i) => (i < 4 ? 0 : noise(i + 1000)))],
+      [layer('other', [6, 4, 2, 2], (i) => noise(i + 5000))],
+    ];
+    for (const splitBy of ['model', 'kernel'] as const) {
+      const out = join(folder, `${normalize}-${splitBy}`);
+      const { description } = await collect({ normalize, splitBy }, models, out);
+      const { sizes, layers } = description!;
+      for (const [i, { statistics, found }] of layers.entries()) {
+        const all = models[i][0].data;
+        const kept = i === 1 ? all.subarray(4) : all;
+        const norms = Array.from({ length: kept.length / 4 }, (_, row) =>
+          Math.hypot(...kept.subarray(4 * row, 4 * row + 4)),
+        );
+        const { mean, std } = pooledMoments(kept);
+        expect(found).toBe(all.length / 4);
+        expect(statistics!.mean).toBeCloseTo(mean, 12);
+        expect(statistics!.std).toBeCloseTo(std, 12);
+        expect(statistics!.minNorm).toBeCloseTo(Math.min(...norms), 12);
+        expect(statistics!.maxNorm).toBeCloseTo(Math.max(...norms), 12);
+      }
+      const stored = pooledMoments(readNpy(join(out, '2x2', 'train.npy')).data as Float32Array);
+      expect(sizes['2x2'].mean).toBeCloseTo(stored.mean, 6);
+      expect(sizes['2x2'].std).toBeCloseTo(stored.std, 6);
+    }
+  },
+);
