@@ -1,9 +1,19 @@
 // What a convolution with random weights gives, against sums written out by hand.
 import { beforeAll, describe, expect, test } from 'vitest';
-import { createEngine, type Engine, f32, type NdArray, type tf } from '../../src/engine/index.js';
+import {
+  createEngine,
+  type Engine,
+  f32,
+  foldIn,
+  type NdArray,
+  noiseFor,
+  seedKey,
+  type tf,
+} from '../../src/engine/index.js';
 import type { ConvLayer } from '../../src/nn/index.js';
 import { type Estimator, posteriors, type Tensors } from '../../src/posteriors/index.js';
 import { normal, runOn } from '../engine/reference.js';
+import { estimate, expectMean } from '../monte-carlo.js';
 
 const layer: ConvLayer = {
   kind: 'conv',
@@ -20,7 +30,10 @@ const mean = normal(221, ...layer.shape);
 const logStd = f32(layer.shape, normal(222, ...layer.shape).data.map((v) => v - 1) as Float32Array);
 
 /** Σ over the window of f(weight index) · g(x), [n, 4, 4, out]. */
-function convolved(weight: (i: number) => number, pixel = (v: number) => v): number[] {
+function convolved(
+  weight: (i: number) => number,
+  pixel: (v: number, n: number, i: number) => number = (v) => v,
+): number[] {
   const out: number[] = [];
   for (let n = 0; n < N; n++)
     for (let y = 0; y < 4; y++)
@@ -32,7 +45,7 @@ function convolved(weight: (i: number) => number, pixel = (v: number) => v): num
               for (let b = 0; b < KW; b++)
                 sum +=
                   weight(((o * IN + i) * KH + a) * KW + b) *
-                  pixel(x.data[((n * 5 + y + a) * 6 + z + b) * IN + i]);
+                  pixel(x.data[((n * 5 + y + a) * 6 + z + b) * IN + i], n, i);
           out.push(sum);
         }
   return out;
@@ -87,6 +100,65 @@ describe('mean field', () => {
     );
   });
 
+  test('flipout: the deviation m + s · ε with other signs of inputs and outputs for every example', async () => {
+    const noise = {
+      weights: normal(225, ...layer.shape),
+      inputSigns: normal(226, N, IN),
+      outputSigns: normal(227, N, OUT),
+    };
+    const sign = (v: number) => (v > 0 ? 1 : -1);
+    const m = convolved((i) => mean.data[i]);
+    const flipped = convolved(
+      (i) => Math.exp(logStd.data[i]) * noise.weights.data[i],
+      (v, n, i) => v * sign(noise.inputSigns.data[n * IN + i]),
+    );
+    expectClose(
+      await run('mean-field', noise, 'flipout'),
+      m.map((v, at) => {
+        const n = Math.floor(at / (16 * OUT));
+        return v + flipped[at] * sign(noise.outputSigns.data[n * OUT + (at % OUT)]);
+      }),
+    );
+  });
+
+  test('flipout has the mean and variance of weight samples, and examples that are not correlated', async () => {
+    const DRAWS = 4000;
+    const { inputSigns, outputSigns, weights } = posteriors['mean-field'].noise(layer, N, 'flipout');
+    const step = await engine.compile(
+      (inputs: { noise: Tensors }, given: Tensors) => ({
+        value: posteriors['mean-field'].apply(layer, given, given.x, inputs.noise, 'flipout'),
+      }),
+      {
+        inputs: { noise: { inputSigns, outputSigns, weights } } as never,
+        constants: { mean, logStd, x },
+      },
+    );
+    const values: Float64Array[] = convolved(() => 0).map(() => new Float64Array(DRAWS));
+    for (let i = 0; i < DRAWS; i++) {
+      const noise = noiseFor({ inputSigns, outputSigns, weights }, foldIn(seedKey(228), i));
+      const { value } = (await step.run({ noise } as never)) as unknown as { value: NdArray };
+      for (const [at, v] of value.data.entries()) values[at][i] = v;
+    }
+    await step.release();
+    const m = convolved((i) => mean.data[i]);
+    const variance = convolved(
+      (i) => Math.exp(2 * logStd.data[i]),
+      (v) => v * v,
+    );
+    for (const [at, draws] of values.entries()) {
+      expectMean(estimate(draws), m[at], `mean ${at}`);
+      expectMean(estimate(draws.map((v) => (v - m[at]) ** 2)), variance[at], `variance ${at}`);
+    }
+    // The same place of two examples: weight samples have the covariance (x ⊙ x') ⋆ s², flipout none.
+    const half = values.length / 2;
+    for (let at = 0; at < half; at++)
+      expectMean(
+        estimate(values[at].map((v, i) => (v - m[at]) * (values[at + half][i] - m[at + half]))),
+        0,
+        `covariance ${at}`,
+      );
+  });
+
   test('kernels are the slices of the weights in rows [out · in, h · w]', async () => {
     const q = await runOn(
       engine,
@@ -107,6 +179,8 @@ describe('mean field', () => {
     const { noise, sampleNoise } = posteriors['mean-field'];
     expect(noise(layer, 7, 'local-reparameterisation').activations.shape).toEqual([7, 4, 4, OUT]);
     expect(noise(layer, 7, 'weight-samples').weights.shape).toEqual(layer.shape);
+    expect(noise(layer, 7, 'flipout').inputSigns.shape).toEqual([7, IN]);
+    expect(noise(layer, 7, 'flipout').outputSigns.shape).toEqual([7, OUT]);
     expect(sampleNoise(layer).weights.shape).toEqual(layer.shape);
   });
 });

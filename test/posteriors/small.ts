@@ -1,0 +1,96 @@
+// A network of every kind of layer with weights that is compiled quickly, with a prior of any family.
+import type { Model } from '../../src/bounds/elbo.js';
+import type { ImageSet } from '../../src/data/index.js';
+import { foldIn, type NdArray, RandomStream, seedKey } from '../../src/engine/index.js';
+import { type Architecture, convLayers, kernelShape, randomLayers } from '../../src/nn/index.js';
+import { posteriors } from '../../src/posteriors/index.js';
+import { families, type KernelPrior, type KernelSize } from '../../src/priors/index.js';
+import { auxiliaryParameters } from '../../src/train/auxiliary.js';
+import {
+  initialState,
+  type NetworkOptions,
+  type TrainingState,
+  xavier,
+} from '../../src/train/train-network.js';
+
+const COUNT = 12;
+export const allRows = Int32Array.from({ length: COUNT }, (_, i) => i);
+
+export const images: ImageSet = {
+  images: Uint8Array.from({ length: COUNT * 32 }, (_, i) => (i * 67 + (i % 7) * 20) % 256),
+  labels: Int32Array.from({ length: COUNT }, (_, i) => i % 3),
+  count: COUNT,
+  height: 4,
+  width: 4,
+  channels: 2,
+  classes: 3,
+};
+
+/** A convolution and a dense layer, both with random weights. */
+export const architecture: Architecture = {
+  name: 'small',
+  input: { height: 4, width: 4, channels: 2 },
+  classes: 3,
+  layers: [
+    { kind: 'conv', name: 'conv', shape: [3, 2, 3, 3], pad: 'same', inputSize: [4, 4], outputSize: [4, 4] },
+    { kind: 'leakyRelu', slope: 0.01 },
+    { kind: 'maxPool', size: 2 },
+    { kind: 'flatten' },
+    { kind: 'dense', name: 'dense', shape: [12, 3], random: true },
+  ],
+};
+
+/** A prior of the family, fitted to normal kernels where it has a closed form, at its start where it is learned. */
+export function priorOf(family: string, size: KernelSize): KernelPrior {
+  const d = size.h * size.w;
+  const count = 200;
+  const data = new RandomStream(seedKey(401)).fillNormal(new Float32Array(count * d)).map((x) => 0.3 * x);
+  const { config, fit, prior } = families[family];
+  const settings = config.parse({});
+  const kernels = { ...size, data, count };
+  if (fit.kind === 'closed-form') return prior(size, settings, fit.parameters(kernels, settings));
+  const { trainable, fixed } = fit.initial(kernels, settings, seedKey(402));
+  return prior(size, settings, { ...trainable, ...fixed });
+}
+
+export interface SmallOptions extends Partial<Omit<Model, 'posterior' | 'priors'>> {
+  posterior: string;
+  family: string;
+}
+
+export function smallModel({ posterior, family, ...rest }: SmallOptions): Model {
+  const [ordinary, single] = [priorOf(family, { h: 3, w: 3 }), priorOf(family, { h: 1, w: 1 })];
+  return {
+    architecture,
+    posterior: posteriors[posterior],
+    estimator: 'weight-samples',
+    priors: Object.fromEntries(
+      randomLayers(architecture).map((layer) => [
+        layer.name,
+        kernelShape(layer)[2] === 3 ? ordinary : single,
+      ]),
+    ),
+    examples: COUNT,
+    kernelSubsample: 4,
+    ...rest,
+  };
+}
+
+export function smallState(model: Model): TrainingState {
+  const key = seedKey(403);
+  const weights: Record<string, NdArray> = Object.fromEntries(
+    convLayers(architecture).map((layer) => [layer.name, xavier(layer, foldIn(key, 'weights'))]),
+  );
+  return initialState(architecture, model.posterior, weights, -2, key, auxiliaryParameters(model));
+}
+
+export const options: NetworkOptions = {
+  steps: 1,
+  batch: 4,
+  learningRate: 0.01,
+  temperature: 1,
+  warmUp: 0,
+  weightDecay: 0,
+  denseDecay: 0,
+  logEvery: 1,
+};
