@@ -1,4 +1,4 @@
-// Three unbiased ways (math.md, section 4) of sending a batch through a layer whose weights are normal on their own.
+// Three ways (math.md, section 4) of sending a batch through a layer whose weights are normal on their own.
 import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
 import { spec, tf } from '../engine/index.js';
 import { applyWeights, kernelShape, outputShape, type WeightLayer } from '../nn/index.js';
@@ -42,7 +42,7 @@ export function applyNormal(
     const variance = applyWeights(layer, tf.square(x), tf.exp(tf.mul(q.logStd, 2)));
     return tf.add(mean, tf.mul(tf.sqrt(tf.add(variance, VARIANCE_FLOOR)), noise.activations));
   }
-  // (30) x ⋆ m + t ⊙ ((x ⊙ r) ⋆ (s ⊙ ε)), signs r [n, in] and t [n, out] of every example (Wen et al. 2018)
+  // (34) x ⋆ m + t ⊙ ((x ⊙ r) ⋆ (s ⊙ ε)), signs r [n, in] and t [n, out] of every example (Wen et al. 2018)
   const deviation = tf.mul(tf.exp(q.logStd), noise.weights);
   const flipped = applyWeights(layer, tf.mul(x, signs(noise.inputSigns, x)), deviation);
   return tf.add(mean, tf.mul(flipped, signs(noise.outputSigns, flipped)));

@@ -1,4 +1,4 @@
-// A group of D weights that share l factors: w = m + s ⊙ (f(ζ) A + ε), ζ and ε standard normal. Given w all that is
+// (31) A group of D weights that share l factors: w = m + s ⊙ (f(ζ) A + ε), ζ and ε standard normal. Given w all that is
 // known of ζ is in u Aᵀ with u = (w − m)/s, l numbers: densities of many ζ cost no more than that, whatever D is.
 import { LOG_2PI, logStandardDensity, reparameterise } from '../distributions/normal.js';
 import { tf } from '../engine/index.js';
@@ -20,7 +20,7 @@ export interface Loadings {
 /**
  * The density of w and its ζ. s(ζ|w) is a diagonal normal around û = u Aᵀ / (1 + squares), whose variance is
  * 1 / (1 + squares), plus the answer of a network to û that starts at 0: with orthogonal rows and f(ζ) = ζ it starts at
- * q(ζ|w) itself, (31).
+ * q(ζ|w) itself (math.md, 3b).
  *
  * @param mean, logStd [g, D]
  * @param parameters with those of the network `auxiliary-posterior`, l → 2l
