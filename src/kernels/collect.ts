@@ -50,6 +50,8 @@ type Identify = (model: ScannedModel & ModelFile) => Promise<Identity>;
 export interface CollectEnvironment {
   threads?: number;
   open?: OpenModel;
+  /** Bytes of a model, for the progress; of a file on the disk when left out. */
+  sizeOf?(path: string): number;
   /** Licence of all models, where they do not state one themselves. */
   licence?: string;
   /** Changes what is written to dataset.json. */
@@ -91,9 +93,9 @@ async function collectInto(
   files: readonly ModelFile[],
   options: CollectOptions,
   hooks: CollectHooks,
-  { threads = 1, open = openModel, licence, describe: change }: CollectEnvironment,
+  { threads = 1, open = openModel, sizeOf = fileSize, licence, describe: change }: CollectEnvironment,
 ): Promise<Collection> {
-  const meter = meterOf(files, hooks);
+  const meter = meterOf(files, sizeOf, hooks);
   const layers: (Omit<ScannedLayer, 'hashes'> & { file: number })[] = [];
   const finder = new DuplicateFinder(join(folder, 'hashes'));
   const work = startFileWork(threads > 1);
@@ -389,9 +391,11 @@ function sourceOf(
   };
 }
 
+const fileSize = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+
 /** Progress by bytes; a file is read once in each pass. */
-function meterOf(files: readonly ModelFile[], { progress }: CollectHooks) {
-  const sizes = files.map(({ path }) => statSync(path, { throwIfNoEntry: false })?.size ?? 0);
+function meterOf(files: readonly ModelFile[], sizeOf: (path: string) => number, { progress }: CollectHooks) {
+  const sizes = files.map(({ path }) => sizeOf(path));
   const all = [...sizes, ...sizes];
   const total = sum(all, (bytes) => bytes);
   const shares = all.map(() => 0);

@@ -60,6 +60,7 @@ export function deriveDataset(
       close() {},
     };
   };
+  const bytesOf = ({ rows, record }: StoredLayer) => 4 * rows * record.shape[2] * record.shape[3];
   const ways = new Set(datasets.map(({ description }) => description.options.normalize));
   const options: CollectOptions = {
     sizes: [...new Set(all.map(({ record }) => record.size))].sort(compareSizes),
@@ -72,6 +73,8 @@ export function deriveDataset(
   };
   return collectKernels(files, out, options, hooks, {
     open,
+    sizeOf: (path) =>
+      models[Number(path.slice('source '.length))].reduce((sum, layer) => sum + bytesOf(layer), 0),
     describe: (description) => ({
       ...description,
       layers: description.layers.map((made) => {

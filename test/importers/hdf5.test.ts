@@ -126,6 +126,13 @@ describe('hostile files', () => {
     await expect(read(bytes)).rejects.toThrow(/^model\.h5: not a complete HDF5 file \(groups nested deeper/);
   });
 
+  // found by fuzzing: the library never ends with it
+  test('a library that loops is ended, and the next file is read', async () => {
+    const bytes = fixture('../hostile/library-loops.h5.gz');
+    await expect(read(bytes)).rejects.toThrow('model.h5: not a complete HDF5 file (not read within 2 s)');
+    expect((await read(await plain())).layers).toHaveLength(1);
+  }, 60_000);
+
   test.each([
     ['by jsfive', () => fixture('keras1-th.h5.gz')],
     ['by jsfive, chunks', () => fixture('gzip.h5.gz')],

@@ -13,7 +13,7 @@ import {
   type StoredDataset,
 } from '../../kernels/index.js';
 import { argument, defineCommand, integer, list, option, real } from '../command.js';
-import type { Effects } from '../effects.js';
+import type { Effects, Progress } from '../effects.js';
 import { seedOption } from '../options.js';
 import { table } from '../table.js';
 
@@ -34,10 +34,15 @@ async function derive(
 ): Promise<DeriveResult> {
   refuseExisting(out);
   const datasets: StoredDataset[] = [];
+  let progress: Progress | undefined;
   try {
     for (const path of paths) datasets.push(openStored(path));
     const { description, sizes, models } = await deriveDataset(datasets, out, options, {
       signal: effects.signal,
+      progress: (bytes, total, what) => {
+        progress ??= effects.progress('taking over kernels, bytes', total);
+        progress.update(bytes, what);
+      },
     });
     if (!description)
       throw inputError(`no kernels left of ${paths.join(', ')}`, 'see what there is with dwp inspect');
@@ -46,6 +51,7 @@ async function derive(
       kernels[size] = { found, kept: train + test, train, test, split, dropped };
     return { out, sources: models.length, kernels };
   } finally {
+    progress?.stop();
     for (const dataset of datasets) dataset.close();
   }
 }
