@@ -5,7 +5,7 @@ import type { LatentDensity } from '../distributions/latent.js';
 import { type DiagonalNormal, logDensity, reparameterise } from '../distributions/normal.js';
 import { scaleGradient, tf } from '../engine/index.js';
 
-/** What draws z given w: the auxiliary network (r for a prior, s for a posterior), or p(z) itself. */
+/** What draws z given w: the auxiliary network (r for a prior, s for a posterior), or N(0, I), which is mostly p(z). */
 export const PROPOSALS = ['auxiliary', 'prior'] as const;
 export type Proposal = (typeof PROPOSALS)[number];
 
