@@ -110,7 +110,7 @@ const meanFieldOf = ({ model, solve }: Regression, q = bestMeanField(solve())): 
 };
 
 /** Compiles the bound; calls are given noise, rows of examples, and rows of kernels where they are subsampled. */
-async function compile(
+export async function compile(
   { boundTerms, boundNoise }: Subject,
   engine: Engine,
   model: Model,
@@ -175,7 +175,7 @@ const indices = (values: readonly number[]): NdArray => ({
   shape: [values.length],
   data: Int32Array.from(values),
 });
-const totalOf = ({ expectedLogLikelihood, priorTerm, entropyTerm }: Terms) =>
+export const totalOf = ({ expectedLogLikelihood, priorTerm, entropyTerm }: Terms) =>
   expectedLogLikelihood + priorTerm + entropyTerm;
 
 /** Cuts one vector of noise into arrays of the given shapes. */
@@ -189,6 +189,16 @@ function cut(specs: Record<string, { shape: readonly number[] }>, vector: Float3
     }),
   );
 }
+
+/** The likelihood is that of the W which prior and entropy are of: the terms' means are the same, their sum is quieter. */
+export const ofOneDraw = (noise: Arrays): Arrays => {
+  const weights = noise['conv.likelihood.weights'];
+  return {
+    ...noise,
+    'conv.likelihood.weights': { shape: weights.shape, data: noise['conv.prior.kernels'].data },
+    'conv.likelihood.latent': noise['conv.prior.mixing'],
+  };
+};
 
 /** (3) and its gap in one: q is p(W|𝒟), r and s are exact, and all three terms are of one W. */
 const samples: Proof = {
@@ -205,9 +215,7 @@ const samples: Proof = {
       const { specs, run, release } = await compile(subject, engine, model, posteriorOf(problem), EXAMPLES);
       for (let i = 0; i < 5; i++) {
         const noise = noiseFor(specs, seedKey(510 + i));
-        noise['conv.likelihood.weights'].data.set(noise['conv.prior.kernels'].data);
-        noise['conv.likelihood.latent'] = noise['conv.prior.mixing'];
-        const total = totalOf(await run(problem, noise));
+        const total = totalOf(await run(problem, ofOneDraw(noise)));
         expect(Math.abs(total - evidence) / Math.abs(evidence), `K = ${priorSamples}`).toBeLessThan(1e-5);
       }
       await release();

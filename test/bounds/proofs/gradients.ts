@@ -2,14 +2,22 @@
 import { expect } from 'vitest';
 import { GRADIENTS } from '../../../src/bounds/hierarchical.js';
 import type { DiagonalNormal } from '../../../src/distributions/normal.js';
-import { f32, seedKey, tf, valueAndGradients } from '../../../src/engine/index.js';
+import { f32, foldIn, noiseFor, seedKey, tf, valueAndGradients } from '../../../src/engine/index.js';
 import { convLayers } from '../../../src/nn/index.js';
 import { initialState } from '../../../src/train/train-network.js';
 import { normal, runOn } from '../../engine/reference.js';
 import { difference, estimate, expectMean } from '../../monte-carlo.js';
+import { EXACT } from '../linear-gaussian.js';
 import { bestMeanField, EXAMPLES, klOfMeanField } from '../regression.js';
 import { sine } from '../sine.js';
-import { meanFieldModel, pointwiseRegression } from './evidence.js';
+import {
+  compile,
+  latentRegression,
+  meanFieldModel,
+  ofOneDraw,
+  pointwiseRegression,
+  totalOf,
+} from './evidence.js';
 import type { Proof } from './proof.js';
 
 const reparameterised: Proof = {
@@ -84,6 +92,34 @@ const training: Proof = {
   },
 };
 
+const mixture: Proof = {
+  name: 'training a semi-implicit posterior, q and s: above the best mean field, not above the evidence',
+  async check(subject, engine) {
+    const problem = latentRegression(EXACT);
+    const model = { ...meanFieldModel(problem, subject), posterior: subject.posteriors['semi-implicit'] };
+    const [layer] = convLayers(model.architecture);
+    const { parameters } = await subject.trainNetwork(
+      model,
+      problem.data,
+      Int32Array.from({ length: EXAMPLES }, (_, i) => i),
+      { ...OPTIONS, steps: 1000, learningRate: 0.02, temperature: 1 },
+      engine,
+      seedKey(533),
+      initialState(model.architecture, model.posterior, { [layer.name]: f32(layer.shape) }, -1, seedKey(532)),
+    );
+    const solution = problem.solve(parameters['conv.bias'].data[0]);
+    const { specs, run, release } = await compile(subject, engine, model, parameters, EXAMPLES);
+    const totals: number[] = [];
+    for (let i = 0; i < 500; i++)
+      totals.push(totalOf(await run(problem, ofOneDraw(noiseFor(specs, foldIn(seedKey(534), i))))));
+    await release();
+    const { mean, standardError } = estimate(totals);
+    const meanField = solution.evidence - klOfMeanField(bestMeanField(solution), solution);
+    expect(mean).toBeGreaterThan(meanField + 5 * standardError);
+    expect(mean).toBeLessThan(solution.evidence + 5 * standardError);
+  },
+};
+
 const OPTIONS = {
   steps: 600,
   batch: EXAMPLES,
@@ -94,4 +130,4 @@ const OPTIONS = {
   logEvery: 600,
 };
 
-export const gradients: readonly Proof[] = [reparameterised, training];
+export const gradients: readonly Proof[] = [reparameterised, training, mixture];
