@@ -76,6 +76,18 @@ export function gatherImages(set: ImageSet, rows: ArrayLike<number>, out: Float3
   return out;
 }
 
+/** The first n images, or all; memory is shared. */
+export function firstImages(set: ImageSet, n = set.count): ImageSet {
+  const count = Math.min(n, set.count);
+  const pixels = set.height * set.width * set.channels;
+  return {
+    ...set,
+    count,
+    images: set.images.subarray(0, count * pixels),
+    labels: set.labels.subarray(0, count),
+  };
+}
+
 /**
  * Class numbers of the given rows.
  * @param out [n], filled and returned

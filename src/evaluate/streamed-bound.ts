@@ -4,8 +4,9 @@ import { lowerBound } from '../bounds/hierarchical.js';
 import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, spec } from '../engine/index.js';
 import type { KernelPrior, Tensors } from '../priors/index.js';
 
-/** Samples that one call draws in all; of one row, at most half of it. */
+/** Samples that one call draws in all; of one row, at most half of it. Fewer where p(z) has more normals than these. */
 const DRAWS = 1000;
+const COMPONENTS = 10_000;
 
 export interface RowBounds {
   /** K: what was asked for, rounded up to equal chunks. */
@@ -32,9 +33,10 @@ export async function streamedBound(
   if (density.kind === 'exact') throw new RangeError('an exact density needs no bound');
   const d = size.h * size.w;
   const n = rows.length / d;
-  const chunks = Math.ceil(samples / (DRAWS / 2));
+  const atOnce = Math.ceil(DRAWS / Math.max(1, (density.components ?? 1) / COMPONENTS));
+  const chunks = Math.ceil(samples / Math.ceil(atOnce / 2));
   const draws = Math.ceil(samples / chunks);
-  const together = Math.min(n, Math.floor(DRAWS / draws));
+  const together = Math.min(n, Math.max(1, Math.floor(atOnce / draws)));
   const x = f32([together, d]);
   const noise = f32([draws, together, density.latentSize]);
   const step = await engine.compile(

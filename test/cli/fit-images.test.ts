@@ -1,4 +1,4 @@
-// dwp fit-images and the example that calls it, as real processes on a few digits.
+// dwp fit-images, dwp eval-images and the example, as real processes on a few digits.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,6 +59,20 @@ test('fits, judges, draws; the same seed gives the same bytes', async () => {
   expect(weights('two').equals(weights('one'))).toBe(true);
 });
 
+test('judged once more: the same bounds, and those with fewer points', async () => {
+  const judge = async (...args: string[]) => {
+    const options = [...TINY.slice(TINY.indexOf('--samples')), '--format', 'json'];
+    const { code, out, err } = await dwp('eval-images', at('one'), ...options, ...args);
+    expect(code, err).toBe(0);
+    return JSON.parse(out);
+  };
+  const { test } = JSON.parse(readFileSync(at('one', 'result.json'), 'utf8'));
+  expect(await judge()).toEqual({ vae: at('one'), points: 90, test });
+  const fewer = await judge('--points', '1');
+  expect(fewer.points).toBe(1);
+  expect(fewer.test.bound.mean).not.toBe(test.bound.mean);
+});
+
 test('the example fits one with each prior', async () => {
   const script = fileURLToPath(new URL('../../examples/images.sh', import.meta.url));
   const { stdout } = await execa('sh', [script, at('example'), ...TINY, '--epochs', '1', '-q']);
@@ -68,11 +82,18 @@ test('the example fits one with each prior', async () => {
 });
 
 test.each([
-  ['a folder that exists', () => ['--out', folder], 2, /exists/],
-  ['no such data', () => ['--out', at('no'), '--data', 'letters'], 2, /letters/],
-  ['no such prior', () => ['--out', at('no'), '--latent-prior', 'flow'], 2, /latent-prior/],
+  ['a folder that exists', () => ['fit-images', '--out', folder], 2, /exists/],
+  ['no such data', () => ['fit-images', '--out', at('no'), '--data', 'letters'], 2, /letters/],
+  ['no such prior', () => ['fit-images', '--out', at('no'), '--latent-prior', 'flow'], 2, /latent-prior/],
+  ['no VAE to judge', () => ['eval-images', folder], 3, /result\.json/],
+  [
+    'points of N(0, I)',
+    () => ['eval-images', at('example', 'standard'), '--points', '3'],
+    2,
+    /standard latent prior/,
+  ],
 ])('%s', async (_, args, code, message) => {
-  const outcome = await dwp('fit-images', ...args());
+  const outcome = await dwp(...args());
   expect(outcome.code).toBe(code);
   expect(outcome.err.trim()).toMatch(message);
   expect(outcome.err.trim().split('\n')).toHaveLength(1);

@@ -1,12 +1,11 @@
 // dwp fit-images: a VAE of binary images with a latent prior of choice, judged by K-sample bounds.
-import { join } from 'node:path';
 import { z } from 'zod';
-import { gatherImages, type ImageSet, loadDataset } from '../../data/index.js';
+import { firstImages, gatherImages, loadDataset } from '../../data/index.js';
 import { foldIn, seedKey } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
-import { FEW, judgeImages } from '../../evaluate/judge-images.js';
-import { refuseExisting, writeFileAtomic, writeJson } from '../../formats/files.js';
-import { writeSafetensors } from '../../formats/safetensors.js';
+import { FEW, type ImageReport, judgeImages } from '../../evaluate/judge-images.js';
+import { writeImageFolder } from '../../experiment/image-folder.js';
+import { refuseExisting } from '../../formats/files.js';
 import { imageVae, imageVaeConfig } from '../../priors/image-vae.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
 import { kernelGridPng } from '../../report/figures/kernel-grid.js';
@@ -19,6 +18,25 @@ import { table } from '../table.js';
 /** Images that decide which epoch's parameters are kept. */
 const VALIDATION = 1000;
 const DRAWN = 100;
+
+export const imageDataOptions = {
+  data: option(
+    '--data <name>',
+    'mnist, fashion-mnist, or any name with --data-dir',
+    z.string().default('mnist'),
+  ),
+  dataDir: option('--data-dir <dir>', 'folder of four IDX files', z.string().optional(), "the dataset's own"),
+};
+
+export const judgeOptions = {
+  testImages: option('--test-images <n>', 'use only the first ones', integer(2).optional(), 'all'),
+  samples: option('--samples <K>', 'samples of the bound at the end', integer(1, 1_000_000).default(5000)),
+  sampledImages: option(
+    '--sampled-images <n>',
+    `test images, chosen at random, that get so many; all get ${FEW}`,
+    integer(2).default(500),
+  ),
+};
 
 export const fitImages = defineCommand({
   name: 'fit-images',
@@ -44,28 +62,12 @@ export const fitImages = defineCommand({
     ),
     latent: option('--latent <n>', 'dimension of z', integer(1, 256).default(40)),
     hidden: option('--hidden <n>', 'gated units in each hidden layer', integer(1, 4096).default(300)),
-    data: option(
-      '--data <name>',
-      'mnist, fashion-mnist, or any name with --data-dir',
-      z.string().default('mnist'),
-    ),
-    dataDir: option(
-      '--data-dir <dir>',
-      'folder of four IDX files',
-      z.string().optional(),
-      "the dataset's own",
-    ),
+    ...imageDataOptions,
     epochs: option('--epochs <n>', 'passes over the training images', integer(1, 100_000).default(30)),
     batch: option('--batch <n>', 'images per step', integer(1, 100_000).default(250)),
     learningRate: option('--learning-rate <x>', 'of Adam', real(1e-9, 10).default(2e-3)),
     trainImages: option('--train-images <n>', 'use only the first ones', integer(20).optional(), 'all'),
-    testImages: option('--test-images <n>', 'use only the first ones', integer(2).optional(), 'all'),
-    samples: option('--samples <K>', 'samples of the bound at the end', integer(1, 1_000_000).default(5000)),
-    sampledImages: option(
-      '--sampled-images <n>',
-      `test images, chosen at random, that get so many; all get ${FEW}`,
-      integer(2).default(500),
-    ),
+    ...judgeOptions,
     seed: seedOption,
     ...engineOptions,
   },
@@ -78,8 +80,8 @@ export const fitImages = defineCommand({
     refuseExisting(input.out);
     const config = imageVaeConfig.parse(input);
     const dataset = loadDataset(input.data, input.dataDir);
-    const train = first(dataset.train, input.trainImages);
-    const test = first(dataset.test, input.testImages);
+    const train = firstImages(dataset.train, input.trainImages);
+    const test = firstImages(dataset.test, input.testImages);
     if (train.channels !== 1)
       throw usageError(`${input.data} has ${train.channels} channels`, 'binary images have one');
     const validationFraction = Math.min(VALIDATION / train.count, 0.1);
@@ -116,45 +118,32 @@ export const fitImages = defineCommand({
       trace: report!.trace.map(({ step, ...bounds }) => ({ epoch: step / perEpoch, ...bounds })),
     };
     const drawn = (await sampleImages(prior, DRAWN, engine, foldIn(key, 'draw'))).map((p) => 2 * p - 1);
-    writeSafetensors(join(input.out, 'weights.safetensors'), prior.parameters as never);
-    writeFileAtomic(
-      join(input.out, 'samples.png'),
-      kernelGridPng(drawn, DRAWN, h, w, { normalise: 'grid', scale: 2 }),
-    );
-    writeJson(join(input.out, 'result.json'), result);
+    const png = kernelGridPng(drawn, DRAWN, h, w, { normalise: 'grid', scale: 2 });
+    writeImageFolder(input.out, prior, result, png);
     return result;
   },
-  render({ out, config, train, bestEpoch, test: { images, elbo, few, bound } }) {
-    return [
-      `VAE with ${config.latentPrior} latent prior, ${train.epochs} epochs of ${train.images} images in ${train.seconds.toFixed(0)} s (best after ${bestEpoch}); nats per image on ${images} test images, higher is better:`,
+  render: ({ out, config, train, bestEpoch, test }) =>
+    [
+      `VAE with ${config.latentPrior} latent prior, ${train.epochs} epochs of ${train.images} images in ${train.seconds.toFixed(0)} s (best after ${bestEpoch}); nats per image on ${test.images} test images, higher is better:`,
       '',
-      table(
-        ['bound of log p(x)', 'nats', ''],
-        [
-          ['ELBO', elbo.toFixed(2), ''],
-          [`K = ${few.samples}`, few.mean.toFixed(2), ''],
-          [
-            `K = ${bound.samples}`,
-            bound.mean.toFixed(2),
-            `± ${bound.standardError.toFixed(2)}, of ${bound.images} images`,
-          ],
-        ],
-      ),
+      boundTable(test),
       '',
       `Written to ${out}; samples.png shows ${DRAWN} draws.`,
-    ].join('\n');
-  },
+    ].join('\n'),
 });
 
-const first = (set: ImageSet, n = set.count): ImageSet => {
-  const count = Math.min(n, set.count);
-  const pixels = set.height * set.width * set.channels;
-  return {
-    ...set,
-    count,
-    images: set.images.subarray(0, count * pixels),
-    labels: set.labels.subarray(0, count),
-  };
-};
+export const boundTable = ({ elbo, few, bound }: ImageReport): string =>
+  table(
+    ['bound of log p(x)', 'nats', ''],
+    [
+      ['ELBO', elbo.toFixed(2), ''],
+      [`K = ${few.samples}`, few.mean.toFixed(2), ''],
+      [
+        `K = ${bound.samples}`,
+        bound.mean.toFixed(2),
+        `± ${bound.standardError.toFixed(2)}, of ${bound.images} images`,
+      ],
+    ],
+  );
 
 const rowNumbers = (n: number) => Int32Array.from({ length: n }, (_, i) => i);

@@ -66,6 +66,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./fit-images.js')).fitImages,
   },
   {
+    name: 'eval-images',
+    summary: 'bound the log-likelihood of images under a fitted VAE once more',
+    load: async () => (await import('./eval-images.js')).evalImages,
+  },
+  {
     name: 'train',
     summary: 'train a CNN on few examples, with a prior of its convolution kernels',
     load: async () => (await import('./train.js')).train,
