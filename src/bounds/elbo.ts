@@ -37,7 +37,7 @@ export interface BoundTerms {
   entropyTerm: tf.Scalar;
 }
 
-/** Kernels of a layer; in a dense one every weight is a kernel of 1×1. */
+/** Kernels of a layer; in a dense one every weight is a kernel of 1×1 (35). */
 export const kernelCount = ({ shape }: WeightLayer): number => shape[0] * shape[1];
 
 /** How many of a layer's kernels a step's prior term uses. */
@@ -193,7 +193,7 @@ function divergenceTerms(
     return { prior: total(perKernel, n), entropy: tf.neg(tf.sum(negativeEntropy(whole))) };
   }
   // One joint draw of w and ζ serves both terms. The prior term is a sum over kernels, of which `rows` are enough; the
-  // entropy is a sum over groups, and not over the kernels of one, so that a group is always whole (math.md, 3b).
+  // entropy is a sum over groups, and not over the kernels of one, so that a group is always whole (30).
   const { density, draw } = (bound.proposal === 'prior' && q.standard) || q;
   const { w, latent } = draw({ kernels: noise.kernels, latent: noise.mixing }); // [g, D], [g, l]
   const s = proposalOf(density, w, bound.proposal);
