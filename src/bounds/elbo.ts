@@ -5,11 +5,18 @@
 import { negativeEntropy } from '../distributions/normal.js';
 import { spec, tf } from '../engine/index.js';
 import { type Architecture, forward, kernelShape, randomLayers, type WeightLayer } from '../nn/index.js';
-import { type Estimator, groupCount, kernelRows, type Posterior } from '../posteriors/index.js';
+import {
+  type Estimator,
+  groupCount,
+  kernelRows,
+  type Posterior,
+  type SemiImplicitPosterior,
+} from '../posteriors/index.js';
 import type { KernelPrior, Specs, Tensors } from '../priors/index.js';
 import { proposalOf, upperBound } from './hierarchical.js';
 import { expectedLogDensity, latentNoise, logPrior, priorNoise } from './prior-term.js';
 import { type BoundSettings, HIERARCHICAL } from './settings.js';
+import { chainNoise, unbiasedLogQ } from './unbiased.js';
 
 /** Everything about a network's training that does not change from step to step. */
 export interface Model {
@@ -35,6 +42,8 @@ export interface BoundTerms {
   priorTerm: tf.Scalar;
   /** H[q] = −E_q log q(W), or a lower bound on it */
   entropyTerm: tf.Scalar;
+  /** Mean acceptance of the chains over ζ of all layers, where there are some. */
+  acceptance?: tf.Scalar;
 }
 
 /** Kernels of a layer; in a dense one every weight is a kernel of 1×1 (35). */
@@ -84,6 +93,7 @@ function divergenceNoise(model: Model, layer: WeightLayer, prior: KernelPrior): 
     kernels: spec([groups, weightCount(layer) / groupCount(layer, latent.shared)]),
     mixing: spec([groups, latent.size]),
     ...(bound.posteriorSamples > 0 && { proposed: spec([bound.posteriorSamples, groups, latent.size]) }),
+    ...(bound.chain && chainNoise(bound.chain, groups, latent.size)),
     ...latentNoise(prior, n, bound),
   };
 }
@@ -149,6 +159,7 @@ export function boundTerms(
   const scale = model.examples / batch.labels.shape[0]; // (8)
   let priorTerm: tf.Tensor = tf.scalar(0);
   let entropyTerm: tf.Tensor = tf.scalar(0);
+  const acceptance: tf.Scalar[] = [];
   for (const layer of randomLayers(model.architecture)) {
     const prior = model.priors[layer.name];
     if (!model.posterior.kernels || !prior) continue;
@@ -163,11 +174,13 @@ export function boundTerms(
     );
     priorTerm = tf.add(priorTerm, terms.prior);
     entropyTerm = tf.add(entropyTerm, terms.entropy);
+    if (terms.acceptance) acceptance.push(terms.acceptance);
   }
   return {
     expectedLogLikelihood: tf.mul(ofBatch, scale) as tf.Scalar,
     priorTerm: priorTerm as tf.Scalar,
     entropyTerm: entropyTerm as tf.Scalar,
+    ...(acceptance.length > 0 && { acceptance: tf.mean(tf.stack(acceptance)) as tf.Scalar }),
   };
 }
 
@@ -180,13 +193,14 @@ function divergenceTerms(
   priorParameters: Tensors,
   noise: Tensors,
   rows: tf.Tensor1D | undefined,
-): { prior: tf.Tensor; entropy: tf.Tensor } {
+): { prior: tf.Tensor; entropy: tf.Tensor; acceptance?: tf.Scalar } {
   const total = (each: tf.Tensor, count: number) => tf.mul(tf.sum(each), count / each.shape[0]!); // (9)
   const n = kernelCount(layer);
   const own = ofLayer(parameters, AUXILIARY);
   const auxiliary = bound.encoder === 'local' ? mapValues(own, (x) => (rows ? tf.gather(x, rows) : x)) : own;
   const shared = posterior.latent?.(layer).shared ?? 'kernel';
-  const q = posterior.kernels!(layer, parameters, shared === 'kernel' ? rows : undefined);
+  const inRows = shared === 'kernel' ? rows : undefined;
+  const q = posterior.kernels!(layer, parameters, inRows);
   if (q.kind === 'diagonal') {
     const perKernel = expectedLogDensity(prior, priorParameters, q, noise, bound, auxiliary);
     const whole = rows ? (posterior.kernels!(layer, parameters) as typeof q) : q; // cheap: always of all kernels
@@ -196,15 +210,27 @@ function divergenceTerms(
   // entropy is a sum over groups, and not over the kernels of one, so that a group is always whole (30).
   const { density, draw } = (bound.proposal === 'prior' && q.standard) || q;
   const { w, latent } = draw({ kernels: noise.kernels, latent: noise.mixing }); // [g, D], [g, l]
-  const s = proposalOf(density, w, bound.proposal);
   const kernels = shared === 'kernel' ? w : kernelRows(layer, w, rows); // [n, d]
-  return {
-    prior: total(logPrior(prior, priorParameters, kernels, noise, bound, auxiliary), n),
-    entropy: tf.neg(
-      total(upperBound(density, w, latent, noise.proposed, s, bound.gradients), groupCount(layer, shared)),
-    ),
-  };
+  const priorTerm = total(logPrior(prior, priorParameters, kernels, noise, bound, auxiliary), n);
+  const entropy = (logQ: tf.Tensor) => tf.neg(total(logQ, groupCount(layer, shared)));
+  if (bound.chain) {
+    const { logQ, acceptance } = unbiasedLogQ(
+      (parameters) => posterior.kernels!(layer, parameters, inRows) as SemiImplicitPosterior,
+      parameters,
+      w,
+      noise as never,
+      ofLayer(parameters, CHAINS).logStep,
+      { ...bound, chain: bound.chain },
+    );
+    return { prior: priorTerm, entropy: entropy(logQ), acceptance: acceptance as tf.Scalar };
+  }
+  const s = proposalOf(density, w, bound.proposal);
+  const logQ = upperBound(density, w, latent, noise.proposed, s, bound.gradients);
+  return { prior: priorTerm, entropy: entropy(logQ) };
 }
+
+/** Step size of the chains over ζ, among the parameters of their layer. */
+export const CHAINS = { name: 'chain' };
 
 /** Parameters of r(z|w) that are trained along, among those of their layer. */
 export const AUXILIARY = { name: 'auxiliary' };

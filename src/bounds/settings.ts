@@ -9,6 +9,19 @@ import type { Gradients, Proposal } from './hierarchical.js';
 export const ENCODERS = ['frozen', 'trainable', 'local'] as const;
 export type Encoder = (typeof ENCODERS)[number];
 
+export interface ChainSettings {
+  /** Transitions that lead away from the ζ₀ that drew w. What ζ still shares with ζ₀, given w, is bias. */
+  away: number;
+  /** Transitions after those, over whose ζ is averaged. */
+  kept: number;
+  /** Leapfrog steps of a transition. */
+  leapfrog: number;
+  /** Acceptance that the step size is adapted to. */
+  acceptance: number;
+}
+
+export const CHAIN: ChainSettings = { away: 3, kept: 2, leapfrog: 5, acceptance: 0.8 };
+
 export interface BoundSettings {
   encoder: Encoder;
   /** What proposes z in the prior term, and ζ in the entropy term of a semi-implicit posterior. */
@@ -18,6 +31,8 @@ export interface BoundSettings {
   /** K ≥ 0 of (5), beside the ζ that drew w. */
   posteriorSamples: number;
   gradients: Gradients;
+  /** The gradient of the entropy term is (41), by chains over ζ; its value stays (2) or (5). */
+  chain?: ChainSettings;
 }
 
 /** (1) and (2): hierarchical variational inference with auxiliary networks. */
@@ -29,17 +44,22 @@ export const HIERARCHICAL: BoundSettings = {
   gradients: 'plain',
 };
 
-export const BOUNDS = ['hvi', 'multisample', 'sivi'] as const;
+export const BOUNDS = ['hvi', 'multisample', 'sivi', 'uivi'] as const;
 export type BoundName = (typeof BOUNDS)[number];
 
 /**
  * `hvi`: (1) and (2). `multisample`: (4) and (5) with auxiliary networks (Sobolev & Vetrov 2019). `sivi`: (4) and (5)
- * with p(z) and q(ζ) as proposals (Yin & Zhou 2018, Molchanov et al. 2018).
+ * with p(z) and q(ζ) as proposals (Yin & Zhou 2018, Molchanov et al. 2018). `uivi`: as `multisample`, with unbiased
+ * gradients of the entropy term (Titsias & Ruiz 2019).
  */
-export const boundSettings = (name: BoundName, samples: number, encoder: Encoder): BoundSettings =>
-  name === 'hvi'
-    ? { ...HIERARCHICAL, encoder }
-    : withSamples({ ...HIERARCHICAL, encoder, proposal: name === 'sivi' ? 'prior' : 'auxiliary' }, samples);
+export function boundSettings(name: BoundName, samples: number, encoder: Encoder): BoundSettings {
+  if (name === 'hvi') return { ...HIERARCHICAL, encoder };
+  const proposal = name === 'sivi' ? 'prior' : 'auxiliary';
+  return withSamples(
+    { ...HIERARCHICAL, encoder, proposal, ...(name === 'uivi' && { chain: CHAIN }) },
+    samples,
+  );
+}
 
 /** The same bounds with K samples on both sides. */
 export const withSamples = (bound: BoundSettings, samples: number): BoundSettings => ({

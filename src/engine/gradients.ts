@@ -49,3 +49,11 @@ export function scaleGradient(x: tf.Tensor, factor: tf.Tensor | number): tf.Tens
   });
   return scaled(x, typeof factor === 'number' ? tf.scalar(factor) : factor);
 }
+
+/**
+ * x itself, as something that nothing was computed from: no gradient passes, nor is one asked for of what x was computed
+ * by. A function without inputs is how TensorFlow.js can be told so.
+ */
+export function stopGradient(x: tf.Tensor): tf.Tensor {
+  return tf.customGrad(() => ({ value: tf.clone(x), gradFunc: () => [] }))();
+}

@@ -5,7 +5,7 @@ export { StepError } from './contract.js';
 export { DEVICES, type Device } from './devices.js';
 export type { ArraysOf, CompiledStep, Engine, TensorsOf } from './engine.js';
 export type { Explanation } from './explain.js';
-export { scaleGradient, valueAndGradients } from './gradients.js';
+export { scaleGradient, stopGradient, valueAndGradients } from './gradients.js';
 export { Graph, type Value } from './graph.js';
 export { groupedConv2d } from './grouped.js';
 export { noiseFor } from './noise.js';

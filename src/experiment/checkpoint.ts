@@ -1,6 +1,6 @@
 // The state of a training as one safetensors file: parameters, Adam's moments, and the step in its metadata.
 import { join } from 'node:path';
-import { AUXILIARY, type Model } from '../bounds/elbo.js';
+import { AUXILIARY, CHAINS, type Model } from '../bounds/elbo.js';
 import { f32, type NdArray, seedKey } from '../engine/index.js';
 import { inputError } from '../errors.js';
 import type { Network } from '../evaluate/index.js';
@@ -11,6 +11,8 @@ import { initialState, type TrainingState } from '../train/train-network.js';
 
 const PARTS = ['parameters', 'first', 'second'] as const;
 export const CHECKPOINT = 'checkpoint.safetensors';
+/** Names of what is learned along: it depends on the priors. */
+const ALONG = new RegExp(`\\.(${AUXILIARY.name}|${CHAINS.name})\\.`);
 const pathOf = (folder: string) => join(folder, CHECKPOINT);
 
 export function writeCheckpoint(folder: string, { step, parameters, moments }: TrainingState): void {
@@ -22,7 +24,7 @@ export function writeCheckpoint(folder: string, { step, parameters, moments }: T
 }
 
 /**
- * @param network whose parameters they must be; of one without priors, parameters of r(z|w) are let through
+ * @param network whose parameters they must be; of one without priors, what is learned along with it is let through
  * @throws DwpError INPUT when the file is damaged: parts missing, shapes that differ, values that are not finite
  */
 export function readCheckpoint(folder: string, network?: Network | Model): TrainingState {
@@ -54,7 +56,7 @@ export function readCheckpoint(folder: string, network?: Network | Model): Train
       if (`${parameters[name]?.shape}` !== `${shape}`)
         throw bad(`${name} has shape [${parameters[name]?.shape ?? 'none'}], the network's is [${shape}]`);
     for (const name of Object.keys(parameters))
-      if (!Object.hasOwn(expected, name) && ('priors' in network || !name.includes(`.${AUXILIARY.name}.`)))
+      if (!Object.hasOwn(expected, name) && ('priors' in network || !ALONG.test(name)))
         throw bad(`the network has no parameter ${name}`);
   }
   return { step, parameters, moments: { first, second } };

@@ -56,8 +56,11 @@ export const runConfig = z.object({
   bound: z
     .enum(BOUNDS)
     .default('hvi')
-    .describe('auxiliary networks with one sample, with K samples, or K samples of the latent priors'),
-  boundSamples: whole(1, 1000).default(10).describe('K of --bound multisample and sivi'),
+    .describe(
+      'auxiliary networks with one sample, with K samples, or K samples of the latent priors; uivi: as multisample, ' +
+        'but gradients of the entropy by Markov chains, without a bound',
+    ),
+  boundSamples: whole(1, 1000).default(10).describe('K of --bound multisample, sivi and uivi'),
   boundSamplesFrom: whole(1, 1000)
     .optional()
     .describe('K of the first steps; it doubles in stages of equal length until it is --bound-samples'),

@@ -113,6 +113,11 @@ export function prepare(
         config.densePrior === 'fitted'
           ? requireFitted(layer, '--dense-prior fitted')
           : isotropicNormal({ h: 1, w: 1 }, {}, config.densePriorStd);
+  if (config.bound === 'uivi' && !posteriorOf(config).latent)
+    throw usageError(
+      `--bound uivi with ${config.prior === 'none' ? '--prior none' : `--posterior ${config.posterior}`}`,
+      'its entropy needs no bound: use --posterior semi-implicit, or another --bound',
+    );
   const { bound, boundSamples, boundSamplesFrom } = config;
   if (boundSamplesFrom !== undefined && (bound === 'hvi' || boundSamplesFrom > boundSamples))
     throw usageError(

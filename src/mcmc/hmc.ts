@@ -1,6 +1,6 @@
 // Hamiltonian Monte Carlo (Duane et al. 1987; Neal 2011, section 5.3) of many chains at once, as functions of tensors
 // that an engine compiles. Every row of a position is a chain of its own. Equation numbers are those of docs/math.md.
-import { spec, tf, valueAndGradients } from '../engine/index.js';
+import { spec, stopGradient, tf, valueAndGradients } from '../engine/index.js';
 
 /** log π(x) up to a constant, chain by chain: [c, d] → [c], nats. */
 export type LogDensity = (position: tf.Tensor) => tf.Tensor;
@@ -12,8 +12,12 @@ export interface ChainState {
   gradient: tf.Tensor; // ∇ log π, [c, d]
 }
 
-/** Chains at a position: one evaluation of the target and of its gradient. */
-export function chainsAt(target: LogDensity, position: tf.Tensor): ChainState {
+/**
+ * Chains at a position: one evaluation of the target and of its gradient. Within a function that is differentiated,
+ * chains are constants: no gradient goes back through them, not even to what the target depends on besides.
+ */
+export function chainsAt(target: LogDensity, from: tf.Tensor): ChainState {
+  const position = stopGradient(from);
   const { aux, gradients } = valueAndGradients(
     ({ position }) => {
       const logDensity = target(position);

@@ -57,6 +57,7 @@ export async function finalBound(
     // all kernels at once: fewer samples, a bound all the same
     bound: {
       ...bound,
+      chain: undefined, // for gradients
       priorSamples: Math.min(bound.priorSamples, MOST_SAMPLES),
       posteriorSamples: Math.min(bound.posteriorSamples, MOST_SAMPLES),
     },

@@ -1,5 +1,5 @@
 // Learning rates by part: the posterior's parameters φ, those of s(ζ|w), ξ, and those of r(z|w), ψ.
-import { AUXILIARY } from '../bounds/elbo.js';
+import { AUXILIARY, CHAINS } from '../bounds/elbo.js';
 import { type Layout, sizeOf } from '../engine/index.js';
 import { usageError } from '../errors.js';
 import { AUXILIARY_POSTERIOR } from '../posteriors/index.js';
@@ -13,6 +13,9 @@ export interface LearningRates {
   auxiliaryLearningRate?: number;
 }
 
+/** Of log step sizes of chains, whatever the others are: the acceptance is right after some tens of steps. */
+const CHAIN_RATE = 0.03;
+
 /**
  * What each element of a vector of all parameters multiplies `learningRate` by, [P]; undefined where that is 1
  * everywhere. The rates keep their ratio while they fall.
@@ -22,14 +25,16 @@ export function rateFactors(
   layout: Layout,
   { learningRate, encoderLearningRate, auxiliaryLearningRate }: LearningRates,
 ): Float32Array | undefined {
-  const parts = [
+  const parts: { rate?: number; prefix: string; missing?: { message: string; hint: string } }[] = [
     { rate: encoderLearningRate, prefix: `${AUXILIARY.name}.`, missing: ENCODER_MISSING },
     { rate: auxiliaryLearningRate, prefix: AUXILIARY_POSTERIOR, missing: AUXILIARY_MISSING },
+    { rate: CHAIN_RATE, prefix: `${CHAINS.name}.` },
   ].filter(({ rate }) => rate !== undefined);
   const belongs = (name: string, prefix: string) => name.startsWith(prefix, name.indexOf('.') + 1); // `layer.prefix…`
-  for (const { prefix, missing } of parts)
-    if (!layout.some(({ name }) => belongs(name, prefix))) throw usageError(missing.message, missing.hint);
-  if (parts.every(({ rate }) => rate === learningRate)) return undefined;
+  const there = parts.filter(({ prefix }) => layout.some(({ name }) => belongs(name, prefix)));
+  for (const { missing } of parts.filter((part) => !there.includes(part)))
+    if (missing) throw usageError(missing.message, missing.hint);
+  if (there.every(({ rate }) => rate === learningRate)) return undefined;
   const factors = new Float32Array(layout.reduce((sum, { shape }) => sum + sizeOf(shape), 0));
   let start = 0;
   for (const { name, shape } of layout) {

@@ -63,6 +63,8 @@ export interface TracePoint {
   expectedLogLikelihood: number;
   priorTerm: number;
   entropyTerm: number;
+  /** Of --bound uivi: mean acceptance of the chains over ζ. */
+  acceptance?: number;
 }
 
 export interface TrainHooks {
@@ -236,7 +238,13 @@ export async function trainNetwork(
   // Two sets of vectors: a step reads one and writes the other.
   let current = packAdam(layout, state);
   let next = packAdam(layout);
-  const terms = { expectedLogLikelihood: f32([]), priorTerm: f32([]), entropyTerm: f32([]) };
+  const acceptance = model.bound?.chain && f32([]);
+  const terms = {
+    expectedLogLikelihood: f32([]),
+    priorTerm: f32([]),
+    entropyTerm: f32([]),
+    ...(acceptance && { acceptance }),
+  };
   const picked = new Int32Array(batch);
   const imageData = f32(stage.shapes.images.shape);
   const labelData = { shape: [batch], data: new Int32Array(batch) };
@@ -282,6 +290,7 @@ export async function trainNetwork(
         expectedLogLikelihood: terms.expectedLogLikelihood.data[0],
         priorTerm: terms.priorTerm.data[0],
         entropyTerm: terms.entropyTerm.data[0],
+        ...(acceptance && { acceptance: acceptance.data[0] }),
       };
       if (!Number.isFinite(point.bound)) throw diverged(t, `the bound became ${point.bound}`);
       if (t % options.logEvery === 0 || t === options.steps) hooks.trace?.(point);

@@ -13,6 +13,8 @@ export interface Mutation {
 }
 
 const HIERARCHICAL = 'bounds/hierarchical.ts';
+const UNBIASED = 'bounds/unbiased.ts';
+const HMC = 'mcmc/hmc.ts';
 const ELBO = 'bounds/elbo.ts';
 const NORMAL = 'distributions/normal.ts';
 const TRAINING = 'train/train-network.ts';
@@ -135,5 +137,26 @@ export const mutations: readonly Mutation[] = [
   ]),
   ...mutationsOf(26, HIERARCHICAL, 'const all = first ? tf.concat([first, weights], 0) : weights;', [
     ['ζ₀ missing from the shares', 'G1', 'const all = weights;'],
+  ]),
+  ...mutationsOf(36, HMC, 'tf.add(state.position, tf.mul(p, stepSize))', [
+    ['x against its momentum', 'C1', 'tf.sub(state.position, tf.mul(p, stepSize))'],
+  ]),
+  ...mutationsOf(37, HMC, 'tf.less(logUniform, logRatio)', [
+    ['the ratio upside down', 'C2', 'tf.less(logUniform, tf.neg(logRatio))'],
+  ]),
+  ...mutationsOf(38, UNBIASED, 'tf.sub(wanted, tf.mean(acceptance))', [
+    ['shorter steps where more is accepted', 'C1', 'tf.sub(tf.mean(acceptance), wanted)'],
+  ]),
+  ...mutationsOf(41, UNBIASED, 'tf.mul(tf.sub(w, stopGradient(w)), stopGradient(score))', [
+    ['the wrong sign', 'C1', 'tf.mul(tf.sub(stopGradient(w), w), stopGradient(score))'],
+  ]),
+  ...mutationsOf(41, UNBIASED, 'scoreGiven(chains.position)', [
+    ['ζ₀ itself, no chain', 'C1', 'scoreGiven(start)'],
+  ]),
+  ...mutationsOf(41, HMC, 'const position = stopGradient(from);', [
+    ['the gradient of w back through the chain', 'C1', 'const position = from;'],
+  ]),
+  ...mutationsOf(41, UNBIASED, 'const fixedW = stopGradient(w);', [
+    ["the bound's gradient kept, w", 'C1', 'const fixedW = w;'],
   ]),
 ];

@@ -1,9 +1,10 @@
 // What docs/math.md, section 7, says of the bounds, proved of the estimators as they are.
-import { beforeAll, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { createEngine, type Engine } from '../../src/engine/index.js';
 import { normal } from '../engine/reference.js';
 import { estimate, expectMean } from '../monte-carlo.js';
 import { exactLogDensity } from './linear-gaussian.js';
+import { closedForm } from './proofs/chains.js';
 import { proofs } from './proofs/index.js';
 import { subject } from './proofs/proof.js';
 
@@ -26,4 +27,8 @@ test('log p(w) of the linear-Gaussian fixture integrates to 1 (importance sampli
     return Math.exp(exactLogDensity(x) - logProposal);
   });
   expectMean(estimate(ratios), 1, 'integral');
+});
+
+test('E_q log q(w) of a linear q by quadrature is what it is in closed form', () => {
+  expect(closedForm.quadrature()).toBeCloseTo(closedForm.value, 6);
 });

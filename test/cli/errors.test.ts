@@ -185,6 +185,12 @@ const cases: Case[] = [
     3,
     /train-images|train-labels/,
   ],
+  [
+    '--bound uivi without a latent',
+    () => train('--prior', 'standard-normal', '--bound', 'uivi'),
+    2,
+    /--bound uivi with --posterior mean-field.*semi-implicit/,
+  ],
   ['--init filters without filters', () => train('--prior', 'none', '--init', 'filters'), 2, /--filters/],
   ['no --out', () => ['train', '--prior', 'none'], 2, /--out is required/],
   [

@@ -1,11 +1,11 @@
 // Training with every bound, encoder and posterior: engines agree, and the gradients that are said to be quieter are.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GRADIENTS, lowerBound, upperBound } from '../../src/bounds/hierarchical.js';
-import { BOUNDS, boundSettings, ENCODERS } from '../../src/bounds/settings.js';
+import { BOUNDS, type BoundSettings, boundSettings, ENCODERS } from '../../src/bounds/settings.js';
 import type { DiagonalNormal } from '../../src/distributions/normal.js';
 import { type Engine, f32, seedKey, tf, valueAndGradients } from '../../src/engine/index.js';
 import { auxiliaryParameters } from '../../src/train/auxiliary.js';
-import { trainNetwork } from '../../src/train/train-network.js';
+import { type TrainHooks, type TrainingState, trainNetwork } from '../../src/train/train-network.js';
 import { sine } from '../bounds/sine.js';
 import { engines, largestRelativeError, normal, runOn } from '../engine/reference.js';
 import { estimate } from '../monte-carlo.js';
@@ -18,16 +18,22 @@ beforeAll(async () => {
 });
 
 const cases = (['mean-field', 'semi-implicit'] as const).flatMap((posterior) =>
-  BOUNDS.flatMap((bound) =>
-    (bound === 'sivi' ? (['frozen'] as const) : ENCODERS).map((encoder) => ({ posterior, bound, encoder })),
+  BOUNDS.filter((bound) => bound !== 'uivi' || posterior !== 'mean-field').flatMap((bound) =>
+    (bound === 'sivi' ? (['frozen'] as const) : bound === 'uivi' ? (['trainable'] as const) : ENCODERS).map(
+      (encoder) => ({ posterior, bound, encoder }),
+    ),
   ),
 );
 
+/** Chains of uivi that are compiled quickly. */
+const short = (bound: BoundSettings): BoundSettings =>
+  bound.chain ? { ...bound, chain: { ...bound.chain, away: 1, kept: 1, leapfrog: 2 } } : bound;
+
 test.each(cases)('$posterior, $bound, encoder $encoder: the same on native and cpu', async (options) => {
-  const model = tinyModel({ ...options, bound: boundSettings(options.bound, 3, options.encoder) });
+  const model = tinyModel({ ...options, bound: short(boundSettings(options.bound, 3, options.encoder)) });
   const auxiliary = auxiliaryParameters(model);
-  const expected = options.encoder === 'frozen' || options.bound === 'sivi' ? 0 : 1;
-  expect(Math.sign(Object.keys(auxiliary).length)).toBe(expected);
+  const none = options.bound === 'sivi' || (options.encoder === 'frozen' && options.bound !== 'uivi');
+  expect(Object.keys(auxiliary).length === 0).toBe(none);
   const state = tinyState(model, -2, auxiliary);
   const [a, b] = await Promise.all(
     [native, cpu].map((engine) =>
@@ -47,6 +53,25 @@ test.each(cases)('$posterior, $bound, encoder $encoder: the same on native and c
   if (options.posterior === 'semi-implicit' && options.bound === 'sivi')
     expect(idle.every((name) => name.includes('auxiliary-posterior'))).toBe(true);
   else expect(idle).toEqual([]);
+});
+
+test('uivi: stopped after a step it goes on in the same bits, and its step size moves', async () => {
+  const model = tinyModel({ posterior: 'semi-implicit', bound: short(boundSettings('uivi', 2, 'frozen')) });
+  const start = tinyState(model, -2, auxiliaryParameters(model));
+  const to = (steps: number, state: TrainingState, hooks: TrainHooks = {}) =>
+    trainNetwork(model, tinyImages, allRows, { ...tinyOptions, steps }, native, seedKey(100), state, hooks);
+  let stopped: TrainingState | undefined;
+  const acceptance: number[] = [];
+  const whole = await to(3, start, {
+    trace: (point) => acceptance.push(point.acceptance!),
+    stepped(state) {
+      if (state.step === 2) stopped = structuredClone(state);
+    },
+  });
+  const name = 'conv2.chain.logStep';
+  expect(whole.parameters[name].data).not.toEqual(start.parameters[name].data);
+  for (const x of acceptance) expect(x > 0 && x <= 1).toBe(true);
+  expect((await to(3, stopped!)).parameters).toEqual(whole.parameters);
 });
 
 describe('doubly reparameterised gradients of the proposal', () => {

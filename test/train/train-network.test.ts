@@ -74,7 +74,7 @@ describe('three steps on the native engine and on plain JavaScript give the same
     expect(trace.native).toHaveLength(3);
     trace.native.forEach((point, i) => {
       for (const [name, value] of Object.entries(trace.cpu[i]))
-        expect(Math.abs(point[name as keyof TracePoint] - value), name).toBeLessThan(
+        expect(Math.abs(point[name as keyof TracePoint]! - value), name).toBeLessThan(
           1e-5 * Math.max(1, Math.abs(value)),
         );
     });

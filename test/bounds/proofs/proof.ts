@@ -3,6 +3,7 @@
 import type * as elbo from '../../../src/bounds/elbo.js';
 import type * as hierarchical from '../../../src/bounds/hierarchical.js';
 import type * as priorTerm from '../../../src/bounds/prior-term.js';
+import type * as unbiased from '../../../src/bounds/unbiased.js';
 import type * as normal from '../../../src/distributions/normal.js';
 import { type Engine, f32, type NdArray } from '../../../src/engine/index.js';
 import type * as posteriors from '../../../src/posteriors/index.js';
@@ -16,7 +17,8 @@ export type Subject = Pick<typeof hierarchical, 'lowerBound' | 'upperBound' | 'p
   Pick<typeof training, 'trainNetwork'> &
   Pick<typeof normal, 'klToStandard'> &
   Pick<typeof posteriors, 'posteriors'> &
-  Pick<typeof priors, 'families' | 'isotropicNormal'>;
+  Pick<typeof priors, 'families' | 'isotropicNormal'> &
+  Pick<typeof unbiased, 'unbiasedLogQ' | 'chainNoise'>;
 
 export interface Proof {
   name: string;
@@ -32,6 +34,7 @@ const FILES = [
   'distributions/normal',
   'posteriors/index',
   'priors/index',
+  'bounds/unbiased',
 ];
 const SRC = new URL('../../../src/', import.meta.url).pathname;
 
