@@ -28,6 +28,8 @@ export interface ComparisonRow {
   nll: Spread;
   ece: Spread;
   brier: Spread;
+  /** Lower bound of the log evidence at T = 1, nats; where all runs have one. */
+  bound?: Spread;
   seconds: Spread;
 }
 
@@ -98,6 +100,7 @@ export function comparisonRows(runs: readonly Omit<FinishedRun, 'path'>[]): Comp
       nll: spread(({ test }) => test.nll),
       ece: spread(({ test }) => test.ece),
       brier: spread(({ test }) => test.brier),
+      ...(summaries.every(({ bound }) => bound) && { bound: spread(({ bound }) => bound!.total) }),
       seconds: spread(({ seconds }) => seconds),
     };
   });

@@ -36,6 +36,10 @@ describe('comparison', () => {
     expect(rows[0].accuracy.mean).toBeCloseTo(0.85, 12);
     expect(rows[0].accuracy.std).toBeCloseTo(Math.sqrt(0.005), 12); // (0.05² + 0.05²) / (2 − 1)
     expect(rows[1].accuracy.values).toEqual([0.82, 0.86]);
+    expect(rows[0].bound).toBeUndefined(); // not all runs have one
+    const total = { total: -50, expectedLogLikelihood: -10, priorTerm: 100, entropyTerm: -140 };
+    const bounded = { ...summary('dwp', 100, 0, 0.9, 0.3), bound: { ...total, standardError: 1, draws: 2 } };
+    expect(comparisonRows([{ label: 'deep', summary: bounded }])[0].bound?.mean).toBe(-50);
   });
 
   test('the sentence names both sides, and a loss is called one', () => {

@@ -70,9 +70,14 @@ export async function carryOut(
 export function renderComparison({ rows, report, sentence }: CompareResult): string {
   const spread = ({ mean, std }: { mean: number; std: number }, digits: number, scale = 1) =>
     `${(mean * scale).toFixed(digits)}${Number.isFinite(std) ? ` ± ${(std * scale).toFixed(digits)}` : ''}`;
+  const bounded = rows.some(({ bound }) => bound);
   return [
     table(
-      ['method', 'examples', 'runs', 'accuracy (%)', 'NLL (nats)', 'ECE (%)', 'Brier', 'seconds'],
+      [
+        ...['method', 'examples', 'runs', 'accuracy (%)', 'NLL (nats)', 'ECE (%)', 'Brier'],
+        ...(bounded ? ['bound (nats)'] : []),
+        'seconds',
+      ],
       rows.map((row) => [
         row.label,
         row.examples,
@@ -81,6 +86,7 @@ export function renderComparison({ rows, report, sentence }: CompareResult): str
         spread(row.nll, 3),
         spread(row.ece, 1, 100),
         spread(row.brier, 3),
+        ...(bounded ? [row.bound ? spread(row.bound, 0) : ''] : []),
         spread(row.seconds, 0),
       ]),
     ),
