@@ -72,7 +72,7 @@ export const withScore = (value: tf.Tensor, w: tf.Tensor, score: tf.Tensor): tf.
  * Nothing, with the gradient wanted − acceptance with respect to log ε: descent then is the stochastic approximation
  * (38), by the same optimiser and with the same checkpoints as everything else that is learned.
  */
-const stepSizeTerm = (logStep: tf.Tensor, acceptance: tf.Tensor, wanted: number): tf.Tensor =>
+export const stepSizeTerm = (logStep: tf.Tensor, acceptance: tf.Tensor, wanted: number): tf.Tensor =>
   tf.mul(tf.sub(logStep, stopGradient(logStep)), stopGradient(tf.sub(wanted, tf.mean(acceptance))));
 
 /**

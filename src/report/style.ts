@@ -42,6 +42,7 @@ figure svg[role=img] { display: block; max-width: 100%; height: auto; }
 .narrow { display: none; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); gap: 1.2rem 1.8rem; }
 .panels.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 260px), 1fr)); }
+.panels.tiny { grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)); gap: .8rem; }
 .panel { min-width: 0; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem 1.6rem; }
 .picture { min-width: 0; max-width: 17rem; }

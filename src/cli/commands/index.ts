@@ -96,6 +96,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./export.js')).exportCommand,
   },
   {
+    name: 'toy',
+    summary: 'every estimator of a posterior on densities that are known, beside long chains',
+    load: async () => (await import('./toy.js')).toy,
+  },
+  {
     name: 'doctor',
     summary: 'which engines, threads, versions and datasets are here',
     load: async () => (await import('./doctor.js')).doctor,

@@ -1,0 +1,33 @@
+// Way 3: the gradient of E_q log q by Markov chains over ζ given w, which begin at the ζ that w was drawn with (41),
+// unbiased implicit variational inference (Titsias & Ruiz 2019).
+import { CHAIN } from '../bounds/settings.js';
+import { chainNoise, chainScore, INITIAL_LOG_STEP, stepSizeTerm, withScore } from '../bounds/unbiased.js';
+import { f32, stopGradient, tf } from '../engine/index.js';
+import type { Tensors } from '../priors/index.js';
+import { divergence, type Estimator } from './estimator.js';
+
+export const uivi: Estimator = {
+  name: 'uivi',
+  summary: 'way 3: gradients by Hamiltonian Monte Carlo of ζ given w (Titsias & Ruiz 2019)',
+  family: 'semi-implicit',
+  valued: false,
+  auxiliary: () => ({ logStep: f32([], Float32Array.of(INITIAL_LOG_STEP)) }),
+  noise: (q, n) => (q.density.kind === 'latent' ? chainNoise(CHAIN, n, q.density.latentSize) : {}),
+  objective({ q, logTarget }, { q: parameters, auxiliary: { logStep } }, { w, latent }, { noise }) {
+    if (q.density.kind !== 'latent' || !latent) throw new TypeError(`${q.family} has no ζ`);
+    const still: Tensors = Object.fromEntries(
+      Object.entries(parameters).map(([name, x]) => [name, stopGradient(x)]),
+    );
+    const { chainMomentum, chainAcceptance, chainLength } = noise;
+    const { score, acceptance } = chainScore(
+      q.density.of(still),
+      stopGradient(w),
+      stopGradient(latent),
+      { chainMomentum, chainAcceptance, chainLength },
+      stopGradient(logStep),
+      CHAIN,
+    );
+    const value = divergence(withScore(tf.zeros([w.shape[0]]), w, score), w, logTarget);
+    return { descend: tf.add(value, stepSizeTerm(logStep, acceptance, CHAIN.acceptance)) as tf.Scalar };
+  },
+};
