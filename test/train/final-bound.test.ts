@@ -9,7 +9,7 @@ import { isotropicNormal } from '../../src/priors/index.js';
 import { finalBound } from '../../src/train/final-bound.js';
 import { initialState, trainNetwork } from '../../src/train/train-network.js';
 import { EXACT, klFromPosterior } from '../bounds/linear-gaussian.js';
-import { latentRegression, meanFieldModel, pointwiseRegression } from '../bounds/proofs/evidence.js';
+import { latentRegression, meanFieldModel, pointwiseRegression } from '../bounds/proofs/networks.js';
 import { bestMeanField, EXAMPLES, klOfMeanField, type Regression } from '../bounds/regression.js';
 import { expectMean } from '../monte-carlo.js';
 

@@ -17,7 +17,7 @@ import {
   ofOneDraw,
   pointwiseRegression,
   totalOf,
-} from './evidence.js';
+} from './networks.js';
 import type { Proof } from './proof.js';
 
 const reparameterised: Proof = {
