@@ -2,7 +2,7 @@
 // else by the lower bound (1) or (4). The prior says what its density is; how it is estimated is decided here.
 import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
 import { spec, tf } from '../engine/index.js';
-import type { KernelPrior, Specs, Tensors } from '../priors/index.js';
+import type { KernelPrior, LatentVariableDensity, Specs, Tensors } from '../priors/index.js';
 import { lowerBound, proposalOf } from './hierarchical.js';
 import { type BoundSettings, HIERARCHICAL } from './settings.js';
 
@@ -21,10 +21,31 @@ export const priorNoise = (prior: KernelPrior, n: number, settings: BoundSetting
 };
 
 /**
- * log p(w) of given kernels, or a lower bound of it.
+ * r(z|w) of given kernels, as the settings say.
  * @param w [n, d]
  * @param auxiliary of `encoder` trainable: parameters that replace those of the prior's encoder; of `local`: what is added
  *   to its `mean` and `logStd` of z for each kernel, [n, l]
+ * @returns [n, l]
+ */
+export function priorProposal(
+  density: LatentVariableDensity,
+  parameters: Tensors,
+  w: tf.Tensor,
+  { encoder, proposal }: Pick<BoundSettings, 'encoder' | 'proposal'>,
+  auxiliary: Tensors,
+): DiagonalNormal {
+  const r = proposalOf(density.of(parameters), w, proposal);
+  if (proposal === 'auxiliary' && encoder === 'trainable')
+    return density.of({ ...parameters, ...auxiliary }).encode(w);
+  if (proposal === 'auxiliary' && encoder === 'local')
+    return { mean: tf.add(r.mean, auxiliary.mean), logStd: tf.add(r.logStd, auxiliary.logStd) };
+  return r;
+}
+
+/**
+ * log p(w) of given kernels, or a lower bound of it.
+ * @param w [n, d]
+ * @param auxiliary as {@link priorProposal} takes them
  * @returns [n], nats
  */
 export function logPrior(
@@ -32,17 +53,12 @@ export function logPrior(
   parameters: Tensors,
   w: tf.Tensor,
   { latent }: Tensors,
-  { encoder, proposal, gradients }: BoundSettings = HIERARCHICAL,
+  settings: BoundSettings = HIERARCHICAL,
   auxiliary: Tensors = {},
 ): tf.Tensor {
   if (density.kind === 'exact') return density.logDensity(parameters, w);
-  const p = density.of(parameters);
-  let r = proposalOf(p, w, proposal);
-  if (proposal === 'auxiliary' && encoder === 'trainable')
-    r = density.of({ ...parameters, ...auxiliary }).encode(w);
-  if (proposal === 'auxiliary' && encoder === 'local')
-    r = { mean: tf.add(r.mean, auxiliary.mean), logStd: tf.add(r.logStd, auxiliary.logStd) };
-  return lowerBound(p, w, latent, r, gradients);
+  const r = priorProposal(density, parameters, w, settings, auxiliary);
+  return lowerBound(density.of(parameters), w, latent, r, settings.gradients);
 }
 
 /**

@@ -1,22 +1,14 @@
-// The evidence lower bound of a trained network by its parts, averaged over many draws, at temperature 1.
-import { boundNoise, boundTerms, kernelCount, type Model } from '../bounds/elbo.js';
+// The evidence lower bound of a trained network by its parts, averaged over many draws, at temperature 1, with the K that
+// training had.
+import type { Model } from '../bounds/elbo.js';
 import { HIERARCHICAL } from '../bounds/settings.js';
-import { BatchOrder, gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
-import {
-  type Engine,
-  f32,
-  foldIn,
-  type Key,
-  type NdArray,
-  noiseFor,
-  spec,
-  type tf,
-} from '../engine/index.js';
-import { evaluateDensity } from '../evaluate/density.js';
+import type { ImageSet } from '../data/index.js';
+import { type Engine, foldIn, type Key } from '../engine/index.js';
+import { type LayerDraw, layerBounds } from '../evaluate/layer-bounds.js';
+import { mean, standardError } from '../evaluate/summary.js';
 import { randomLayers } from '../nn/index.js';
-import type { Arrays, Tensors } from '../priors/index.js';
-import { samplePosterior } from './sample-posterior.js';
-import { priorConstants } from './train-network.js';
+import type { Arrays } from '../priors/index.js';
+import { logLikelihoods } from './log-likelihood.js';
 
 /** Nats for the whole training set; total = expectedLogLikelihood + priorTerm + entropyTerm ≤ log evidence. */
 export interface BoundReport {
@@ -24,22 +16,23 @@ export interface BoundReport {
   expectedLogLikelihood: number;
   /** E_q log p(W), or a lower bound of it. */
   priorTerm: number;
-  /** −E_q log q(W), the posterior's entropy. */
+  /** −E_q log q(W), the posterior's entropy, or a lower bound of it. */
   entropyTerm: number;
-  /**
-   * How much higher the prior term is with INNER_SAMPLES importance samples: an estimate of its slack. Only where the
-   * prior term is (1) with the encoder as fitted.
-   */
-  innerGap?: number;
+  /** How much the two rise with many more samples: an estimate, itself too low, of what their bounds lose. */
+  innerGap: number;
   standardError: number;
+  /** Of the weights, for the likelihood. */
   draws: number;
 }
 
 const DRAWS = 20;
-const BATCH = 500;
+/** Draws for the prior and entropy terms: fewer where each takes many samples. */
+const drawsWith = (samples: number) => Math.max(5, Math.min(DRAWS, Math.ceil(400 / samples)));
+/** Examples for one draw of the weights. */
+const EXAMPLES = 500;
+/** K that the inner gap compares with; so many times that of training where this is more. */
 const INNER_SAMPLES = 50;
-/** K of (4) and (5) over all kernels. */
-const MOST_SAMPLES = 20;
+const INNER_FACTOR = 4;
 
 export async function finalBound(
   model: Model,
@@ -49,81 +42,49 @@ export async function finalBound(
   engine: Engine,
   key: Key,
 ): Promise<BoundReport> {
-  const bound = model.bound ?? HIERARCHICAL;
-  const whole: Model = {
-    ...model,
-    kernelSubsample: Number.POSITIVE_INFINITY,
-    estimator: 'weight-samples',
-    // all kernels at once: fewer samples, a bound all the same
-    bound: {
-      ...bound,
-      chain: undefined, // for gradients
-      priorSamples: Math.min(bound.priorSamples, MOST_SAMPLES),
-      posteriorSamples: Math.min(bound.posteriorSamples, MOST_SAMPLES),
-    },
-  };
-  const order = new BatchOrder(rows.length, BATCH, foldIn(key, 'batches'));
-  const specs = boundNoise(whole, order.size);
-  const shape = [order.size, images.height, images.width, images.channels];
-  const step = await engine.compile(
-    (
-      inputs: { images: tf.Tensor4D; labels: tf.Tensor1D; noise: Tensors },
-      constants: { parameters: Tensors; priors: Tensors },
-    ) => ({ ...boundTerms(whole, constants.parameters, inputs, inputs.noise, {}, constants.priors) }),
-    {
-      inputs: { images: spec(shape), labels: spec([order.size], 'int32'), noise: specs } as never,
-      constants: { parameters, priors: priorConstants(whole) },
-    },
-  );
-  const draws: { total: number; parts: number[] }[] = [];
-  const pixels = f32(shape);
-  const labels = { shape: [order.size], data: new Int32Array(order.size) };
-  for (let m = 0; m < DRAWS; m++) {
-    const picked = order.rows(m).map((i) => rows[i]);
-    gatherImages(images, picked, pixels.data);
-    gatherLabels(images, picked, labels.data);
-    const out = (await step.run({
-      images: pixels,
-      labels,
-      noise: noiseFor(specs, foldIn(key, m)),
-    } as never)) as unknown as Record<string, NdArray>;
-    const parts = [out.expectedLogLikelihood.data[0], out.priorTerm.data[0], out.entropyTerm.data[0]];
-    draws.push({ parts, total: parts[0] + parts[1] + parts[2] });
-  }
-  await step.release();
-  const mean = (f: (draw: (typeof draws)[number]) => number) =>
-    draws.reduce((sum, draw) => sum + f(draw), 0) / DRAWS;
-  const total = mean((draw) => draw.total);
+  const likelihood = await logLikelihoods(model, images, rows, parameters, DRAWS, engine, key, {
+    examples: EXAMPLES,
+  });
+  const { priorSamples, posteriorSamples } = model.bound ?? HIERARCHICAL;
+  const used = Math.max(priorSamples, posteriorSamples);
+  const many = Math.max(INNER_SAMPLES, INNER_FACTOR * used);
+  const divergence = await divergenceDraws(model, parameters, [], drawsWith(used), engine, key);
+  const [tight] = await divergenceDraws(model, parameters, [many], 1, engine, foldIn(key, 'inner'));
+
+  const sum = (draw: LayerDraw[], f: (layer: LayerDraw) => number) =>
+    draw.reduce((total, layer) => total + f(layer), 0);
+  const prior = divergence.map((draw) => sum(draw, ({ trained }) => trained.prior));
+  const entropy = divergence.map((draw) => -sum(draw, ({ trained }) => trained.posterior));
+  const both = prior.map((x, m) => x + entropy[m]); // of the same weights
   return {
-    total,
-    expectedLogLikelihood: mean(({ parts }) => parts[0]),
-    priorTerm: mean(({ parts }) => parts[1]),
-    entropyTerm: mean(({ parts }) => parts[2]),
-    ...(bound.priorSamples === 1 &&
-      bound.proposal === 'auxiliary' &&
-      bound.encoder === 'frozen' && {
-        innerGap: await innerGap(whole, parameters, engine, foldIn(key, 'inner')),
-      }),
-    standardError: Math.sqrt(mean((draw) => (draw.total - total) ** 2) / (DRAWS - 1)),
+    total: mean(likelihood) + mean(both),
+    expectedLogLikelihood: mean(likelihood),
+    priorTerm: mean(prior),
+    entropyTerm: mean(entropy),
+    innerGap: sum(
+      tight,
+      ({ trained, prior: [p], posterior: [q] }) => p.lower - trained.prior + trained.posterior - q.upper,
+    ),
+    standardError: Math.hypot(standardError(likelihood), standardError(both)),
     draws: DRAWS,
   };
 }
 
-/** Σ over kernels of the INNER_SAMPLES-sample bound (4) minus bound (1), at one draw of the weights. */
-async function innerGap(model: Model, parameters: Arrays, engine: Engine, key: Key): Promise<number> {
-  let gap = 0;
-  const weights = await samplePosterior(model, parameters, engine, key);
+/** The bounds of all layers, draw by draw. */
+async function divergenceDraws(
+  model: Model,
+  parameters: Arrays,
+  samples: readonly number[],
+  draws: number,
+  engine: Engine,
+  key: Key,
+): Promise<LayerDraw[][]> {
+  const result = Array.from({ length: draws }, (): LayerDraw[] => []);
   for (const layer of randomLayers(model.architecture)) {
-    const prior = model.priors[layer.name];
-    if (prior?.density.kind !== 'latent') continue;
-    const { elbo, bound } = await evaluateDensity(
-      prior,
-      weights[layer.name].data as Float32Array,
-      INNER_SAMPLES,
-      engine,
-      foldIn(key, layer.name),
-    );
-    gap += (bound! - elbo!) * kernelCount(layer);
+    if (!model.priors[layer.name]) continue;
+    const bounds = await layerBounds(model, layer, parameters, samples, engine);
+    for (const [m, draw] of result.entries()) draw.push(await bounds.draw(foldIn(key, layer.name, m)));
+    await bounds.release();
   }
-  return gap;
+  return result;
 }

@@ -38,7 +38,10 @@ describe('comparison', () => {
     expect(rows[1].accuracy.values).toEqual([0.82, 0.86]);
     expect(rows[0].bound).toBeUndefined(); // not all runs have one
     const total = { total: -50, expectedLogLikelihood: -10, priorTerm: 100, entropyTerm: -140 };
-    const bounded = { ...summary('dwp', 100, 0, 0.9, 0.3), bound: { ...total, standardError: 1, draws: 2 } };
+    const bounded = {
+      ...summary('dwp', 100, 0, 0.9, 0.3),
+      bound: { ...total, innerGap: 0, standardError: 1, draws: 2 },
+    };
     expect(comparisonRows([{ label: 'deep', summary: bounded }])[0].bound?.mean).toBe(-50);
   });
 

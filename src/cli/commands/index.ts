@@ -81,6 +81,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./evaluate.js')).evaluate,
   },
   {
+    name: 'bounds',
+    summary: "how far a run's bounds can be from what they bound, from both sides",
+    load: async () => (await import('./bounds.js')).bounds,
+  },
+  {
     name: 'compare',
     summary: 'carry out a plan of runs (priors × numbers of examples × splits) and report it',
     load: async () => (await import('./compare.js')).compare,

@@ -117,7 +117,9 @@ export const train = defineCommand({
           `Lower bound of the log evidence at T = 1: ${nats(bound.total)} ± ${bound.standardError.toFixed(0)} nats =`,
           `  expected log-likelihood ${nats(bound.expectedLogLikelihood)} + prior term ${nats(bound.priorTerm)} + entropy ${nats(bound.entropyTerm)}`,
           ...(bound.innerGap
-            ? [`  (the prior term is at least ${nats(bound.innerGap)} nats below its true value)`]
+            ? [
+                `  (prior term and entropy are together at least ${nats(bound.innerGap)} nats below their true values)`,
+              ]
             : []),
         ]
       : [];

@@ -1,0 +1,122 @@
+// dwp bounds: how far a trained run's bounds can be from what they bound, from both sides.
+import { z } from 'zod';
+import { createEngine, foldIn, seedKey } from '../../engine/index.js';
+import { DwpError, usageError } from '../../errors.js';
+import { readCheckpoint } from '../../experiment/checkpoint.js';
+import { prepare } from '../../experiment/problem.js';
+import { readRunConfig } from '../../experiment/run.js';
+import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
+import { type NetworkBounds, networkBounds } from '../../train/network-bounds.js';
+import { boundsText, gapSentence, intervalSentence } from '../bounds-text.js';
+import { argument, defineCommand, integer, option } from '../command.js';
+import { seedOption } from '../options.js';
+
+interface BoundsResult extends NetworkBounds {
+  run: string;
+  samples: number[];
+  seed: number;
+  html?: string;
+}
+
+/** `1,10,100`, `1 10 100`, or numbers of a configuration file. */
+const numbers = z.preprocess(
+  (value) => [value].flat().flatMap((item) => (typeof item === 'string' ? item.split(',') : item)),
+  z
+    .array(integer(1, 100_000))
+    .min(1)
+    .max(12, 'must be at most 12 numbers')
+    .transform((all) => [...new Set(all)].sort((a, b) => a - b)),
+);
+
+export const bounds = defineCommand({
+  name: 'bounds',
+  description:
+    'Encloses E_q log p(w) and E_q log q(w) of every layer, and with them KL(q‖p) and the evidence bound at T = 1, ' +
+    'from below and above with growing numbers of samples K. The time is proportional to draws × the largest K.',
+  arguments: { run: argument('<run>', 'folder of dwp train', z.string()) },
+  options: {
+    samples: option(
+      '--samples <K...>',
+      'numbers of samples, as 1,10,100,1000',
+      numbers.default([1, 10, 100, 1000]),
+    ),
+    draws: option(
+      '--draws <M>',
+      'draws of the weights, from which standard errors come',
+      integer(2, 10_000).default(5),
+    ),
+    html: option(
+      '--html <report.html>',
+      'page to write with the bounds as pictures; must not exist yet',
+      z.string().optional(),
+    ),
+    seed: seedOption,
+  },
+  examples: [
+    'dwp bounds runs/dwp-100',
+    'dwp bounds runs/dwp-100 --samples 1,10,100 --draws 10 --html bounds.html',
+    'dwp bounds runs/dwp-100 --samples 5000 --draws 2 --format json',
+  ],
+  async run({ run, samples, draws, html, seed }, effects): Promise<BoundsResult> {
+    if (html !== undefined) refuseExisting(html);
+    const config = readRunConfig(run);
+    if (config.prior === 'none')
+      throw usageError(
+        `${run} was trained with --prior none: its weights have no distribution, and so no bound`,
+        'use a run with a prior',
+      );
+    const { model, train } = prepare(config);
+    const state = readCheckpoint(run, model);
+    if (state.step < config.steps)
+      throw usageError(
+        `${run} has stopped at step ${state.step} of ${config.steps}`,
+        `continue it with dwp train --resume ${run}`,
+      );
+    const engine = await createEngine(config.engine, config.threads, config.device);
+    const key = foldIn(seedKey(seed), 'bounds');
+    let open: { phase: string; bar: ReturnType<typeof effects.progress> } | undefined;
+    try {
+      const result = await networkBounds(
+        model,
+        train.images,
+        train.rows,
+        state.parameters,
+        samples,
+        draws,
+        engine,
+        key,
+        {
+          progress(phase, done, total) {
+            if (effects.signal.aborted)
+              throw new DwpError('INTERRUPTED', 'interrupted', 'nothing was written');
+            if (open?.phase !== phase) {
+              open?.bar.stop();
+              open = { phase, bar: effects.progress(phase, total) };
+            }
+            open.bar.update(done);
+          },
+        },
+      );
+      const whole = { run, samples, seed, ...result };
+      if (html === undefined) return whole;
+      const { renderBoundsReport } = await import('../../report/bounds-report.js');
+      writeFileAtomic(
+        html,
+        renderBoundsReport({
+          ...whole,
+          title: `Bounds of ${run}`,
+          generated: new Date().toISOString(),
+          command: `dwp bounds ${run} --samples ${samples.join(',')} --draws ${draws} --seed ${seed} --html ${html}`,
+          sentences: [gapSentence(result), intervalSentence(result)],
+        }),
+      );
+      return { ...whole, html };
+    } finally {
+      open?.bar.stop();
+    }
+  },
+  render: (result) =>
+    [boundsText(result), ...(result.html === undefined ? [] : [`report written to ${result.html}`])].join(
+      '\n\n',
+    ),
+});

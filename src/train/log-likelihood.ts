@@ -1,0 +1,90 @@
+// E_q log p(𝒟 | W), one value for each draw of the weights: the term of the bound that needs no bound of its own.
+import { boundNoise, logLikelihood, type Model, randomLogits } from '../bounds/elbo.js';
+import { BatchOrder, gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
+import {
+  type Engine,
+  f32,
+  foldIn,
+  type Key,
+  type NdArray,
+  noiseFor,
+  spec,
+  type tf,
+} from '../engine/index.js';
+import type { Arrays, Tensors } from '../priors/index.js';
+
+/** Examples in one run of the step. */
+const BATCH = 500;
+
+/**
+ * log p(𝒟 | W_m) for m = 1..draws, nats for the whole training set.
+ * @param rows rows of `images` that are the training set
+ * @param examples at most so many of them for each draw, scaled by (8); others for every draw
+ * @param done called after every draw
+ */
+export async function logLikelihoods(
+  model: Model,
+  images: ImageSet,
+  rows: Int32Array,
+  parameters: Arrays,
+  draws: number,
+  engine: Engine,
+  key: Key,
+  { examples = Number.POSITIVE_INFINITY, done }: { examples?: number; done?: (draws: number) => void } = {},
+): Promise<number[]> {
+  const whole: Model = { ...model, priors: {}, estimator: 'weight-samples' };
+  const order = new BatchOrder(rows.length, Math.min(rows.length, examples), foldIn(key, 'batches'));
+  const sizes = batchSizes(order.size);
+  const specs = boundNoise(whole, sizes[0]); // of the weights: the same for every batch
+  const steps = new Map<number, Awaited<ReturnType<typeof compile>>>();
+  for (const size of sizes) if (!steps.has(size)) steps.set(size, await compile(size));
+  const values: number[] = [];
+  for (let m = 0; m < draws; m++) {
+    const noise = noiseFor(specs, foldIn(key, m));
+    const picked = order.rows(m).map((i) => rows[i]);
+    let sum = 0;
+    let start = 0;
+    for (const size of sizes) {
+      sum += await steps.get(size)!.run(picked.subarray(start, start + size), noise);
+      start += size;
+    }
+    values.push((rows.length / picked.length) * sum); // (8)
+    done?.(m + 1);
+  }
+  for (const step of steps.values()) await step.release();
+  return values;
+
+  async function compile(size: number) {
+    const shape = [size, images.height, images.width, images.channels];
+    const pixels = f32(shape);
+    const labels = { shape: [size], data: new Int32Array(size) };
+    const step = await engine.compile(
+      (
+        { images, labels, noise }: { images: tf.Tensor4D; labels: tf.Tensor1D; noise: Tensors },
+        parameters: Tensors,
+      ) => {
+        const outputs = randomLogits(whole, parameters, images, noise);
+        return { sum: (model.logLikelihood ?? logLikelihood)(outputs, labels) };
+      },
+      {
+        inputs: { images: spec(shape), labels: spec([size], 'int32'), noise: specs } as never,
+        constants: parameters,
+      },
+    );
+    return {
+      async run(picked: Int32Array, noise: Arrays): Promise<number> {
+        gatherImages(images, picked, pixels.data);
+        gatherLabels(images, picked, labels.data);
+        const out = (await step.run({ images: pixels, labels, noise } as never)) as unknown as {
+          sum: NdArray;
+        };
+        return out.sum.data[0];
+      },
+      release: () => step.release(),
+    };
+  }
+}
+
+/** n examples in batches of at most BATCH: equal ones, and what is left. */
+const batchSizes = (n: number): number[] =>
+  Array.from({ length: Math.ceil(n / BATCH) }, (_, i) => Math.min(BATCH, n - i * BATCH));
