@@ -63,7 +63,7 @@ export function readCheckpoint(folder: string, network?: Network | Model): Train
 }
 
 /** Shapes of everything that the network trains, by name. */
-function parameterShapes(network: Network | Model): Record<string, readonly number[]> {
+export function parameterShapes(network: Network | Model): Record<string, readonly number[]> {
   const { architecture, posterior } = network;
   const weights = Object.fromEntries(convLayers(architecture).map(({ name, shape }) => [name, f32(shape)]));
   const auxiliary = 'priors' in network ? auxiliaryParameters(network) : {};

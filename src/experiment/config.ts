@@ -4,6 +4,7 @@ import { BOUNDS, ENCODERS } from '../bounds/settings.js';
 import { DEVICES, ENGINES } from '../engine/index.js';
 import { architectures } from '../nn/index.js';
 import { ESTIMATORS, posteriors } from '../posteriors/index.js';
+import { SAMPLERS } from '../train/sample-network.js';
 
 export const PRIORS = ['dwp', 'gaussian', 'standard-normal', 'none'] as const;
 export type PriorName = (typeof PRIORS)[number];
@@ -40,11 +41,11 @@ export const runConfig = z.object({
     .describe('prior of convolution kernels; none trains without uncertainty'),
   priorPath: listOf(z.string()).default([]).describe('folders of dwp fit-prior, one for each kernel size'),
   posterior: z
-    .enum(Object.keys(posteriors).filter((name) => name !== 'point'))
+    .enum([...Object.keys(posteriors).filter((name) => name !== 'point'), ...SAMPLERS])
     .default('mean-field')
     .describe(
       'family of the posterior: independent normals; mixtures of them for each kernel, each filter or a whole layer; ' +
-        'normals whose means are multiplied by a flow',
+        'normals whose means are multiplied by a flow; or none: draws of the posterior itself by Markov chains',
     ),
   densePrior: z
     .enum(DENSE_PRIORS)
@@ -96,6 +97,12 @@ export const runConfig = z.object({
   weightDecay: real(0, 1e6).default(0).describe('prior none: ½ · this · ‖w‖² for convolutions'),
   denseDecay: real(0, 1e6).default(0).describe('½ · this · ‖w‖² for a classifier without --dense-prior'),
   samples: whole(1, 10_000).default(10).describe('draws of the weights that predictions average'),
+  chains: whole(1, 64).default(2).describe('--posterior hmc, sgld, sghmc: Markov chains'),
+  stepSize: real(1e-12, 10)
+    .optional()
+    .describe('of chains: hmc adapts it in the first half, the others take it as the largest of a cycle'),
+  leapfrog: whole(1, 10_000).default(20).describe('--posterior hmc: leapfrog steps of a transition'),
+  cycles: whole(1, 10_000).default(4).describe('--posterior sgld, sghmc: cycles of the step size'),
   seed: whole(0).default(0).describe('determines every random number'),
   engine: z
     .enum(ENGINES)

@@ -17,6 +17,7 @@ import {
 } from '../nn/index.js';
 import { posteriors } from '../posteriors/index.js';
 import { isotropicNormal, type KernelPrior } from '../priors/index.js';
+import { isSampler } from '../train/sample-network.js';
 import { samplePrior } from '../train/sample-prior.js';
 import { xavier } from '../train/train-network.js';
 import type { RunConfig } from './config.js';
@@ -45,9 +46,9 @@ export const buildArchitecture = (
   return config.densePrior === 'none' ? architecture : withRandomDense(architecture);
 };
 
-/** The posterior that `config` asks for: a point when there is no prior. */
+/** The posterior that `config` asks for: a point when there is no prior, and for each draw of a Markov chain. */
 export const posteriorOf = ({ prior, posterior }: RunConfig) =>
-  posteriors[prior === 'none' ? 'point' : posterior];
+  posteriors[prior === 'none' || isSampler(posterior) ? 'point' : posterior];
 
 /** @param dataset the dataset that `config` names, where it has been read already */
 export function prepare(
@@ -127,6 +128,7 @@ export function prepare(
       'it is the K that a growing --bound-samples starts with',
     );
 
+  if (isSampler(config.posterior)) requireDensity(config);
   const init = initOf(config);
   if (init === 'prior') for (const layer of layers) requireFitted(layer, '--init prior');
   const filters = init === 'filters' ? layers.map((layer) => filtersFor(layer, config.filters)) : [];
@@ -200,4 +202,20 @@ function takeImages(set: ImageSet, rows: Int32Array): ImageSet {
     images.set(set.images.subarray(row * size, (row + 1) * size), i * size);
   });
   return { ...set, count: rows.length, images, labels: Int32Array.from(rows, (row) => set.labels[row]) };
+}
+
+/** @throws DwpError USAGE where a network's weights have no posterior that chains could walk in */
+function requireDensity({ posterior, prior, densePrior, temperature }: RunConfig): void {
+  if (prior === 'none')
+    throw usageError(
+      `--posterior ${posterior} with --prior none`,
+      'chains draw from a posterior: choose a --prior',
+    );
+  if (densePrior === 'none')
+    throw usageError(
+      `--posterior ${posterior} needs a prior of the classifier as well`,
+      'add --dense-prior normal, or fitted',
+    );
+  if (temperature === 0)
+    throw usageError(`--posterior ${posterior} at --temperature 0`, 'the temperature must be above 0');
 }

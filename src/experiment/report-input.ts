@@ -3,7 +3,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Engine, seedKey } from '../engine/index.js';
 import { readNpy } from '../formats/npy.js';
+import { readSafetensors } from '../formats/safetensors.js';
 import { samplePrior } from '../train/sample-prior.js';
+import { samplePath } from './chains.js';
 import { readCheckpoint } from './checkpoint.js';
 import { type ComparisonRow, comparisonRows, conclusion, type FinishedRun } from './compare.js';
 import { readPriorFolder } from './prior-folder.js';
@@ -68,7 +70,10 @@ export async function gatherFigures(finished: readonly FinishedRun[], engine: En
 }
 
 function runFigures({ path, label, summary }: FinishedRun): RunFigures {
-  const { parameters } = readCheckpoint(path);
+  // of Markov chains the filters of one draw
+  const parameters = existsSync(samplePath(path, 0))
+    ? readSafetensors(samplePath(path, 0)).tensors
+    : readCheckpoint(path).parameters;
   const filters = Object.entries(parameters).flatMap(([name, { shape, data }]) => {
     if (!name.endsWith('.mean') || shape.length !== 4 || shape[2] * shape[3] === 1) return [];
     const [, , h, w] = shape;

@@ -10,19 +10,12 @@ import { z } from 'zod';
 import type { Dataset } from '../data/index.js';
 import { createEngine, type Engine, foldIn, layoutOf } from '../engine/index.js';
 import { DwpError, inputError, messageOf, usageError } from '../errors.js';
-import {
-  type ClassificationMetrics,
-  type EnsembleMetrics,
-  ensembleSizes,
-  PredictiveMean,
-  predictions,
-  type ReliabilityBin,
-  reliabilityBins,
-} from '../evaluate/index.js';
+import type { ClassificationMetrics, EnsembleMetrics, ReliabilityBin } from '../evaluate/index.js';
 import { readBytes, readJson, writeFileAtomic, writeJson } from '../formats/files.js';
 import { auxiliaryParameters } from '../train/auxiliary.js';
 import { type BoundReport, finalBound } from '../train/final-bound.js';
 import { rateFactors } from '../train/rates.js';
+import { isSampler } from '../train/sample-network.js';
 import {
   initialState,
   type NetworkOptions,
@@ -30,8 +23,10 @@ import {
   type TrainingState,
   trainNetwork,
 } from '../train/train-network.js';
+import { type ChainReport, runChains } from './chains.js';
 import { CHECKPOINT, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { type RunConfig, runConfig } from './config.js';
+import { type Judgement, judge } from './judge.js';
 import { initOf, type Problem, prepare } from './problem.js';
 
 export interface RunSummary {
@@ -47,6 +42,8 @@ export interface RunSummary {
   reliability: ReliabilityBin[];
   /** Absent for --prior none. */
   bound?: BoundReport;
+  /** Of Markov chains: whether they agree, and what their draws are worth. */
+  chains?: ChainReport;
   steps: number;
   /** Of training, without loading and judging; of the last stretch only where the run was resumed. */
   seconds: number;
@@ -54,7 +51,7 @@ export interface RunSummary {
 
 export interface RunHooks {
   signal?: AbortSignal;
-  progress?(phase: 'training' | 'predicting', done: number, total: number, detail: string): void;
+  progress?(phase: 'training' | 'sampling' | 'predicting', done: number, total: number, detail: string): void;
   /** Data that several runs share. */
   dataset?: Dataset;
   engine?: Engine;
@@ -79,10 +76,11 @@ export async function startRun(config: RunConfig, folder: string, hooks: RunHook
     );
   const problem = prepare(config, hooks.dataset);
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
-  const state = await startingState(config, problem, engine);
+  const state = isSampler(config.posterior) ? undefined : await startingState(config, problem, engine);
   writeFileAtomic(join(folder, 'config.yaml'), stringifyYaml(config));
   writeJson(join(folder, 'environment.json'), environment());
   writeJson(join(folder, PRIORS), priorHashes(config));
+  if (!state) return continueChains(config, folder, problem, engine, hooks);
   writeFileAtomic(join(folder, 'metrics.jsonl'), '');
   writeCheckpoint(folder, state);
   return continueRun(config, folder, problem, engine, state, hooks);
@@ -126,6 +124,7 @@ export async function resumeRun(folder: string, hooks: RunHooks = {}): Promise<R
       'bring the prior back, or start a new run',
     );
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
+  if (isSampler(config.posterior)) return continueChains(config, folder, problem, engine, hooks);
   // Killed before its first checkpoint, a run starts again: its configuration decides everything.
   const state = existsSync(join(folder, CHECKPOINT))
     ? readCheckpoint(folder, problem.model)
@@ -190,63 +189,48 @@ async function continueRun(
   const seconds = (Date.now() - began) / 1000;
   save();
 
-  const { ensemble, reliability } = await judge(problem, final.parameters, config.samples, engine, hooks);
+  const judgement = await judge(problem, final.parameters, config.samples, engine, hooks);
   const bound = model.posterior.kernels
     ? await finalBound(model, train.images, train.rows, final.parameters, engine, foldIn(key, 'bound'))
     : undefined;
+  return finish(config, folder, judgement, seconds, { ...(bound && { bound }) });
+}
+
+/** Markov chains, from the beginning or from where they have stopped. */
+async function continueChains(
+  config: RunConfig,
+  folder: string,
+  problem: Problem,
+  engine: Engine,
+  hooks: RunHooks,
+): Promise<RunSummary> {
+  const { judgement, chains, seconds } = await runChains(config, folder, problem, engine, hooks);
+  return finish(config, folder, judgement, seconds, { chains });
+}
+
+function finish(
+  config: RunConfig,
+  folder: string,
+  { ensemble, reliability }: Judgement,
+  seconds: number,
+  more: Pick<RunSummary, 'bound' | 'chains'>,
+): RunSummary {
   const { samples: _, ...test } = ensemble.at(-1)!;
   const summary: RunSummary = {
     prior: config.prior,
-    init: initOf(config),
+    init: isSampler(config.posterior) ? 'prior' : initOf(config),
     examples: config.examples,
     split: config.split,
     judgedOn: config.validation > 0 ? 'validation' : 'test',
     test,
     ensemble,
     reliability: reliability.filter(({ count }) => count > 0),
-    ...(bound && { bound }),
+    ...more,
     steps: config.steps,
     seconds,
   };
   writeJson(join(folder, 'summary.json'), summary);
   return summary;
-}
-
-/** Predictions on the run's test (or validation) images with growing ensembles. */
-export async function judge(
-  { model, judged, key }: Problem,
-  parameters: TrainingState['parameters'],
-  samples: number,
-  engine: Engine,
-  hooks: RunHooks = {},
-): Promise<{ ensemble: EnsembleMetrics[]; reliability: ReliabilityBin[] }> {
-  const draws = model.posterior.kernels ? samples : 1;
-  const predictive = new PredictiveMean(judged.count, judged.classes);
-  const ensemble: EnsembleMetrics[] = [];
-  const sizes = ensembleSizes(draws);
-  for await (const probabilities of predictions(
-    model,
-    parameters,
-    judged,
-    draws,
-    engine,
-    foldIn(key, 'predict'),
-  )) {
-    if (hooks.signal?.aborted)
-      throw new DwpError('INTERRUPTED', 'interrupted while predicting', 'resume the run to predict again');
-    predictive.add(probabilities);
-    if (sizes.includes(predictive.samples)) ensemble.push(predictive.metrics(judged.labels));
-    hooks.progress?.(
-      'predicting',
-      predictive.samples,
-      draws,
-      `accuracy ${ensemble.at(-1)?.accuracy.toFixed(4)}`,
-    );
-  }
-  return {
-    ensemble,
-    reliability: reliabilityBins(predictive.probabilities(), judged.labels, judged.classes),
-  };
 }
 
 /** @throws DwpError INPUT when the folder holds no run or its configuration is not valid. */

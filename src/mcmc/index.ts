@@ -2,3 +2,4 @@
 export * from './diagnostics.js';
 export * from './hmc.js';
 export * from './sample.js';
+export * from './walk.js';

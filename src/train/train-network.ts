@@ -238,7 +238,7 @@ export async function trainNetwork(
   // Two sets of vectors: a step reads one and writes the other.
   let current = packAdam(layout, state);
   let next = packAdam(layout);
-  const acceptance = model.bound?.chain && f32([]);
+  const acceptance = model.bound?.chain && model.posterior.latent && f32([]);
   const terms = {
     expectedLogLikelihood: f32([]),
     priorTerm: f32([]),

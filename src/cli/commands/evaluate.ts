@@ -4,9 +4,12 @@ import { loadDataset } from '../../data/index.js';
 import { createEngine } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
 import type { EnsembleMetrics } from '../../evaluate/index.js';
+import { judgeSamples, stepOfChains } from '../../experiment/chains.js';
 import { readCheckpoint } from '../../experiment/checkpoint.js';
+import { judge } from '../../experiment/judge.js';
 import { prepare } from '../../experiment/problem.js';
-import { judge, readRunConfig } from '../../experiment/run.js';
+import { readRunConfig } from '../../experiment/run.js';
+import { isSampler } from '../../train/sample-network.js';
 import { argument, defineCommand, integer, option } from '../command.js';
 import { table } from '../table.js';
 import { progressHooks } from './train.js';
@@ -39,10 +42,11 @@ export const evaluate = defineCommand({
   ): Promise<{ run: string; data: string; test: EnsembleMetrics[] }> {
     const config = readRunConfig(run);
     const problem = prepare(config);
-    const state = readCheckpoint(run, problem.model);
-    if (state.step < config.steps)
+    const state = isSampler(config.posterior) ? undefined : readCheckpoint(run, problem.model);
+    const step = state?.step ?? stepOfChains(run);
+    if (step < config.steps)
       throw usageError(
-        `${run} has stopped at step ${state.step} of ${config.steps}`,
+        `${run} has stopped at step ${step} of ${config.steps}`,
         `continue it with dwp train --resume ${run}`,
       );
     const own = config.validation > 0 ? `${config.data}, held out of the training images` : config.data;
@@ -64,7 +68,9 @@ export const evaluate = defineCommand({
     const hooks = progressHooks(effects);
     try {
       const engine = await createEngine(config.engine, config.threads, config.device);
-      const { ensemble } = await judge(problem, state.parameters, samples, engine, hooks);
+      const { ensemble } = state
+        ? await judge(problem, state.parameters, samples, engine, hooks)
+        : await judgeSamples(run, problem, samples, engine, hooks);
       return { run, data: name, test: ensemble };
     } finally {
       hooks.stop();

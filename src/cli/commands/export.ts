@@ -1,4 +1,5 @@
 // dwp export: a trained network as a model that other programs read.
+import { join } from 'node:path';
 import { z } from 'zod';
 import { loadDataset } from '../../data/index.js';
 import { createEngine } from '../../engine/index.js';
@@ -10,6 +11,7 @@ import { plainWeights } from '../../experiment/plain-weights.js';
 import { buildArchitecture, posteriorOf } from '../../experiment/problem.js';
 import { readRunConfig } from '../../experiment/run.js';
 import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
+import { isSampler } from '../../train/sample-network.js';
 import { argument, defineCommand, option } from '../command.js';
 
 interface ExportResult {
@@ -34,6 +36,11 @@ export const exportCommand = defineCommand({
     if (!onnx && !keras) throw usageError('nothing to write', 'pass --onnx or --keras');
     for (const path of [onnx, keras]) if (path) refuseExisting(path);
     const config = readRunConfig(run);
+    if (isSampler(config.posterior))
+      throw usageError(
+        `${run} is a run by Markov chains (${config.posterior}): it has many networks, not one`,
+        `they are in ${join(run, 'samples')}, as safetensors`,
+      );
     const { train } = loadDataset(config.data, config.dataDir);
     const architecture = buildArchitecture(config, train);
     const network = { architecture, posterior: posteriorOf(config) };

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { usageError } from '../../errors.js';
+import type { ChainReport } from '../../experiment/chains.js';
 import { type RunConfig, runConfig } from '../../experiment/config.js';
 import { type RunSummary, resumeRun, startRun } from '../../experiment/run.js';
 import { defineCommand, type OptionDefinition, option } from '../command.js';
@@ -42,6 +43,10 @@ const FLAGS: Record<keyof RunConfig, string> = {
   weightDecay: '--weight-decay <x>',
   denseDecay: '--dense-decay <x>',
   samples: '--samples <M>',
+  chains: '--chains <n>',
+  stepSize: '--step-size <x>',
+  leapfrog: '--leapfrog <n>',
+  cycles: '--cycles <n>',
   seed: '--seed <n>',
   engine: '--engine <name>',
   threads: '--threads <n>',
@@ -84,6 +89,7 @@ export const train = defineCommand({
     'dwp train --examples 100 --prior standard-normal --out runs/normal-100',
     'dwp train --prior standard-normal --posterior mnf --dense-prior normal --dense-prior-std 0.1 --out runs/mnf-100',
     'dwp train --data fashion-mnist --examples 20000 --prior none --channels 32 16 --steps 1000 --batch 64 --out runs/source',
+    'dwp train --examples 50 --channels 4 8 --prior standard-normal --posterior hmc --dense-prior normal --steps 400 --samples 50 --out runs/hmc-50',
     'dwp train --resume runs/dwp-100',
   ],
   async run({ out, resume, ...config }, effects): Promise<TrainResult> {
@@ -103,7 +109,7 @@ export const train = defineCommand({
       hooks.stop();
     }
   },
-  render({ out, prior, init, examples, split, judgedOn, test, ensemble, bound, steps, seconds }) {
+  render({ out, prior, init, examples, split, judgedOn, test, ensemble, bound, chains, steps, seconds }) {
     const rows = ensemble.map((e) => [
       e.samples,
       percent(e.accuracy),
@@ -128,11 +134,38 @@ export const train = defineCommand({
       '',
       table(['weight draws', 'accuracy', 'NLL (nats)', 'ECE', 'Brier'], rows),
       ...parts,
+      ...(chains ? chainLines(chains) : []),
       '',
       `${percent(test.accuracy)} of ${test.examples} ${judgedOn} images are right. Run written to ${out}`,
     ].join('\n');
   },
 });
+
+/** Whether the chains agree, function by function; the judged images in one line. */
+function chainLines({ method, chains, draws, acceptance, functions }: ChainReport): string[] {
+  const images = functions.filter(({ name }) => name.startsWith('log p of'));
+  const worst = images.length > 0 ? Math.max(...images.map(({ rHat }) => rHat)) : 0;
+  const rows = functions
+    .filter((f) => !images.includes(f))
+    .map(({ name, mean, standardError, rHat, effectiveSampleSize }) => [
+      name,
+      `${nats(mean)} ± ${standardError.toFixed(2)}`,
+      rHat.toFixed(3),
+      effectiveSampleSize.toFixed(0),
+    ]);
+  const agree = functions.every(({ rHat }) => rHat < 1.05);
+  return [
+    '',
+    `${chains} chains of ${method}, ${draws} draws of each looked at${acceptance === undefined ? '' : `, acceptance ${acceptance.toFixed(2)}`}:`,
+    table(['function', 'mean', 'R̂', 'effective draws'], rows),
+    ...(images.length > 0
+      ? [`Largest R̂ of log p of ${images.length} judged images: ${worst.toFixed(3)}`]
+      : []),
+    agree
+      ? 'The chains agree (every R̂ below 1.05).'
+      : 'The chains have not mixed (an R̂ is 1.05 or more): more --steps or --leapfrog.',
+  ];
+}
 
 const percent = (x: number) => `${(100 * x).toFixed(2)}%`;
 const nats = (x: number) => x.toFixed(Math.abs(x) < 100 ? 1 : 0);
@@ -147,7 +180,7 @@ export function progressHooks(effects: Effects, prefix = '') {
   let open: { phase: string; bar: ReturnType<Effects['progress']> } | undefined;
   return {
     signal: effects.signal,
-    progress(phase: 'training' | 'predicting', done: number, total: number, detail: string) {
+    progress(phase: 'training' | 'sampling' | 'predicting', done: number, total: number, detail: string) {
       if (open?.phase !== phase) {
         open?.bar.stop();
         open = { phase, bar: effects.progress(`${prefix}${phase}`, total) };

@@ -1,0 +1,237 @@
+// Networks drawn from their posterior by Markov chains, resumable at any step, bit for bit: the reference that variational
+// posteriors can be measured against.
+import { BatchOrder, type ImageSet } from '../data/index.js';
+import { type Engine, foldIn, type Key, RandomStream, StepError } from '../engine/index.js';
+import { DwpError } from '../errors.js';
+import { cyclicalStep, frictionMove, hamiltonianMove, langevinMove, type Point } from '../mcmc/index.js';
+import type { Arrays } from '../priors/index.js';
+import { type NetworkTarget, networkTarget, type SampledModel } from './network-target.js';
+
+/** Hamiltonian Monte Carlo on all examples; Langevin dynamics and HMC with friction on mini-batches. */
+export const SAMPLERS = ['hmc', 'sgld', 'sghmc'] as const;
+export type SamplerName = (typeof SAMPLERS)[number];
+export const isSampler = (name: string): name is SamplerName =>
+  (SAMPLERS as readonly string[]).includes(name);
+
+export interface SamplingOptions {
+  method: SamplerName;
+  /** Transitions of each chain. */
+  steps: number;
+  chains: number;
+  /** Networks that are kept of each chain. */
+  kept: number;
+  /** Examples of a step of sgld and sghmc. */
+  batch: number;
+  /** The law is p(W) p(𝒟|W)^(1/T). */
+  temperature: number;
+  /** Of hmc: where adaptation begins. Of the others: the largest of a cycle. */
+  stepSize: number;
+  leapfrog: number;
+  cycles: number;
+}
+
+/** What a chain carries from step to step. */
+export interface ChainPlace {
+  position: Float32Array; // u, [P]
+  velocity: Float32Array; // of sghmc, [P]
+  logStep: number;
+  /** Mean of log steps over the second half of the warm-up so far. */
+  meanLogStep: number;
+}
+
+export interface SamplingState {
+  step: number;
+  places: ChainPlace[];
+}
+
+/** What is recorded of a chain in the part of its steps that counts. */
+export interface Observation {
+  chain: number;
+  step: number;
+  /** Nats, or norms: by name. */
+  values: Record<string, number>;
+  /** Of hmc. */
+  acceptance?: number;
+}
+
+export interface SamplingHooks {
+  signal?: AbortSignal;
+  observed?(observation: Observation): void;
+  /** Network number k · chains + chain, k = 0, 1, … */
+  sampled?(number: number, parameters: Arrays): void;
+  stepped?(state: SamplingState, detail: string): void;
+}
+
+const ACCEPTANCE = 0.8;
+const OBSERVATIONS = 200;
+
+/** Whether draws of step t count: the second half of hmc, the end of each cycle of the others. */
+const counts = ({ method, steps, cycles }: SamplingOptions, t: number): boolean =>
+  method === 'hmc' ? t > Math.floor(steps / 2) : cyclicalStep(t, steps, cycles, 1).sampled;
+
+/** So many of the steps that count, evenly spread. */
+export function spread(options: SamplingOptions, most: number): number[] {
+  const all = Array.from({ length: options.steps }, (_, i) => i + 1).filter((t) => counts(options, t));
+  const n = Math.min(most, all.length);
+  return Array.from({ length: n }, (_, i) => all[Math.floor(((i + 1) * all.length) / n) - 1]);
+}
+
+/** Chains begin at draws of the prior. */
+export const initialChains = (
+  size: number,
+  { chains, stepSize }: SamplingOptions,
+  key: Key,
+): SamplingState => ({
+  step: 0,
+  places: Array.from({ length: chains }, (_, c) => ({
+    position: new RandomStream(foldIn(key, 'start', c)).fillNormal(new Float32Array(size)),
+    velocity: new Float32Array(size),
+    logStep: Math.log(stepSize),
+    meanLogStep: Math.log(stepSize),
+  })),
+});
+
+/**
+ * Continues to `options.steps`; without a state from the beginning.
+ * @param rows rows of `images` that are the data
+ * @throws DwpError DIVERGED when a chain runs away; INTERRUPTED when `hooks.signal` aborts
+ */
+export async function sampleNetwork(
+  model: SampledModel,
+  images: ImageSet,
+  rows: Int32Array,
+  judged: ImageSet,
+  options: SamplingOptions,
+  engine: Engine,
+  key: Key,
+  from?: SamplingState,
+  hooks: SamplingHooks = {},
+): Promise<SamplingState> {
+  const target = await networkTarget(model, images, judged, engine);
+  try {
+    return await walk(target, rows, options, key, from ?? initialChains(target.size, options, key), hooks);
+  } catch (error) {
+    throw error instanceof StepError ? diverged(error.message) : error;
+  } finally {
+    await target.release();
+  }
+}
+
+const diverged = (what: string) =>
+  new DwpError('DIVERGED', what, 'try a smaller --step-size, or a prior that is less wide');
+
+async function walk(
+  target: NetworkTarget,
+  rows: Int32Array,
+  options: SamplingOptions,
+  key: Key,
+  state: SamplingState,
+  hooks: SamplingHooks,
+): Promise<SamplingState> {
+  const { method, steps, temperature, cycles } = options;
+  const warmUp = Math.floor(steps / 2);
+  const kept = spread(options, options.kept);
+  const observed = new Set(spread(options, OBSERVATIONS));
+  const scratch = new Float32Array(target.size);
+  let likelihood = Number.NaN; // of the last evaluation
+  /** log p(𝒟|u)/T + log N(u | 0, I) up to a constant, from some rows of all. */
+  const evaluate = async (u: Float32Array, gradient: Float32Array, some = rows): Promise<number> => {
+    const scale = rows.length / some.length / temperature;
+    likelihood = (await target.logLikelihood(u, some, gradient)) * (rows.length / some.length);
+    let squares = 0;
+    for (let i = 0; i < u.length; i++) {
+      squares += u[i] * u[i];
+      gradient[i] = scale * gradient[i] - u[i];
+    }
+    return likelihood / temperature - 0.5 * squares;
+  };
+  const pointAt = async (position: Float32Array): Promise<Point> => {
+    const gradient = new Float32Array(target.size);
+    return { position, logDensity: await evaluate(position, gradient), gradient };
+  };
+
+  const places = state.places.map((place) => ({ ...place }));
+  const points: Point[] = [];
+  if (method === 'hmc') for (const { position } of places) points.push(await pointAt(position));
+  const likelihoods = places.map(() => Number.NaN);
+  const orders = places.map((_, c) => new BatchOrder(rows.length, options.batch, foldIn(key, 'batches', c)));
+
+  let step = state.step;
+  while (step < steps) {
+    if (hooks.signal?.aborted) throw new DwpError('INTERRUPTED', `interrupted after step ${step}`);
+    const t = step + 1;
+    for (const [c, place] of places.entries()) {
+      const stream = new RandomStream(foldIn(key, 'chain', c, t));
+      let acceptance: number | undefined;
+      if (method === 'hmc') {
+        const jittered = Math.exp(place.logStep) * (0.9 + 0.2 * stream.uniform());
+        const moved = await hamiltonianMove(evaluate, points[c], jittered, options.leapfrog, stream);
+        acceptance = moved.acceptance;
+        if (moved.point !== points[c]) likelihoods[c] = likelihood;
+        points[c] = moved.point;
+        place.position = moved.point.position;
+        if (t <= warmUp) adapt(place, acceptance, t, warmUp);
+      } else {
+        const { stepSize, sampled } = cyclicalStep(t, steps, cycles, options.stepSize);
+        const some = orders[c].rows(step).map((i) => rows[i]);
+        await evaluate(place.position, scratch, some);
+        likelihoods[c] = likelihood;
+        const noise = sampled ? stream : undefined;
+        if (method === 'sgld') langevinMove(place.position, scratch, stepSize, noise);
+        else frictionMove(place.position, place.velocity, scratch, stepSize, noise);
+      }
+      if (!place.position.every(Number.isFinite)) throw diverged(`step ${t}: chain ${c + 1} ran away`);
+      const number = kept.indexOf(t);
+      if (!observed.has(t) && number < 0) continue;
+      const { parameters, heldOut } = await target.observe(place.position);
+      if (number >= 0) hooks.sampled?.(number * places.length + c, parameters);
+      if (observed.has(t)) {
+        await evaluate(place.position, scratch); // of all examples
+        hooks.observed?.({
+          ...{ chain: c, step: t, values: functionsOf(likelihood, parameters, heldOut) },
+          ...(acceptance !== undefined && { acceptance }),
+        });
+      }
+    }
+    step = t;
+    hooks.stepped?.({ step, places }, detailOf(likelihoods, rows.length));
+  }
+  return { step, places };
+}
+
+/** (38), and the mean over the second half, which the step size stays at. */
+function adapt(place: ChainPlace, acceptance: number, t: number, warmUp: number): void {
+  place.logStep += t ** -0.6 * (acceptance - ACCEPTANCE);
+  const half = Math.floor(warmUp / 2);
+  if (t > half) place.meanLogStep += (place.logStep - place.meanLogStep) / (t - half);
+  if (t === warmUp) place.logStep = place.meanLogStep;
+}
+
+/** What R̂ and effective sample size are computed of. */
+function functionsOf(
+  logLikelihood: number,
+  parameters: Arrays,
+  heldOut: Float32Array,
+): Record<string, number> {
+  const norms = Object.entries(parameters)
+    .filter(([name]) => name.endsWith('.mean'))
+    .map(([name, { data }]): [string, number] => [`norm of ${name.slice(0, -5)}`, norm(data)]);
+  return {
+    'log-likelihood': logLikelihood,
+    ...Object.fromEntries(norms),
+    ...Object.fromEntries(Array.from(heldOut, (x, i) => [`log p of judged image ${i}`, x])),
+  };
+}
+
+function norm(data: ArrayLike<number>): number {
+  let squares = 0;
+  for (let i = 0; i < data.length; i++) squares += data[i] * data[i];
+  return Math.sqrt(squares);
+}
+
+const detailOf = (likelihoods: readonly number[], examples: number): string => {
+  const known = likelihoods.filter(Number.isFinite);
+  if (known.length === 0) return '';
+  const mean = known.reduce((a, b) => a + b, 0) / known.length;
+  return `log-likelihood ${(mean / examples).toFixed(3)} nats per example`;
+};

@@ -1,0 +1,107 @@
+// Runs by Markov chains in their folders: resuming, predictions, diagnostics, damage.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { createEngine } from '../../src/engine/index.js';
+import { judgeSamples, readObservations } from '../../src/experiment/chains.js';
+import { type RunConfig, runConfig } from '../../src/experiment/config.js';
+import { prepare } from '../../src/experiment/problem.js';
+import { gatherFigures } from '../../src/experiment/report-input.js';
+import { readSummary, resumeRun, startRun } from '../../src/experiment/run.js';
+import { rHat } from '../../src/mcmc/index.js';
+import { writeTestPrior } from '../cli/prior-folder.js';
+import { randomVae } from '../train/tiny.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'dwp-chains-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const config = (options: Partial<RunConfig>): RunConfig =>
+  runConfig.parse({
+    ...{ prior: 'standard-normal', densePrior: 'normal', channels: [2, 3], threads: 1, temperature: 1 },
+    ...{ examples: 10, batch: 5, steps: 20, leapfrog: 2, cycles: 2, validation: 50, samples: 5 },
+    ...options,
+  });
+
+const bytes = (run: string) =>
+  [
+    'chains.safetensors',
+    'chains.jsonl',
+    ...readdirSync(join(run, 'samples')).map((name) => join('samples', name)),
+  ].map((name) => [name, readFileSync(join(run, name)).toString('base64')]);
+
+describe.each(['hmc', 'sgld', 'sghmc'] as const)('%s', (posterior) => {
+  const options = config(
+    posterior === 'hmc'
+      ? {
+          ...{ posterior, prior: 'dwp' },
+          priorPath: [7, 5].map((k) => {
+            const path = join(folder, `prior-${k}`);
+            writeTestPrior(path, randomVae({ h: k, w: k }));
+            return path;
+          }),
+        }
+      : { posterior, stepSize: 1e-3, steps: 40 },
+  );
+  const whole = join(folder, `${posterior}-whole`);
+
+  test('stopped and resumed it ends in the same bits; predictions average the networks that were kept', async () => {
+    const summary = await startRun(options, whole);
+    const stopped = join(folder, `${posterior}-stopped`);
+    const abort = new AbortController();
+    await expect(
+      startRun(options, stopped, {
+        signal: abort.signal,
+        progress: (_, step) => step === 13 && abort.abort(),
+      }),
+    ).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    const resumed = await resumeRun(stopped);
+    expect(bytes(stopped)).toEqual(bytes(whole));
+    expect(resumed.test).toEqual(summary.test);
+    expect(readSummary(whole).chains).toEqual(summary.chains);
+    expect(readdirSync(join(whole, 'samples'))).toHaveLength(5);
+    expect(summary.ensemble.at(-1)!.samples).toBe(5);
+    expect(summary.bound).toBeUndefined();
+
+    const engine = await createEngine('native', 1);
+    const { ensemble } = await judgeSamples(whole, prepare(options), 2, engine);
+    expect(ensemble.map(({ samples }) => samples)).toEqual([1, 2]);
+    expect(ensemble.at(-1)!.nll).toBe(summary.ensemble.find(({ samples }) => samples === 2)!.nll);
+    const { runs } = await gatherFigures([{ path: whole, label: posterior, summary }], engine);
+    expect(runs[0].filters.map(({ layer }) => layer)).toEqual(['conv1', 'conv2']);
+  });
+
+  test('diagnostics are those of what was observed', () => {
+    const { chains } = readSummary(whole);
+    const observations = readObservations(whole);
+    expect(chains).toMatchObject({ method: posterior, chains: 2, draws: observations.length / 2 });
+    const names = chains!.functions.map(({ name }) => name);
+    expect(names.slice(0, 4)).toEqual(['log-likelihood', 'norm of conv1', 'norm of conv2', 'norm of dense']);
+    const values = [0, 1].map((c) =>
+      observations.filter(({ chain }) => chain === c).map((o) => o.values['norm of conv2']),
+    );
+    const found = chains!.functions[2].rHat;
+    expect(found).toBe(rHat(values));
+    expect('acceptance' in chains!).toBe(posterior === 'hmc');
+  });
+
+  test('a damaged network is told with its file', async () => {
+    const path = join(whole, 'samples', '0000.safetensors');
+    writeFileSync(path, readFileSync(join(whole, 'chains.safetensors')));
+    const engine = await createEngine('native', 1);
+    await expect(judgeSamples(whole, prepare(options), 1, engine)).rejects.toThrow(
+      /0000\.safetensors: conv1\.mean has shape \[none\]/,
+    );
+  });
+});
+
+test.each([
+  [{ prior: 'none', densePrior: 'none' }, /--posterior hmc with --prior none/],
+  [{ densePrior: 'none' }, /needs a prior of the classifier/],
+  [{ temperature: 0 }, /at --temperature 0/],
+  [{ bound: 'uivi' }, /--bound uivi with --posterior hmc/],
+] as const)('refused: %o', async (options, message) => {
+  await expect(startRun(config({ posterior: 'hmc', ...options }), join(folder, 'never'))).rejects.toThrow(
+    message,
+  );
+});

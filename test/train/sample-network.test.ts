@@ -1,0 +1,235 @@
+// Networks by Markov chains: Bayesian linear regression as a 1×1 convolution, whose posterior is known in closed form;
+// steps with noise against their own stationary laws; resuming.
+import { inverse, Matrix } from 'ml-matrix';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { ImageSet } from '../../src/data/index.js';
+import { logDensity } from '../../src/distributions/normal.js';
+import { type Engine, RandomStream, seedKey, spec, tf } from '../../src/engine/index.js';
+import { chainEstimate, cyclicalStep, frictionMove, langevinMove } from '../../src/mcmc/index.js';
+import type { Architecture } from '../../src/nn/index.js';
+import type { KernelPrior } from '../../src/priors/index.js';
+import type { SampledModel } from '../../src/train/network-target.js';
+import {
+  SAMPLERS,
+  type SamplingOptions,
+  type SamplingState,
+  sampleNetwork,
+  spread,
+} from '../../src/train/sample-network.js';
+import { engines, largestRelativeError } from '../engine/reference.js';
+import { estimate, expectMean } from '../monte-carlo.js';
+
+let native: Engine;
+let cpu: Engine;
+beforeAll(async () => {
+  ({ native, cpu } = await engines());
+});
+
+const N = 12;
+const CHANNELS = 2;
+const NOISE = 0.5;
+const UNIT = 0.25; // targets are multiples of it, so that they can be labels
+
+const architecture: Architecture = {
+  name: 'regression',
+  input: { height: 1, width: 1, channels: CHANNELS },
+  classes: 1,
+  layers: [
+    {
+      ...{ kind: 'conv', name: 'conv', shape: [1, CHANNELS, 1, 1], pad: 'valid' },
+      ...{ inputSize: [1, 1], outputSize: [1, 1] },
+    } as const,
+    { kind: 'flatten' },
+  ],
+};
+
+/** w = 0.2 + 0.8 z + 0.3 ε: a latent variable whose marginal is known, N(0.2, 0.73). */
+const MEAN = 0.2;
+const VARIANCE = 0.8 ** 2 + 0.3 ** 2;
+const prior: KernelPrior = {
+  family: 'linear',
+  size: { h: 1, w: 1 },
+  config: {},
+  parameters: {},
+  generateNoise: (n) => ({ latent: spec([n, 1]), kernels: spec([n, 1]) }),
+  generate: (_, { latent, kernels }) => tf.add(tf.add(tf.mul(latent, 0.8), tf.mul(kernels, 0.3)), MEAN),
+  density: { kind: 'exact', logDensity: () => expect.fail('no density is asked for') },
+};
+
+const model: SampledModel = {
+  architecture,
+  priors: { conv: prior },
+  logLikelihood: (outputs, labels) =>
+    tf.sum(
+      logDensity(tf.mul(tf.cast(tf.expandDims(labels, 1), 'float32'), UNIT), {
+        mean: outputs,
+        logStd: tf.scalar(Math.log(NOISE)),
+      }),
+    ) as tf.Scalar,
+};
+
+const data: ImageSet = (() => {
+  const stream = new RandomStream(seedKey(900));
+  const images = Uint8Array.from({ length: N * CHANNELS }, () => stream.integer(256));
+  const labels = Int32Array.from({ length: N }, (_, i) =>
+    Math.round(
+      (1.2 * (images[2 * i] / 255) - 0.7 * (images[2 * i + 1] / 255) + NOISE * stream.normal()) / UNIT,
+    ),
+  );
+  return { images, labels, count: N, height: 1, width: 1, channels: CHANNELS, classes: 1 };
+})();
+const rows = Int32Array.from({ length: N }, (_, i) => i);
+
+/** Mean and variances of (w₁, w₂, bias) given the data, the bias being N(0, 1). */
+function solution(temperature: number) {
+  const x = new Matrix(
+    Array.from({ length: N }, (_, i) => [data.images[2 * i] / 255, data.images[2 * i + 1] / 255, 1]),
+  );
+  const y = Matrix.columnVector(Array.from(data.labels, (label) => UNIT * label));
+  const priorPrecision = Matrix.diag([1 / VARIANCE, 1 / VARIANCE, 1]);
+  const dataPrecision = 1 / (NOISE ** 2 * temperature);
+  const covariance = inverse(Matrix.add(priorPrecision, x.transpose().mmul(x).mul(dataPrecision)));
+  const mean = covariance.mmul(
+    Matrix.add(
+      priorPrecision.mmul(Matrix.columnVector([MEAN, MEAN, 0])),
+      x.transpose().mmul(y).mul(dataPrecision),
+    ),
+  );
+  return { mean: mean.to1DArray(), covariance };
+}
+
+const options: SamplingOptions = {
+  ...{ method: 'hmc', steps: 500, chains: 2, kept: 250, batch: N, temperature: 1 },
+  ...{ stepSize: 0.3, leapfrog: 5, cycles: 4 },
+};
+
+/** Chains of (w₁, w₂, bias). */
+async function draw(changes: Partial<SamplingOptions>, engine = native, seed = 901) {
+  const all = { ...options, ...changes };
+  const chains = [0, 1, 2].map(() => Array.from({ length: all.chains }, (): number[] => []));
+  const acceptance: number[] = [];
+  await sampleNetwork(model, data, rows, data, all, engine, seedKey(seed), undefined, {
+    sampled(number, parameters) {
+      const values = [...parameters['conv.mean'].data, parameters['conv.bias'].data[0]];
+      for (const [i, value] of values.entries()) chains[i][number % all.chains].push(value);
+    },
+    observed: (o) => o.acceptance !== undefined && acceptance.push(o.acceptance),
+  });
+  return { chains, acceptance: acceptance.reduce((a, b) => a + b, 0) / acceptance.length };
+}
+
+const squares = (chains: readonly (readonly number[])[], mean: number) =>
+  chains.map((chain) => chain.map((x) => (x - mean) ** 2));
+
+test.each([1, 0.25])('hmc at T = %f: moments of the posterior in closed form', async (temperature) => {
+  const exact = solution(temperature);
+  const { chains, acceptance } = await draw({ temperature });
+  expect(acceptance).toBeGreaterThan(0.65);
+  chains.forEach((chain, i) => {
+    expect(chain.map((x) => x.length)).toEqual([250, 250]);
+    const variance = exact.covariance.get(i, i);
+    const mean = chainEstimate(chain);
+    expect(mean.standardError).toBeLessThan(0.25 * Math.sqrt(variance));
+    expectMean(mean, exact.mean[i], `mean ${i}`);
+    expectMean(chainEstimate(squares(chain, exact.mean[i])), variance, `variance ${i}`);
+  });
+  const product = chains[0].map((chain, c) =>
+    chain.map((x, i) => (x - exact.mean[0]) * (chains[2][c][i] - exact.mean[2])),
+  );
+  expectMean(chainEstimate(product), exact.covariance.get(0, 2), 'covariance of weight and bias');
+  // the prior is elsewhere: it would be seen
+  const apart = Math.abs(exact.mean[2]) / chainEstimate(chains[2]).standardError;
+  expect(Math.max(apart, 1 / exact.covariance.get(2, 2))).toBeGreaterThan(5);
+});
+
+test.each(['sgld', 'sghmc'] as const)('%s on mini-batches: means of the posterior', async (method) => {
+  const exact = solution(1);
+  const { chains } = await draw({ method, batch: 6, steps: 3000, cycles: 3, stepSize: 0.02, kept: 300 });
+  chains.forEach((chain, i) => {
+    const { mean, standardError } = chainEstimate(chain);
+    // cycles are short: a tenth of a standard deviation is let pass for what a chain remembers
+    const tolerance = 5 * standardError + 0.1 * Math.sqrt(exact.covariance.get(i, i));
+    expect(Math.abs(mean - exact.mean[i]), `mean ${i}: ${mean}, ${exact.mean[i]}`).toBeLessThan(tolerance);
+  });
+});
+
+describe('steps with noise on N(0, 1) have the stationary law of their recursion', () => {
+  const n = 40_000;
+  const stream = new RandomStream(seedKey(902));
+
+  test('Langevin: variance 1/(1 − ε/4)', () => {
+    const x = stream.fillNormal(new Float32Array(n));
+    for (let t = 0; t < 40; t++)
+      langevinMove(
+        x,
+        x.map((v) => -v),
+        0.6,
+        stream,
+      );
+    expectMean(estimate(x.map((v) => v * v)), 1 / (1 - 0.6 / 4), 'variance');
+  });
+
+  test('with friction: that of the linear recursion', () => {
+    const [x, v] = [new Float32Array(n), new Float32Array(n)];
+    const [step, friction] = [0.05, 0.1];
+    let [xx, xv, vv] = [0, 0, 0]; // second moments, by the recursion itself
+    for (let t = 0; t < 150; t++) {
+      frictionMove(
+        x,
+        v,
+        x.map((value) => -value),
+        step,
+        stream,
+      );
+      const a = 1 - friction;
+      const newVv = a * a * vv - 2 * a * step * xv + step * step * xx + 2 * friction * step;
+      const newXv = a * xv - step * xx + newVv; // x + v' times v'
+      xx = xx + 2 * (a * xv - step * xx) + newVv;
+      xv = newXv;
+      vv = newVv;
+    }
+    expectMean(estimate(x.map((value) => value * value)), xx, 'E x²');
+    expectMean(estimate(x.map((value, i) => value * v[i])), xv, 'E xv');
+  });
+
+  test('without noise they go uphill', () => {
+    const x = Float32Array.of(2);
+    for (let t = 0; t < 100; t++)
+      langevinMove(
+        x,
+        x.map((v) => -v),
+        0.2,
+      );
+    expect(Math.abs(x[0])).toBeLessThan(1e-3);
+  });
+});
+
+test('the cyclical schedule falls from the largest step, and counts the last fifth', () => {
+  const cycle = Array.from({ length: 20 }, (_, i) => cyclicalStep(i + 1, 20, 2, 0.4));
+  expect(cycle.map(({ sampled }) => (sampled ? 1 : 0)).join('')).toBe('00000000110000000011');
+  expect(cycle[0].stepSize).toBe(0.4);
+  expect(cycle[5].stepSize).toBeCloseTo(0.2);
+  expect(cycle[10]).toEqual(cycle[0]);
+  for (let i = 1; i < 10; i++) expect(cycle[i].stepSize).toBeLessThan(cycle[i - 1].stepSize);
+  expect(spread({ ...options, method: 'sgld', steps: 20, cycles: 2 }, 2)).toEqual([10, 20]);
+  expect(spread({ ...options, steps: 10 }, 100)).toEqual([6, 7, 8, 9, 10]);
+});
+
+test.each(SAMPLERS)(
+  '%s: stopped at any step it goes on in the same bits; native and cpu agree',
+  async (method) => {
+    const short = { ...options, method, steps: 10, kept: 2, batch: 6, cycles: 2, stepSize: 0.05 };
+    const run = (
+      engine: Engine,
+      steps: number,
+      from?: SamplingState,
+      stepped?: (state: SamplingState) => void,
+    ) => sampleNetwork(model, data, rows, data, { ...short, steps }, engine, seedKey(903), from, { stepped });
+    const states: SamplingState[] = [];
+    const whole = await run(native, 10, undefined, (state) => states.push(structuredClone(state)));
+    for (const at of [1, 6]) expect(await run(native, 10, states[at - 1])).toEqual(whole);
+    const array = ({ places }: SamplingState) =>
+      Object.fromEntries(places.map(({ position }, i) => [i, { shape: [position.length], data: position }]));
+    expect(largestRelativeError(array(await run(cpu, 10)), array(whole)).error).toBeLessThan(1e-4);
+  },
+);
