@@ -110,7 +110,30 @@ export async function runChains(
   };
 }
 
-/** Predictions that average the first networks of a run, which are of all its chains in turn. */
+/**
+ * Probabilities [n, classes] of the judged images under the first `samples` networks of a run, or as many as it has; they
+ * are of its chains in turn.
+ * @throws DwpError USAGE where there is none yet; INPUT, while predicting, for a network that is damaged
+ */
+export function drawsOfChains(
+  folder: string,
+  problem: Problem,
+  samples: number,
+  engine: Engine,
+): { count: number; draws: AsyncIterable<Float32Array> } {
+  let count = 0;
+  while (count < samples && existsSync(samplePath(folder, count))) count++;
+  if (count === 0)
+    throw usageError(`${folder} holds no networks yet`, `continue it with dwp train --resume ${folder}`);
+  const { model, judged, key } = problem;
+  async function* draws() {
+    for (let i = 0; i < count; i++)
+      yield* predictions(model, readSample(folder, i, problem), judged, 1, engine, foldIn(key, 'predict'));
+  }
+  return { count, draws: draws() };
+}
+
+/** Predictions that average the networks of {@link drawsOfChains}. */
 export async function judgeSamples(
   folder: string,
   problem: Problem,
@@ -118,22 +141,8 @@ export async function judgeSamples(
   engine: Engine,
   hooks: RunHooks = {},
 ): Promise<Judgement> {
-  let count = 0;
-  while (count < samples && existsSync(samplePath(folder, count))) count++;
-  if (count === 0)
-    throw usageError(`${folder} holds no networks yet`, `continue it with dwp train --resume ${folder}`);
-  async function* draws() {
-    for (let i = 0; i < count; i++)
-      yield* predictions(
-        problem.model,
-        readSample(folder, i, problem),
-        problem.judged,
-        1,
-        engine,
-        foldIn(problem.key, 'predict'),
-      );
-  }
-  return judgeDraws(problem, draws(), count, hooks);
+  const { count, draws } = drawsOfChains(folder, problem, samples, engine);
+  return judgeDraws(problem, draws, count, hooks);
 }
 
 /** The step that a run by chains has come to. */

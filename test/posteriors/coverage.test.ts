@@ -11,6 +11,7 @@ import { ESTIMATORS, posteriors } from '../../src/posteriors/index.js';
 import { families } from '../../src/priors/index.js';
 import { type TracePoint, type TrainingState, trainNetwork } from '../../src/train/train-network.js';
 import { engines, largestRelativeError } from '../engine/reference.js';
+import { quickChains } from '../train/tiny.js';
 import { allRows, images, options, type SmallOptions, smallModel, smallState } from './small.js';
 
 let native: Engine;
@@ -61,7 +62,8 @@ describe.each(random)('%s: native and cpu agree', (posterior) => {
   for (const name of BOUNDS.filter((name) => name !== 'uivi' || chains))
     test.each(two && (ALL || name === 'multisample') ? Object.keys(families) : ['vae'])(
       `--bound ${name}, prior %s`,
-      (family) => expectAgreement({ posterior, family, bound: boundSettings(name, 3, 'frozen') }),
+      (family) =>
+        expectAgreement({ posterior, family, bound: quickChains(boundSettings(name, 3, 'frozen')) }),
     );
 
   test.each(ESTIMATORS.filter((name) => ALL || (two && name !== 'weight-samples')))(

@@ -1,7 +1,7 @@
 // Training with every bound, encoder and posterior: engines agree, and the gradients that are said to be quieter are.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GRADIENTS, lowerBound, upperBound } from '../../src/bounds/hierarchical.js';
-import { BOUNDS, type BoundSettings, boundSettings, ENCODERS } from '../../src/bounds/settings.js';
+import { BOUNDS, boundSettings, ENCODERS } from '../../src/bounds/settings.js';
 import type { DiagonalNormal } from '../../src/distributions/normal.js';
 import { type Engine, f32, seedKey, tf, valueAndGradients } from '../../src/engine/index.js';
 import { auxiliaryParameters } from '../../src/train/auxiliary.js';
@@ -9,7 +9,7 @@ import { type TrainHooks, type TrainingState, trainNetwork } from '../../src/tra
 import { sine } from '../bounds/sine.js';
 import { engines, largestRelativeError, normal, runOn } from '../engine/reference.js';
 import { estimate } from '../monte-carlo.js';
-import { allRows, tinyImages, tinyModel, tinyOptions, tinyState } from './tiny.js';
+import { allRows, quickChains, tinyImages, tinyModel, tinyOptions, tinyState } from './tiny.js';
 
 let native: Engine;
 let cpu: Engine;
@@ -25,12 +25,11 @@ const cases = (['mean-field', 'semi-implicit'] as const).flatMap((posterior) =>
   ),
 );
 
-/** Chains of uivi that are compiled quickly. */
-const short = (bound: BoundSettings): BoundSettings =>
-  bound.chain ? { ...bound, chain: { ...bound.chain, away: 1, kept: 1, leapfrog: 2 } } : bound;
-
 test.each(cases)('$posterior, $bound, encoder $encoder: the same on native and cpu', async (options) => {
-  const model = tinyModel({ ...options, bound: short(boundSettings(options.bound, 3, options.encoder)) });
+  const model = tinyModel({
+    ...options,
+    bound: quickChains(boundSettings(options.bound, 3, options.encoder)),
+  });
   const auxiliary = auxiliaryParameters(model);
   const none = options.bound === 'sivi' || (options.encoder === 'frozen' && options.bound !== 'uivi');
   expect(Object.keys(auxiliary).length === 0).toBe(none);
@@ -56,7 +55,10 @@ test.each(cases)('$posterior, $bound, encoder $encoder: the same on native and c
 });
 
 test('uivi: stopped after a step it goes on in the same bits, and its step size moves', async () => {
-  const model = tinyModel({ posterior: 'semi-implicit', bound: short(boundSettings('uivi', 2, 'frozen')) });
+  const model = tinyModel({
+    posterior: 'semi-implicit',
+    bound: quickChains(boundSettings('uivi', 2, 'frozen')),
+  });
   const start = tinyState(model, -2, auxiliaryParameters(model));
   const to = (steps: number, state: TrainingState, hooks: TrainHooks = {}) =>
     trainNetwork(model, tinyImages, allRows, { ...tinyOptions, steps }, native, seedKey(100), state, hooks);

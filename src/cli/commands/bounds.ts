@@ -7,6 +7,7 @@ import { prepare } from '../../experiment/problem.js';
 import { readRunConfig } from '../../experiment/run.js';
 import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
 import { type NetworkBounds, networkBounds } from '../../train/network-bounds.js';
+import { isSampler } from '../../train/sample-network.js';
 import { boundsText, gapSentence, intervalSentence } from '../bounds-text.js';
 import { argument, defineCommand, integer, option } from '../command.js';
 import { seedOption } from '../options.js';
@@ -64,6 +65,11 @@ export const bounds = defineCommand({
       throw usageError(
         `${run} was trained with --prior none: its weights have no distribution, and so no bound`,
         'use a run with a prior',
+      );
+    if (isSampler(config.posterior))
+      throw usageError(
+        `${run} is a run by Markov chains (${config.posterior}): its law has no density to bound`,
+        'use a run with a variational posterior',
       );
     const { model, train } = prepare(config);
     const state = readCheckpoint(run, model);
