@@ -8,7 +8,8 @@ import type { Target } from './target.js';
 
 const CHUNK = 50;
 const CHUNKS = 8;
-const K = 500;
+/** K of both bounds. */
+const SAMPLES = 500;
 
 /**
  * KL(q ‖ p) − log Z from below and from above, nats; the same twice for an exact density, undefined for an unknown
@@ -20,12 +21,13 @@ export async function divergenceBetween(
   parameters: Arrays,
   engine: Engine,
   key: Key,
+  samples = SAMPLES,
 ): Promise<{ lower: Estimate; upper: Estimate } | undefined> {
   const { density } = q;
   if (density.kind === 'unknown') return undefined;
   const specs = {
     ...q.noise(CHUNK),
-    ...(density.kind === 'latent' && { proposed: spec([K, CHUNK, density.latentSize]) }),
+    ...(density.kind === 'latent' && { proposed: spec([samples, CHUNK, density.latentSize]) }),
   };
   const step = await engine.compile(
     ({ noise: { proposed, ...own } }: { noise: Tensors }, { parameters, data }: Record<string, Tensors>) => {

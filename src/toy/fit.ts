@@ -26,7 +26,7 @@ export interface FitOptions {
   learningRate: number;
 }
 
-export const defaultFit: FitOptions = { steps: 1_500, draws: 64, learningRate: 1e-2 };
+export const defaultFit: FitOptions = { steps: 1_000, draws: 64, learningRate: 1e-2 };
 
 export interface Fitted {
   q: Sampler;

@@ -1,12 +1,14 @@
 // Fits: what a fit finds, the same bits twice, and what is known of KL of the result.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createEngine, type Engine, foldIn, seedKey, tf } from '../../src/engine/index.js';
-import { estimators } from '../../src/estimators/index.js';
+import { estimators, type Sampler } from '../../src/estimators/index.js';
 import { moments } from '../../src/evaluate/two-sample.js';
+import type { LatentVariableDensity } from '../../src/priors/index.js';
 import { drawFrom } from '../../src/toy/draw.js';
 import { divergenceBetween } from '../../src/toy/entropy.js';
 import { fitSampler } from '../../src/toy/fit.js';
 import type { Target } from '../../src/toy/target.js';
+import { gaussian, NEGATIVE_ENTROPY } from '../estimators/gaussian.js';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -57,6 +59,31 @@ describe('a normal target', () => {
         -5 * Math.hypot(claimed.standardError, between.lower.standardError),
       );
   });
+});
+
+test('KL lies between its bounds, which few samples leave apart', async () => {
+  const poor: Sampler = {
+    ...gaussian,
+    density: {
+      ...(gaussian.density as LatentVariableDensity),
+      of: (parameters) => ({
+        ...(gaussian.density as LatentVariableDensity).of(parameters),
+        encode: (w) => ({ mean: tf.mul(w, 0.3), logStd: tf.zerosLike(w) }),
+      }),
+    },
+  };
+  const flat: Target = { ...normal, logDensity: (_, w) => tf.mul(tf.sum(w, -1), 0) };
+  const { lower, upper } = (await divergenceBetween(
+    flat,
+    poor,
+    gaussian.initial(1, seedKey(0)),
+    engine,
+    seedKey(4),
+    2,
+  ))!;
+  expect(upper.value).toBeGreaterThan(NEGATIVE_ENTROPY - upper.standardError);
+  expect(lower.value).toBeLessThan(NEGATIVE_ENTROPY + lower.standardError);
+  expect(upper.value - lower.value).toBeGreaterThan(0.05);
 });
 
 test('the same key gives the same bits, another one does not', async () => {

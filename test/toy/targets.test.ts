@@ -72,6 +72,17 @@ test.each(targets.map((target) => [target.name, target] as const))(
   },
 );
 
+test.each([
+  ['banana', [0, 0], -Math.log(2 * Math.PI * 2)],
+  ['x-shape', [0, 0], -Math.log(2 * Math.PI * Math.sqrt(2 * 2 - 1.8 ** 2))],
+  // beside the mode itself its two neighbours, 3 away: 1 + 2 e^(−9/0.72)
+  ['ring', [3, 0], Math.log((1 + 2 * Math.exp(-9 / 0.72)) / (6 * 2 * Math.PI * 0.36))],
+])('%s at %o', async (name, point, expected) => {
+  const target = targets.find((each) => each.name === name)!;
+  const [value] = await logDensities(target, { data: Float32Array.from(point), n: 1, d: 2 }, engine);
+  expect(value).toBeCloseTo(expected, 5);
+});
+
 test('the constant of a density by importance sampling', async () => {
   const [target] = targets; // the banana, as if its constant were not known, and twice as high
   const unknown: Target = {
