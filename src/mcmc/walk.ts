@@ -2,7 +2,7 @@
 // Carlo, and stochastic gradients with noise: SGLD (Welling & Teh 2011), SGHMC (Chen, Fox & Guestrin 2014).
 import type { RandomStream } from '../engine/index.js';
 
-/** log π(x) up to a constant, nats; its gradient is written into `gradient`, [P]. */
+/** log π(x) up to a constant, nats, not finite where x cannot be; its gradient is written into `gradient`, [P]. */
 export type Evaluate = (x: Float32Array, gradient: Float32Array) => Promise<number>;
 
 export interface Point {
@@ -12,7 +12,7 @@ export interface Point {
 }
 
 /**
- * One transition (36), (37) that leaves π as it is.
+ * One transition (36), (37) that leaves π as it is; one that leads to where nothing is finite is refused.
  * @returns where the chain is now, and the probability with which it was to move
  */
 export async function hamiltonianMove(
@@ -35,6 +35,7 @@ export async function hamiltonianMove(
   for (let i = 1; i <= steps; i++) {
     add(point.position, momentum, stepSize);
     point.logDensity = await evaluate(point.position, point.gradient);
+    if (!Number.isFinite(point.logDensity)) return { point: start, acceptance: 0 };
     add(momentum, point.gradient, i < steps ? stepSize : 0.5 * stepSize);
   }
   const logRatio = point.logDensity - kinetic() - energy;

@@ -66,7 +66,8 @@ export interface NetworkTarget {
   /** Length of u. */
   size: number;
   /**
-   * Σ log p(y|x, g(u)) over rows of the images, nats; its gradient is written into `gradient`.
+   * Σ log p(y|x, g(u)) over rows of the images, nats; its gradient is written into `gradient`. Either may be NaN where u
+   * is far from everything.
    */
   logLikelihood(u: Float32Array, rows: Int32Array, gradient: Float32Array): Promise<number>;
   /** The network of u, and log p(y|x) of the first judged images. */
@@ -109,6 +110,7 @@ export async function networkTarget(
           labels: spec([n], 'int32'),
         } as never,
         constants,
+        allowNaN: true, // where a trajectory has left the numbers: it is refused
       },
     );
   const steps = new Map<number, CompiledStep<unknown, unknown>>();

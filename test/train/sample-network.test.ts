@@ -5,7 +5,13 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { ImageSet } from '../../src/data/index.js';
 import { logDensity } from '../../src/distributions/normal.js';
 import { type Engine, RandomStream, seedKey, spec, tf } from '../../src/engine/index.js';
-import { chainEstimate, cyclicalStep, frictionMove, langevinMove } from '../../src/mcmc/index.js';
+import {
+  chainEstimate,
+  cyclicalStep,
+  frictionMove,
+  hamiltonianMove,
+  langevinMove,
+} from '../../src/mcmc/index.js';
 import type { Architecture } from '../../src/nn/index.js';
 import type { KernelPrior } from '../../src/priors/index.js';
 import type { SampledModel } from '../../src/train/network-target.js';
@@ -151,6 +157,29 @@ test.each(['sgld', 'sghmc'] as const)('%s on mini-batches: means of the posterio
     const tolerance = 5 * standardError + 0.1 * Math.sqrt(exact.covariance.get(i, i));
     expect(Math.abs(mean - exact.mean[i]), `mean ${i}: ${mean}, ${exact.mean[i]}`).toBeLessThan(tolerance);
   });
+});
+
+test('a trajectory that leads to where nothing is finite is refused', async () => {
+  // N(0, 1), and nothing above 0.5
+  const evaluate = async (x: Float32Array, gradient: Float32Array) => {
+    gradient[0] = x[0] < 0.5 ? -x[0] : Number.NaN;
+    return x[0] < 0.5 ? -0.5 * x[0] ** 2 : Number.NaN;
+  };
+  const gradient = new Float32Array(1);
+  const start = {
+    position: Float32Array.of(0),
+    logDensity: await evaluate(Float32Array.of(0), gradient),
+    gradient,
+  };
+  const stream = new RandomStream(seedKey(904));
+  const moves = [];
+  for (let i = 0; i < 50; i++) moves.push(await hamiltonianMove(evaluate, start, 0.3, 4, stream));
+  for (const { point, acceptance } of moves) {
+    expect(point.position[0]).toBeLessThan(0.5);
+    if (acceptance === 0) expect(point).toBe(start);
+  }
+  expect(moves.filter(({ acceptance }) => acceptance === 0).length).toBeGreaterThan(5);
+  expect(moves.filter(({ point }) => point !== start).length).toBeGreaterThan(5);
 });
 
 describe('steps with noise on N(0, 1) have the stationary law of their recursion', () => {
