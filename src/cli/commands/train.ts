@@ -163,7 +163,7 @@ function chainLines({ method, chains, draws, acceptance, functions }: ChainRepor
       : []),
     agree
       ? 'The chains agree (every R̂ below 1.05).'
-      : 'The chains have not mixed (an R̂ is 1.05 or more): more --steps or --leapfrog.',
+      : `The chains have not mixed (an R̂ is 1.05 or more): more --steps, or ${method === 'hmc' ? 'more --leapfrog' : 'another --step-size'}.`,
   ];
 }
 
