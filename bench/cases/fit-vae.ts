@@ -44,7 +44,7 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
     KEY,
   );
   const { fit } = families.vae;
-  if (fit.kind === 'closed-form') throw new Error('the VAE is learned by gradients');
+  if (fit.kind !== 'gradient') throw new Error('the VAE is learned by gradients');
   const { trainable } = fit.initial(kernels, config, foldIn(KEY, 'initial')); // as fitPrior starts
   const tensors: Inputs = {
     ...prefixed('parameters', trainable),

@@ -31,6 +31,7 @@ function priorOf(family: 'gaussian' | 'vae', size: string): KernelPrior {
   const { train } = readKernelDataset(KERNELS, size);
   const { config, fit, prior } = families[family];
   const settings = config.parse({});
+  if (fit.kind === 'iterative') throw new Error(`${family} is fitted step by step`);
   if (fit.kind === 'closed-form') return prior(train, settings, fit.parameters(train, settings));
   const { trainable, fixed } = fit.initial(train, settings, foldIn(KEY, size));
   return prior(train, settings, { ...trainable, ...fixed });

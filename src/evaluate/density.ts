@@ -18,7 +18,7 @@ export interface DensityReport {
 /** Kernels × importance samples that one call evaluates: bounds the memory whatever K is. */
 const CHUNK = 50_000;
 /** Components of a mixture p(z) that take as much memory as the networks do. */
-const FREE_COMPONENTS = 250;
+const FREE_COMPONENTS = 64;
 
 /**
  * @param w kernels [n, d]

@@ -6,7 +6,21 @@ import { architectures } from '../nn/index.js';
 import { ESTIMATORS, posteriors } from '../posteriors/index.js';
 import { SAMPLERS } from '../train/sample-network.js';
 
-export const PRIORS = ['dwp', 'gaussian', 'standard-normal', 'none'] as const;
+/** `dwp` is a fitted vae; the others that are fitted are called as their family. */
+export const PRIORS = [
+  'dwp',
+  'mixture',
+  'flow',
+  'student-t',
+  'scale-mixture',
+  'gaussian',
+  'correlated',
+  'laplace',
+  'normal',
+  'log-uniform',
+  'standard-normal',
+  'none',
+] as const;
 export type PriorName = (typeof PRIORS)[number];
 export const DENSE_PRIORS = ['none', 'normal', 'fitted'] as const;
 export const INITS = ['prior', 'filters', 'xavier'] as const;

@@ -84,7 +84,8 @@ export function prepare(
   const wanted = config.prior === 'dwp' ? 'vae' : config.prior;
   for (const { path, prior } of fitted)
     if (
-      (config.prior === 'dwp' || config.prior === 'gaussian') &&
+      config.prior !== 'none' &&
+      config.prior !== 'standard-normal' &&
       prior.family !== wanted &&
       !(config.densePrior === 'fitted' && prior.size.h === 1 && prior.size.w === 1)
     )

@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { LOG_2PI } from '../distributions/normal.js';
 import { f32, spec, tf } from '../engine/index.js';
 import { inputError } from '../errors.js';
+import { lowerInverse } from './mixture/linear-algebra.js';
 import { requirePositive, requireShapes } from './parameters.js';
-import type { Arrays, PriorFamily, TrainingKernels } from './prior.js';
+import type { Arrays, KernelPrior, KernelSize, PriorFamily, TrainingKernels } from './prior.js';
 
 const config = z.object({
   jitter: z.number().positive().default(1e-6).describe("added to Σ's diagonal, relative to its mean"),
@@ -37,16 +38,43 @@ function fit({ data, count, h, w }: TrainingKernels, { jitter }: Config): Arrays
   return { mean: f32([d], Float32Array.from(mean)), cholesky: array(lower), inverseCholesky: array(inverse) };
 }
 
-function lowerInverse(lower: Matrix): Matrix {
-  const d = lower.rows;
-  const inverse = Matrix.zeros(d, d);
-  for (let column = 0; column < d; column++)
-    for (let i = column; i < d; i++) {
-      let sum = i === column ? 1 : 0;
-      for (let k = column; k < i; k++) sum -= lower.get(i, k) * inverse.get(k, column);
-      inverse.set(i, column, sum / lower.get(i, i));
-    }
-  return inverse;
+/** N(μ, Σ) of stored arrays, for every family that is one. */
+export function gaussianPrior(
+  family: string,
+  size: KernelSize,
+  config: Record<string, unknown>,
+  given: Arrays,
+): KernelPrior {
+  const d = size.h * size.w;
+  const parameters = requireShapes(given, { mean: [d], cholesky: [d, d], inverseCholesky: [d, d] });
+  const diagonal = Array.from({ length: d }, (_, j) => parameters.cholesky.data[j * d + j]);
+  requirePositive("cholesky's diagonal", diagonal);
+  const logDeterminant = diagonal.reduce((sum, x) => sum + Math.log(x), 0); // log det L = ½ log det Σ
+  const constant = -logDeterminant - 0.5 * d * LOG_2PI;
+  // ‖L⁻¹(w − μ)‖², row by row
+  const whiten = (parameters: Record<string, tf.Tensor>, w: tf.Tensor) =>
+    tf.matMul(tf.sub(w, parameters.mean), parameters.inverseCholesky, false, true);
+  return {
+    family,
+    size,
+    config,
+    parameters,
+    generateNoise: (n) => ({ kernels: spec([n, d]) }),
+    generate: (parameters, { kernels }) =>
+      tf.add(tf.matMul(kernels, parameters.cholesky, false, true), parameters.mean),
+    density: {
+      kind: 'exact',
+      logDensity: (parameters, w) =>
+        tf.add(tf.mul(tf.sum(tf.square(whiten(parameters, w)), -1), -0.5), constant),
+      // (14) E_q log N(w | μ, Σ) = −½ [ ‖L⁻¹(mean − μ)‖² + Σ_j (Σ⁻¹)_jj std_j² ] − log det L − ½ d log 2π
+      expectedLogDensity: (parameters, { mean, logStd }) => {
+        const precision = tf.sum(tf.square(parameters.inverseCholesky), 0); // diagonal of Σ⁻¹ = L⁻ᵀL⁻¹, [d]
+        const distance = tf.sum(tf.square(whiten(parameters, mean)), 1);
+        const spread = tf.sum(tf.mul(tf.exp(tf.mul(logStd, 2)), precision), 1);
+        return tf.add(tf.mul(tf.add(distance, spread), -0.5), constant);
+      },
+    },
+  };
 }
 
 export const gaussian: PriorFamily<Config> = {
@@ -54,36 +82,5 @@ export const gaussian: PriorFamily<Config> = {
   summary: 'normal with a full covariance, by maximum likelihood',
   config,
   fit: { kind: 'closed-form', parameters: fit },
-  prior: (size, config, given) => {
-    const d = size.h * size.w;
-    const parameters = requireShapes(given, { mean: [d], cholesky: [d, d], inverseCholesky: [d, d] });
-    const diagonal = Array.from({ length: d }, (_, j) => parameters.cholesky.data[j * d + j]);
-    requirePositive("cholesky's diagonal", diagonal);
-    const logDeterminant = diagonal.reduce((sum, x) => sum + Math.log(x), 0); // log det L = ½ log det Σ
-    const constant = -logDeterminant - 0.5 * d * LOG_2PI;
-    // ‖L⁻¹(w − μ)‖², row by row
-    const whiten = (parameters: Record<string, tf.Tensor>, w: tf.Tensor) =>
-      tf.matMul(tf.sub(w, parameters.mean), parameters.inverseCholesky, false, true);
-    return {
-      family: 'gaussian',
-      size,
-      config,
-      parameters,
-      generateNoise: (n) => ({ kernels: spec([n, d]) }),
-      generate: (parameters, { kernels }) =>
-        tf.add(tf.matMul(kernels, parameters.cholesky, false, true), parameters.mean),
-      density: {
-        kind: 'exact',
-        logDensity: (parameters, w) =>
-          tf.add(tf.mul(tf.sum(tf.square(whiten(parameters, w)), -1), -0.5), constant),
-        // (14) E_q log N(w | μ, Σ) = −½ [ ‖L⁻¹(mean − μ)‖² + Σ_j (Σ⁻¹)_jj std_j² ] − log det L − ½ d log 2π
-        expectedLogDensity: (parameters, { mean, logStd }) => {
-          const precision = tf.sum(tf.square(parameters.inverseCholesky), 0); // diagonal of Σ⁻¹ = L⁻ᵀL⁻¹, [d]
-          const distance = tf.sum(tf.square(whiten(parameters, mean)), 1);
-          const spread = tf.sum(tf.mul(tf.exp(tf.mul(logStd, 2)), precision), 1);
-          return tf.add(tf.mul(tf.add(distance, spread), -0.5), constant);
-        },
-      },
-    };
-  },
+  prior: (size, config, given) => gaussianPrior('gaussian', size, config, given),
 };

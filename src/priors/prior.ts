@@ -40,6 +40,8 @@ export interface LatentVariableDensity {
 
 export interface ExactDensity {
   kind: 'exact';
+  /** Components of a mixture, 1 unless given: what log p(w) costs in memory. */
+  components?: number;
   /** log p(w): [.., d] → [..], nats. */
   logDensity(parameters: Tensors, w: tf.Tensor): tf.Tensor;
   /** E_q log p(w) of n kernels, [n, d] → [n], nats; left out where it has no closed form. */
@@ -52,6 +54,9 @@ export interface TrainingKernels extends KernelSize {
   count: number;
 }
 
+/** Called between parts of a long computation with what it is at; may wait, and may throw to end it. */
+export type Tick = (detail: string) => Promise<void>;
+
 export interface LearnerStart {
   trainable: Arrays;
   fixed: Arrays;
@@ -61,7 +66,9 @@ export interface LearnerStart {
 
 /** A family whose parameters are found by stochastic gradients of a bound. */
 export interface Learner<C> {
-  initial(kernels: TrainingKernels, config: C, key: Key): LearnerStart;
+  /** Fixed arrays that are fitted before the first step. */
+  prepare?(kernels: TrainingKernels, config: C, key: Key, tick: Tick): Promise<Arrays>;
+  initial(kernels: TrainingKernels, config: C, key: Key, prepared?: Arrays): LearnerStart;
   /** Standard normals for one batch. */
   noise(batch: number, config: C, size: KernelSize): Specs;
   /** The lower bound of log p(w) to maximise, [batch], nats per kernel. */
@@ -75,6 +82,10 @@ export interface PriorFamily<C extends Record<string, unknown> = Record<string, 
   config: z.ZodType<C>;
   fit:
     | { kind: 'closed-form'; parameters(kernels: TrainingKernels, config: C): Arrays }
+    | {
+        kind: 'iterative';
+        parameters(kernels: TrainingKernels, config: C, key: Key, tick: Tick): Promise<Arrays>;
+      }
     | ({ kind: 'gradient' } & Learner<C>);
   /** @throws DwpError INPUT when the arrays are not those of this family, size and configuration */
   prior(size: KernelSize, config: C, parameters: Arrays): KernelPrior;

@@ -63,6 +63,10 @@ export const convolutionalNetworks: VaeNetworks = {
     ...parametersOf(encoderStages(size, config), 'encoder', (s) => s.inner, foldIn(key, 'encoder')),
     ...parametersOf(decoderStages(size, config), 'decoder', (s) => s.outer, foldIn(key, 'decoder')),
   }),
+  last: (size, config) => ({
+    encoder: `encoder.${encoderStages(size, config).length - 1}.kernel`,
+    decoder: 'decoder.0.kernel',
+  }),
   encode(parameters, u, size, config) {
     const list = encoderStages(size, config);
     const image = tf.reshape(u, [-1, size.h, size.w, 1]) as tf.Tensor4D;

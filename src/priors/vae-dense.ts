@@ -16,13 +16,18 @@ export function denseParameters(name: string, inputs: number, outputs: number, k
 export const dense = (parameters: Tensors, name: string, x: tf.Tensor2D): tf.Tensor2D =>
   tf.add(tf.matMul(x, parameters[`${name}.kernel`] as tf.Tensor2D), parameters[`${name}.bias`]);
 
-const stack = (parameters: Tensors, name: string, x: tf.Tensor2D): tf.Tensor2D => {
+/** Two hidden layers of ELU and a linear one. */
+export const stack = (parameters: Tensors, name: string, x: tf.Tensor2D): tf.Tensor2D => {
   const first = tf.elu(dense(parameters, `${name}.0`, x));
   const second = tf.elu(dense(parameters, `${name}.1`, first as tf.Tensor2D));
   return dense(parameters, `${name}.out`, second as tf.Tensor2D);
 };
 
-const stackParameters = (name: string, sizes: readonly [number, number, number], key: Key): Arrays => ({
+export const stackParameters = (
+  name: string,
+  sizes: readonly [number, number, number],
+  key: Key,
+): Arrays => ({
   ...denseParameters(`${name}.0`, sizes[0], sizes[1], key),
   ...denseParameters(`${name}.1`, sizes[1], sizes[1], key),
   ...denseParameters(`${name}.out`, sizes[1], sizes[2], key, 0.5),
@@ -40,6 +45,7 @@ export const denseNetworks: VaeNetworks = {
       ),
     };
   },
+  last: () => ({ encoder: 'encoder.out.kernel', decoder: 'decoder.out.kernel' }),
   encode: (parameters, u) => stack(parameters, 'encoder', u),
   decode: (parameters, z) => stack(parameters, 'decoder', z),
 };

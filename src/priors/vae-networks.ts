@@ -8,6 +8,24 @@ export const vaeConfig = z.object({
   networks: z.enum(['dense', 'convolutional']).default('dense').describe('encoder and decoder'),
   latent: z.number().int().min(1).max(256).default(16).describe('dimension of z'),
   hidden: z.number().int().min(1).max(4096).default(128).describe('width of the hidden layers, or channels'),
+  whitening: z
+    .enum(['none', 'mixture'])
+    .default('none')
+    .describe('the decoder speaks of pixels, or of the coordinates of the components of a mixture'),
+  members: z
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .default(8)
+    .describe('whitening: fits of the mixture that are averaged'),
+  tails: z
+    .number()
+    .int()
+    .min(1)
+    .max(1000)
+    .default(15)
+    .describe('whitening: degrees of freedom of its components'),
   latentPrior: z.enum(LATENT_PRIORS).default('standard').describe('p(z)'),
   components: z
     .number()
@@ -23,6 +41,8 @@ export type VaeConfig = z.infer<typeof vaeConfig>;
 /** Encoder and decoder of a VAE: their parameters and their forward passes. */
 export interface VaeNetworks {
   initial(size: KernelSize, config: VaeConfig, key: Key): Arrays;
+  /** Names of the last layers' weights. */
+  last(size: KernelSize, config: VaeConfig): { encoder: string; decoder: string };
   /** Scaled kernels [m, d] → [m, 2l]. */
   encode(parameters: Tensors, u: tf.Tensor2D, size: KernelSize, config: VaeConfig): tf.Tensor2D;
   /** z [m, l] → [m, 2d], or [m, d] with a shared variance. */

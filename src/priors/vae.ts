@@ -1,59 +1,71 @@
 // The deep weight prior: decoder and latent prior of a variational auto-encoder of kernels (Kingma & Welling 2014;
-// as a prior of weights, Atanov et al. 2019, section 3). p(w) = ∫ p(w|z) p(z) dz with
-// p(w|z) = N(w | μ(z), diag σ²(z)); r(z|w) is the encoder (15); p(z) is N(0, I) or made by the encoder (latent/).
+// as a prior of weights, Atanov et al. 2019, section 3). p(w) = ∫ p(w|z) p(z) dz, where p(w|z) is what the decoder
+// says of pixels, or of the coordinates of a mixture (vae-observation.ts, vae-whitened.ts), r(z|w) is the encoder (15), and
+// p(z) is N(0, I) or made by the encoder (latent/).
 import type { LatentDensity } from '../distributions/latent.js';
-import { type DiagonalNormal, logDensity, reparameterise } from '../distributions/normal.js';
+import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
 import { f32, foldIn, spec, tf } from '../engine/index.js';
 import { type LatentMarginal, latentPriors } from './latent/index.js';
+import { checkComponents, componentShapes } from './mixture/components.js';
+import { fitStraightMixture } from './mixture/fit.js';
+import { radialShape } from './mixture/radial.js';
 import { requirePositive, requireShapes } from './parameters.js';
 import type { Arrays, KernelPrior, KernelSize, PriorFamily, Tensors } from './prior.js';
 import { convolutionalNetworks } from './vae-convolutional.js';
 import { denseNetworks } from './vae-dense.js';
 import { type VaeConfig, type VaeNetworks, vaeConfig } from './vae-networks.js';
+import { type Observation, pixels } from './vae-observation.js';
+import { gateParameters, whitened } from './vae-whitened.js';
 
 const networksOf = ({ networks }: VaeConfig): VaeNetworks =>
   networks === 'dense' ? denseNetworks : convolutionalNetworks;
+const observationOf = ({ whitening }: VaeConfig) => (whitening === 'mixture' ? whitened : pixels);
 
-/** Smallest standard deviation of a pixel given z, in units of the data's: keeps the density bounded. */
+/** Smallest standard deviation given z, in units of the data's: keeps the density bounded. */
 const LOG_STD_FLOOR = -4;
 const floorLogStd = (x: tf.Tensor) => tf.add(tf.softplus(tf.sub(x, LOG_STD_FLOOR)), LOG_STD_FLOOR);
 
-/** Networks see u = w / scale, so that they start well whatever the kernels' scale; densities are those of w. */
-function latentDensity(
-  parameters: Tensors,
-  size: KernelSize,
-  config: VaeConfig,
-): LatentDensity & {
-  decode(z: tf.Tensor): DiagonalNormal;
+interface VaeDensity extends LatentDensity {
+  observation: Observation;
   latent: LatentMarginal;
-} {
-  const d = size.h * size.w;
+}
+
+/** Networks see u = w / scale, so that they start well whatever the kernels' scale; densities are those of w. */
+function latentDensity(parameters: Tensors, size: KernelSize, config: VaeConfig): VaeDensity {
   const networks = networksOf(config);
   const rows = (x: tf.Tensor) => tf.reshape(x, [-1, x.shape.at(-1)!]) as tf.Tensor2D;
   const like = (x: tf.Tensor, reference: tf.Tensor) =>
     tf.reshape(x, [...reference.shape.slice(0, -1), x.shape[1]!]);
-  const split = (x: tf.Tensor, size: number) => tf.split(x, [size, size], -1);
-  const logScale = tf.log(parameters.scale);
   const decode = (z: tf.Tensor): DiagonalNormal => {
     const out = like(networks.decode(parameters, rows(z), size, config), z);
-    const [mean, logStd] = config.variance === 'latent' ? split(out, d) : [out, parameters['decoder.logStd']];
-    return { mean: tf.mul(mean, parameters.scale), logStd: tf.add(floorLogStd(logStd), logScale) };
+    const [mean, logStd] =
+      config.variance === 'latent' ? tf.split(out, 2, -1) : [out, parameters['decoder.logStd']];
+    return { mean, logStd: floorLogStd(logStd) };
   };
+  const observation = observationOf(config).of(parameters, size, config, decode);
   const encode = (w: tf.Tensor): DiagonalNormal => {
-    const u = tf.div(w, parameters.scale);
-    const [mean, logStd] = split(like(networks.encode(parameters, rows(u), size, config), w), config.latent);
+    const out = like(networks.encode(parameters, rows(observation.seen(w)), size, config), w);
+    const [mean, logStd] = tf.split(out, 2, -1);
     return { mean, logStd: floorLogStd(logStd) };
   };
   const latent = latentPriors[config.latentPrior].of(parameters, encode);
   return {
     latentSize: config.latent,
     encode,
-    decode,
+    observation,
     latent,
-    logLikelihood: (w, z) => logDensity(w, decode(z)),
+    logLikelihood: observation.logLikelihood,
     logLatent: latent.logDensity,
   };
 }
+
+/** The array `name` times a factor: how far from nothing a network starts. */
+const damped = (arrays: Arrays, name: string, factor: number): Arrays => ({
+  [name]: f32(
+    arrays[name].shape,
+    Float32Array.from(arrays[name].data, (x) => factor * x),
+  ),
+});
 
 export const vae: PriorFamily<VaeConfig> = {
   name: 'vae',
@@ -61,9 +73,31 @@ export const vae: PriorFamily<VaeConfig> = {
   config: vaeConfig,
   fit: {
     kind: 'gradient',
-    initial(kernels, config, key) {
+    async prepare(kernels, config, key, tick) {
+      if (config.whitening === 'none') return {};
+      const { members, tails } = config;
+      return fitStraightMixture(
+        { ...kernels, size: kernels.h * kernels.w },
+        { members, dof: tails },
+        key,
+        tick,
+      );
+    },
+    initial(kernels, config, key, prepared = {}) {
       const scale = Math.sqrt(kernels.data.reduce((sum, x) => sum + x * x, 0) / kernels.data.length);
-      const trainable = networksOf(config).initial(kernels, config, foldIn(key, 'networks'));
+      const networks = networksOf(config);
+      let trainable = networks.initial(kernels, config, foldIn(key, 'networks'));
+      if (config.whitening === 'mixture') {
+        const gate = gateParameters(config, prepared, foldIn(key, 'gate'));
+        const { encoder, decoder } = networks.last(kernels, config);
+        trainable = {
+          ...trainable,
+          ...damped(trainable, encoder, 0),
+          ...damped(trainable, decoder, 0.05),
+          ...gate,
+          ...damped(gate, 'gate.out.kernel', 0.05),
+        };
+      }
       const shared: Arrays =
         config.variance === 'shared' ? { 'decoder.logStd': f32([kernels.h * kernels.w]) } : {};
       const latent = latentPriors[config.latentPrior].initial(
@@ -73,7 +107,7 @@ export const vae: PriorFamily<VaeConfig> = {
       );
       return {
         trainable: { ...trainable, ...shared, ...latent.trainable },
-        fixed: { ...latent.fixed, scale: f32([], Float32Array.of(scale)) },
+        fixed: { ...prepared, ...latent.fixed, scale: f32([], Float32Array.of(scale)) },
         resampled: latent.resampled,
       };
     },
@@ -88,29 +122,41 @@ export const vae: PriorFamily<VaeConfig> = {
   },
   prior(size, config, given): KernelPrior {
     const d = size.h * size.w;
-    const networks = Object.entries(networksOf(config).initial(size, config, [0, 0, 0, 1]));
+    const mixture = config.whitening === 'mixture';
+    const networks = Object.entries({
+      ...networksOf(config).initial(size, config, [0, 0, 0, 1]),
+      ...(mixture && gateParameters(config, given, [0, 0, 0, 1])),
+    });
     const latent = latentPriors[config.latentPrior];
     const parameters = requireShapes(given, {
       ...Object.fromEntries(networks.map(([name, { shape }]) => [name, shape])),
       ...(config.variance === 'shared' && { 'decoder.logStd': [d] }),
       ...latent.shapes(given, d),
+      ...(mixture && { ...componentShapes(given, d), ...radialShape(given) }),
       scale: [],
     });
     requirePositive('scale', parameters.scale.data);
+    if (mixture) checkComponents(parameters);
     return {
       family: 'vae',
       size,
       config,
       parameters,
-      generateNoise: (n) => ({ ...latent.noise(n, config.latent), kernels: spec([n, d]) }),
-      generate: (parameters, { kernels, ...noise }) => {
-        const { decode, latent } = latentDensity(parameters, size, config);
-        return reparameterise(decode(latent.sample(noise)), kernels);
+      generateNoise: (n) => ({
+        ...latent.noise(n, config.latent),
+        ...observationOf(config).noise(n, size, config),
+      }),
+      generate: (parameters, noise) => {
+        const { observation, latent } = latentDensity(parameters, size, config);
+        return observation.sample(latent.sample(noise), noise);
       },
       density: {
         kind: 'latent',
         latentSize: config.latent,
-        components: latent.components(parameters),
+        components: Math.max(
+          latent.components(parameters),
+          mixture ? parameters['mixture.mean'].shape[0] : 1,
+        ),
         encoder: networks.map(([name]) => name).filter((name) => name.startsWith('encoder.')),
         of: (parameters) => latentDensity(parameters, size, config),
       },

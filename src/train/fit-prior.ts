@@ -14,7 +14,15 @@ import {
   valueAndGradients,
 } from '../engine/index.js';
 import { DwpError } from '../errors.js';
-import type { Arrays, KernelPrior, Learner, PriorFamily, Tensors, TrainingKernels } from '../priors/index.js';
+import type {
+  Arrays,
+  KernelPrior,
+  Learner,
+  PriorFamily,
+  Tensors,
+  Tick,
+  TrainingKernels,
+} from '../priors/index.js';
 import { type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
 
 export interface FitOptions {
@@ -36,6 +44,9 @@ export const defaultFit: FitOptions = {
   patience: 20,
   validateEvery: 100,
 };
+
+/** For a learner that starts from a fitted density: it has less to learn, and sooner nothing. */
+export const refinement: FitOptions = { ...defaultFit, steps: 3000, patience: 8 };
 
 export interface FitReport {
   steps: number;
@@ -66,6 +77,10 @@ export async function fitPrior<C extends Record<string, unknown>>(
   const size = { h: kernels.h, w: kernels.w };
   if (family.fit.kind === 'closed-form')
     return { prior: family.prior(size, config, family.fit.parameters(kernels, config)) };
+  if (family.fit.kind === 'iterative') {
+    const parameters = await family.fit.parameters(kernels, config, key, tickOf(hooks, options));
+    return { prior: family.prior(size, config, parameters) };
+  }
   const { parameters, report } = await learn(family.fit, kernels, config, options, engine, key, hooks);
   return { prior: family.prior(size, config, parameters), report };
 }
@@ -77,19 +92,22 @@ async function learn<C>(
   options: FitOptions,
   engine: Engine,
   key: Key,
-  { signal, progress }: FitHooks,
+  hooks: FitHooks,
 ): Promise<{ parameters: Arrays; report: FitReport }> {
+  const { signal, progress } = hooks;
   const d = kernels.h * kernels.w;
   const order = new RandomStream(foldIn(key, 'validation')).permutation(kernels.count);
-  const validationCount = Math.max(1, Math.round(kernels.count * options.validationFraction));
+  const validationCount = Math.max(
+    1,
+    Math.min(MOST_VALIDATION, Math.round(kernels.count * options.validationFraction)),
+  );
   const validationRows = order.subarray(0, validationCount);
   const trainRows = order.subarray(validationCount);
   const batch = Math.min(options.batch, trainRows.length);
-  const {
-    trainable,
-    fixed,
-    resampled = {},
-  } = learner.initial(rowsOf(kernels, trainRows.subarray(0, START_ROWS)), config, foldIn(key, 'initial'));
+  const start = rowsOf(kernels, trainRows.subarray(0, START_ROWS));
+  const prepared = await learner.prepare?.(start, config, foldIn(key, 'prepare'), tickOf(hooks, options));
+  const first = learner.initial(start, config, foldIn(key, 'initial'), prepared);
+  const { trainable, fixed, resampled = {} } = first;
 
   const layout = layoutOf(trainable);
   const noiseSpecs = learner.noise(batch, config, kernels);
@@ -150,6 +168,7 @@ async function learn<C>(
   let sum = 0;
   let stale = 0;
   try {
+    best.validationBound = await validation.mean(trainable, foldIn(key, 'validation noise'));
     for (let t = 0; t < options.steps && stale < options.patience; ) {
       if (signal?.aborted)
         throw new DwpError('INTERRUPTED', `fit interrupted at step ${t}`, 'run the command again');
@@ -201,6 +220,18 @@ async function learn<C>(
   report.validationBound = best.validationBound;
   return { parameters: { ...best.parameters, ...fixed }, report };
 }
+
+/** Validation kernels are a share of the kernels, and never more than this. */
+const MOST_VALIDATION = 1000;
+
+/** Lets others run between parts of a long computation, and ends it when the user wants to. */
+const tickOf =
+  ({ signal, progress }: FitHooks, { steps }: FitOptions): Tick =>
+  async (detail) => {
+    progress?.(0, steps, detail);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (signal?.aborted) throw new DwpError('INTERRUPTED', 'fit interrupted', 'run the command again');
+  };
 
 /** Training kernels that a learner may look at before it starts: enough for its scale and first points. */
 const START_ROWS = 100_000;

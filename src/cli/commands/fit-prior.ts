@@ -8,7 +8,7 @@ import { refuseExisting } from '../../formats/files.js';
 import { holdOut, readKernelDataset } from '../../kernels/index.js';
 import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../../priors/index.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
-import { defaultFit, fitPrior } from '../../train/fit-prior.js';
+import { defaultFit, fitPrior, refinement } from '../../train/fit-prior.js';
 import { argument, defineCommand, integer, option, real } from '../command.js';
 import { engineOptions, openEngine, seedOption } from '../options.js';
 import { table } from '../table.js';
@@ -77,6 +77,12 @@ export const fitPriorCommand = defineCommand({
       z.enum(['latent', 'shared']).optional(),
       'latent',
     ),
+    whitening: option(
+      '--whitening <kind>',
+      'vae: its decoder speaks of pixels (none), or moves a mixture that is fitted before',
+      z.enum(['none', 'mixture']).optional(),
+      'mixture',
+    ),
     latentPrior: option(
       '--latent-prior <name>',
       `vae: p(z). ${Object.values(latentPriors)
@@ -87,12 +93,36 @@ export const fitPriorCommand = defineCommand({
     ),
     components: option(
       '--components <K>',
-      'vae: pseudo-inputs of p(z) vamp, training kernels per step of aggregate',
+      'mixture: normals; scale-mixture: scales; vae: pseudo-inputs of p(z) vamp, kernels per step of aggregate',
       integer(1, 50_000).optional(),
-      '500',
+      'the best on held-out kernels; 10; 500',
+    ),
+    members: option(
+      '--members <n>',
+      'mixture, vae: fits from different starts that are averaged',
+      integer(1, 100).optional(),
+      '1; 8',
+    ),
+    tails: option(
+      '--tails <n>',
+      'student-t, vae: degrees of freedom; the fewer, the heavier the tails',
+      integer(1, 1000).optional(),
+      'the best on held-out kernels; 15',
+    ),
+    layers: option('--layers <n>', 'flow: coupling layers', integer(1, 64).optional(), '6'),
+    floor: option(
+      '--floor <part>',
+      'log-uniform: where 1/|w| stops to rise, in units of the root mean square',
+      real(1e-9, 1).optional(),
+      '0.001',
     ),
     std: option('--std <s>', 'normal: standard deviation', real(1e-12).optional(), 'fitted'),
-    steps: option('--steps <n>', 'most optimiser steps', integer(1, 10_000_000).default(defaultFit.steps)),
+    steps: option(
+      '--steps <n>',
+      'most optimiser steps',
+      integer(1, 10_000_000).optional(),
+      `${refinement.steps}, or ${defaultFit.steps} with --whitening none and for other families`,
+    ),
     batch: option('--batch <n>', 'kernels per step', integer(1, 1_000_000).default(defaultFit.batch)),
     learningRate: option('--learning-rate <x>', 'of Adam', real(1e-9, 10).default(defaultFit.learningRate)),
     samples: option(
@@ -110,17 +140,42 @@ export const fitPriorCommand = defineCommand({
   },
   examples: [
     'dwp fit-prior kernels-dataset --size 7x7 --out priors/7x7',
-    'dwp fit-prior filters.npy --networks convolutional --latent 2 --hidden 32 --variance shared --out priors/published',
+    'dwp fit-prior filters.npy --whitening none --networks convolutional --latent 2 --hidden 32 --variance shared --out priors/published',
+    'dwp fit-prior kernels-dataset --size 7x7 --family mixture --out priors/7x7-mixture',
     'dwp fit-prior kernels-dataset --size 5x5 --family gaussian --out priors/5x5-gaussian --format json',
   ],
   async run(input, effects): Promise<FitResult> {
     refuseExisting(input.out);
     const family = families[input.family];
-    const { networks, latent, hidden, variance, latentPrior, components, std } = input;
+    const {
+      networks,
+      latent,
+      hidden,
+      variance,
+      latentPrior,
+      components,
+      std,
+      members,
+      tails,
+      layers,
+      floor,
+    } = input;
+    const whitening = input.whitening ?? (family === families.vae ? 'mixture' : undefined);
     const given = Object.fromEntries(
-      Object.entries({ networks, latent, hidden, variance, latentPrior, components, std }).filter(
-        ([, v]) => v !== undefined,
-      ),
+      Object.entries({
+        networks,
+        latent,
+        hidden,
+        variance,
+        whitening,
+        latentPrior,
+        components,
+        std,
+        members,
+        tails,
+        layers,
+        floor,
+      }).filter(([, v]) => v !== undefined),
     );
     const config = configOf(family, given);
     const dataset = readKernelDataset(input.dataset, input.size);
@@ -138,13 +193,12 @@ export const fitPriorCommand = defineCommand({
     const size = `${train.h}x${train.w}`;
 
     const started = Date.now();
-    const progress = effects.progress(
-      `fitting ${family.name} on ${train.count} ${size} kernels`,
-      input.steps,
-    );
+    const defaults = whitening === 'mixture' ? refinement : defaultFit;
+    const steps = input.steps ?? defaults.steps;
+    const progress = effects.progress(`fitting ${family.name} on ${train.count} ${size} kernels`, steps);
     const options = {
-      ...defaultFit,
-      steps: input.steps,
+      ...defaults,
+      steps,
       batch: input.batch,
       learningRate: input.learningRate,
     };

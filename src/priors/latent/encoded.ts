@@ -19,14 +19,15 @@ export function drawRows({ data, count, size }: Rows, k: number, stream: RandomS
 export const encodedPoints: Pick<LatentPrior, 'shapes' | 'components' | 'noise' | 'of'> = {
   shapes: (given, size) => ({ [POINTS]: [Math.max(1, given[POINTS]?.shape[0] ?? 1), size] }),
   components: (given) => given[POINTS].shape[0],
-  noise: (n, latentSize) => ({ component: spec([n]), latent: spec([n, latentSize]) }),
+  noise: (n, latentSize) => ({ latentComponent: spec([n]), latent: spec([n, latentSize]) }),
   of(parameters, encode) {
     const components = encode(parameters[POINTS]); // [K, l]
     const logDensity = (z: tf.Tensor) => mixtureLogDensity(z, components);
     return {
       logDensity,
       negativeDivergence: (r, z) => tf.sub(logDensity(z), negativeEntropy(r)),
-      sample: ({ component, latent }) => mixtureSample(components, { component, latent }),
+      sample: ({ latentComponent, latent }) =>
+        mixtureSample(components, { component: latentComponent, latent }),
     };
   },
 };

@@ -1,0 +1,41 @@
+// A mixture of normals with full covariances, by expectation maximisation; exact.
+import { z } from 'zod';
+import { mixturePrior } from './mixture/exact.js';
+import { fitMixture } from './mixture/fit.js';
+import type { PriorFamily } from './prior.js';
+
+const config = z.object({
+  components: z
+    .union([z.number().int().min(1).max(1000), z.literal('auto')])
+    .default('auto')
+    .describe('number of normals, or "auto": the one that is best on a tenth of the kernels'),
+  members: z
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .default(1)
+    .describe('fits from different starts that are averaged'),
+});
+type Config = z.infer<typeof config>;
+
+export const mixture: PriorFamily<Config> = {
+  name: 'mixture',
+  summary: 'mixture of normals with full covariances, as many as do best on held-out kernels',
+  config,
+  fit: {
+    kind: 'iterative',
+    parameters: (kernels, { components, members }, key, tick) =>
+      fitMixture(
+        { ...kernels, size: kernels.h * kernels.w },
+        {
+          components: components === 'auto' ? undefined : components,
+          members,
+          dof: Number.POSITIVE_INFINITY,
+        },
+        key,
+        tick,
+      ),
+  },
+  prior: (size, config, given) => mixturePrior('mixture', size, config, given, undefined),
+};

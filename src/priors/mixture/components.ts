@@ -1,0 +1,147 @@
+// A mixture of C normals or t's inside a step: coordinates in which each component is standard, densities, samples.
+import { f32, spec, tf } from '../../engine/index.js';
+import { requirePositive } from '../parameters.js';
+import type { Arrays, Specs, Tensors } from '../prior.js';
+import { type Component, logConstant } from './em.js';
+import { symmetricRoot } from './linear-algebra.js';
+
+const NAMES = {
+  mean: 'mixture.mean', // [C, d]
+  whitening: 'mixture.whitening', // [C, d, d], Σ_c^−½
+  colouring: 'mixture.colouring', // [C, d, d], Σ_c^½
+  logWeight: 'mixture.logWeight', // [C]
+  logVolume: 'mixture.logVolume', // [C], log det Σ_c^−½
+} as const;
+
+export const componentCount = (given: Arrays): number => Math.max(1, given[NAMES.mean]?.shape[0] ?? 1);
+
+export function componentShapes(given: Arrays, d: number): Record<string, number[]> {
+  const c = componentCount(given);
+  return {
+    [NAMES.mean]: [c, d],
+    [NAMES.whitening]: [c, d, d],
+    [NAMES.colouring]: [c, d, d],
+    [NAMES.logWeight]: [c],
+    [NAMES.logVolume]: [c],
+  };
+}
+
+/** Components as arrays of a prior, those of the largest weights first. */
+export function storedComponents(components: readonly Component[]): Arrays {
+  const sorted = [...components].sort((a, b) => b.logWeight - a.logWeight);
+  const [c, d] = [sorted.length, sorted[0].mean.length];
+  const total = Math.log(sorted.reduce((sum, { logWeight }) => sum + Math.exp(logWeight), 0));
+  const roots = sorted.map(({ covariance }) => symmetricRoot(covariance));
+  const floats = (shape: number[], values: Iterable<number>) => f32(shape, Float32Array.from(values));
+  return {
+    [NAMES.mean]: floats(
+      [c, d],
+      sorted.flatMap(({ mean }) => Array.from(mean)),
+    ),
+    [NAMES.whitening]: floats(
+      [c, d, d],
+      roots.flatMap(({ inverse }) => inverse.to1DArray()),
+    ),
+    [NAMES.colouring]: floats(
+      [c, d, d],
+      roots.flatMap(({ root }) => root.to1DArray()),
+    ),
+    [NAMES.logWeight]: floats(
+      [c],
+      sorted.map(({ logWeight }) => logWeight - total),
+    ),
+    [NAMES.logVolume]: floats(
+      [c],
+      sorted.map(({ logDeterminant }) => -logDeterminant),
+    ),
+  };
+}
+
+/** @throws DwpError INPUT when weights are no probabilities or a matrix cannot be a whitening */
+export function checkComponents(given: Arrays): void {
+  const weights = Array.from(given[NAMES.logWeight].data, Math.exp);
+  requirePositive('the precision of the weights of the mixture', [
+    1e-3 - Math.abs(weights.reduce((a, b) => a + b, 0) - 1),
+  ]);
+  const [c, d] = given[NAMES.mean].shape;
+  for (const name of [NAMES.whitening, NAMES.colouring])
+    requirePositive(
+      `${name}'s diagonal`,
+      Array.from(
+        { length: c * d },
+        (_, i) => given[name].data[Math.floor(i / d) * d * d + (i % d) * (d + 1)],
+      ),
+    );
+}
+
+/** y_c = Σ_c^−½ (x − μ_c): x [n, d] → [n, C, d]. */
+export function coordinates(parameters: Tensors, x: tf.Tensor): tf.Tensor {
+  const whitening = parameters[NAMES.whitening];
+  const [c, d] = whitening.shape;
+  const together = tf.reshape(tf.transpose(whitening, [1, 0, 2]), [d, c! * d!]); // [d, C·d]
+  const centre = tf.matMul(tf.expandDims(parameters[NAMES.mean], 1), whitening); // [C, 1, d]
+  return tf.sub(tf.reshape(tf.matMul(x, together), [-1, c!, d!]), tf.reshape(centre, [1, c!, d!]));
+}
+
+/**
+ * log w_c + log-density of component c, of the squared distances q_c in its coordinates: [.., C] → [.., C]. With
+ * `dof`, of t (52); without, of a normal.
+ */
+export function componentLogDensities(
+  parameters: Tensors,
+  squares: tf.Tensor,
+  dof: number | undefined,
+  d: number,
+): tf.Tensor {
+  const constant = logConstant(dof ?? Number.POSITIVE_INFINITY, d);
+  const falling =
+    dof === undefined
+      ? tf.mul(squares, 0.5)
+      : tf.mul(tf.log(tf.add(tf.div(squares, dof), 1)), 0.5 * (dof + d));
+  const weight = tf.add(tf.add(parameters[NAMES.logWeight], parameters[NAMES.logVolume]), constant);
+  return tf.sub(weight, falling);
+}
+
+/** Standard normals that {@link drawComponents} needs. */
+export const drawNoise = (n: number, d: number, dof: number | undefined): Specs => ({
+  component: spec([n]),
+  deviation: spec([n, d]),
+  ...(dof !== undefined && { tail: spec([n, dof]) }),
+});
+
+/** √(ν / χ²_ν), what turns normals into t: [n, ν] → [n, 1]. */
+const tailFactor = (tail: tf.Tensor): tf.Tensor =>
+  tf.sqrt(tf.div(tail.shape[1]!, tf.sum(tf.square(tail), 1, true)));
+
+/** One of C by its weights, given a standard normal x: [n], log weights [n, C] or [C] → int32 [n]. */
+function weightedComponent(x: tf.Tensor, logWeights: tf.Tensor): tf.Tensor1D {
+  const c = logWeights.shape.at(-1)!;
+  const uniform = tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5);
+  const reached = tf.cumsum(tf.softmax(logWeights), -1);
+  const passed = tf.sum(tf.cast(tf.less(reached, tf.expandDims(uniform, 1)), 'float32'), -1);
+  return tf.cast(tf.minimum(passed, c - 1), 'int32') as tf.Tensor1D;
+}
+
+/**
+ * Samples μ_c + Σ_c^½ y, [n, d].
+ * @param change of the weights, and of the deviation given the component: shift and log std [n, d], log scale [n, C]
+ */
+export function drawComponents(
+  parameters: Tensors,
+  { component, deviation, tail }: Tensors,
+  change?: { logWeight: tf.Tensor; logScale: tf.Tensor; mean: tf.Tensor; logStd: tf.Tensor },
+): tf.Tensor {
+  const [n, d] = deviation.shape;
+  const logWeight = change
+    ? tf.add(change.logWeight, parameters[NAMES.logWeight])
+    : parameters[NAMES.logWeight];
+  const chosen = weightedComponent(component, logWeight);
+  let y = tail ? tf.mul(deviation, tailFactor(tail)) : deviation;
+  if (change) {
+    const one = tf.oneHot(chosen, change.logScale.shape[1]!);
+    const logScale = tf.sum(tf.mul(one, change.logScale), 1, true); // [n, 1]
+    y = tf.add(tf.mul(y, tf.exp(tf.add(change.logStd, logScale))), change.mean);
+  }
+  const turned = tf.matMul(tf.expandDims(y, 1), tf.gather(parameters[NAMES.colouring], chosen)); // [n, 1, d]
+  return tf.add(tf.reshape(turned, [n, d!]), tf.gather(parameters[NAMES.mean], chosen));
+}

@@ -1,0 +1,43 @@
+// A mixture of normals or t's as a prior: its density is known.
+import { tf } from '../../engine/index.js';
+import { requireShapes } from '../parameters.js';
+import type { Arrays, KernelPrior, KernelSize } from '../prior.js';
+import {
+  checkComponents,
+  componentLogDensities,
+  componentShapes,
+  coordinates,
+  drawComponents,
+  drawNoise,
+} from './components.js';
+
+/** @param dof of t; undefined for normals */
+export function mixturePrior(
+  family: string,
+  size: KernelSize,
+  config: Record<string, unknown>,
+  given: Arrays,
+  dof: number | undefined,
+): KernelPrior {
+  const d = size.h * size.w;
+  const parameters = requireShapes(given, componentShapes(given, d));
+  checkComponents(parameters);
+  return {
+    family,
+    size,
+    config,
+    parameters,
+    generateNoise: (n) => drawNoise(n, d, dof),
+    generate: (parameters, noise) => drawComponents(parameters, noise),
+    density: {
+      kind: 'exact',
+      components: parameters['mixture.mean'].shape[0],
+      // (52) log Σ_c w_c p_c(w)
+      logDensity(parameters, w) {
+        const y = coordinates(parameters, tf.reshape(w, [-1, d]));
+        const logs = componentLogDensities(parameters, tf.sum(tf.square(y), 2), dof, d);
+        return tf.reshape(tf.logSumExp(logs, 1), w.shape.slice(0, -1));
+      },
+    },
+  };
+}

@@ -1,0 +1,84 @@
+// How many components a mixture gets, and mixtures of several fits. Numbers of components are tried from few to many, as
+// long as held-out points gain; fits from different starts are averaged, which costs nothing where they agree and keeps
+// what they do not agree on from being trusted.
+import { foldIn, type Key, RandomStream } from '../../engine/index.js';
+import type { Tick } from '../prior.js';
+import { type Component, expectationMaximisation, meanLogDensity, type Points } from './em.js';
+
+const LADDER = [1, 4, 8, 16, 24, 32, 48];
+const ITERATIONS = 25;
+/** Averaged fits bear this many times the components that one of them does best with. */
+const MORE_IN_MEMBERS = 1.5;
+/** Multiplications of an iteration, n·K·d²/2: beyond it a fit takes a random part of the points. */
+const WORK = 2e8;
+const HELD_OUT = 0.1;
+
+const rowsFor = (count: number, k: number, d: number) =>
+  Math.min(count, 20_000, Math.max(4 * d, Math.floor(WORK / (k * 0.5 * d * d))));
+
+export function take({ data, size }: Points, rows: ArrayLike<number>): Points {
+  const out = new Float64Array(rows.length * size);
+  for (let i = 0; i < rows.length; i++)
+    for (let j = 0; j < size; j++) out[i * size + j] = data[rows[i] * size + j];
+  return { data: out, count: rows.length, size };
+}
+
+const part = (points: Points, k: number, stream: RandomStream): Points => {
+  const rows = rowsFor(points.count, k, points.size);
+  return rows === points.count ? points : take(points, stream.permutation(points.count).subarray(0, rows));
+};
+
+export interface SelectOptions {
+  dof: number;
+  shrinkage: number;
+}
+
+/** The number of components whose fit to nine tenths of the points gives the last tenth most. */
+export async function chooseComponents(
+  points: Points,
+  options: SelectOptions,
+  key: Key,
+  tick: Tick,
+): Promise<number> {
+  const order = new RandomStream(foldIn(key, 'order')).permutation(points.count);
+  const held = Math.min(2000, Math.max(1, Math.round(HELD_OUT * points.count)));
+  const [test, train] = [take(points, order.subarray(0, held)), take(points, order.subarray(held))];
+  let best = { components: 1, logDensity: Number.NEGATIVE_INFINITY };
+  for (const components of LADDER.filter((k) => k === 1 || 8 * k <= train.count)) {
+    const stream = new RandomStream(foldIn(key, 'try', components));
+    const fit = expectationMaximisation(
+      part(train, components, stream),
+      { ...options, components, iterations: ITERATIONS },
+      stream,
+    );
+    const logDensity = meanLogDensity(test, fit, options.dof);
+    await tick(`${components} components: ${logDensity.toFixed(2)} nats on held-out kernels`);
+    if (logDensity < best.logDensity) break;
+    best = { components, logDensity };
+  }
+  return best.components;
+}
+
+/** Components of `members` fits from different starts, each fit as likely; `components` is the best number for one. */
+export async function fitMembers(
+  points: Points,
+  components: number,
+  members: number,
+  options: SelectOptions,
+  key: Key,
+  tick: Tick,
+): Promise<Component[]> {
+  const all: Component[] = [];
+  const each = members > 1 ? Math.round(MORE_IN_MEMBERS * components) : components;
+  for (let member = 0; member < members; member++) {
+    const stream = new RandomStream(foldIn(key, 'member', member));
+    const fit = expectationMaximisation(
+      part(points, each, stream),
+      { ...options, components: each, iterations: ITERATIONS },
+      stream,
+    );
+    all.push(...fit.map((c) => ({ ...c, logWeight: c.logWeight - Math.log(members) })));
+    await tick(`mixture ${member + 1} of ${members}`);
+  }
+  return all;
+}

@@ -1,0 +1,51 @@
+// Student's t with a full scale matrix: a normal whose width varies from kernel to kernel, so that its tails are heavy.
+import { z } from 'zod';
+import { f32, foldIn, RandomStream } from '../engine/index.js';
+import { storedComponents } from './mixture/components.js';
+import { expectationMaximisation, meanLogDensity } from './mixture/em.js';
+import { mixturePrior } from './mixture/exact.js';
+import { take } from './mixture/select.js';
+import { requireShapes } from './parameters.js';
+import type { PriorFamily } from './prior.js';
+
+const config = z.object({
+  tails: z
+    .union([z.number().int().min(1).max(1000), z.literal('auto')])
+    .default('auto')
+    .describe('degrees of freedom, or "auto": those that are best on a tenth of the kernels'),
+});
+type Config = z.infer<typeof config>;
+
+const CANDIDATES = [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100];
+const options = (dof: number) => ({ components: 1, dof, shrinkage: 0, iterations: 60 });
+
+export const studentT: PriorFamily<Config> = {
+  name: 'student-t',
+  summary: "Student's t with a full scale matrix: heavy tails",
+  config,
+  fit: {
+    kind: 'iterative',
+    async parameters(kernels, { tails }, key, tick) {
+      const stream = new RandomStream(foldIn(key, 'order'));
+      const all = { ...kernels, size: kernels.h * kernels.w };
+      const points = take(all, stream.permutation(all.count).subarray(0, 20_000));
+      const held = Math.max(1, Math.round(0.1 * points.count));
+      const order = stream.permutation(points.count);
+      const [test, train] = [take(points, order.subarray(0, held)), take(points, order.subarray(held))];
+      let best = { dof: tails === 'auto' ? CANDIDATES[0] : tails, value: Number.NEGATIVE_INFINITY };
+      for (const dof of tails === 'auto' ? CANDIDATES : []) {
+        const value = meanLogDensity(test, expectationMaximisation(train, options(dof), stream), dof);
+        await tick(`${dof} degrees of freedom: ${value.toFixed(2)} nats on held-out kernels`);
+        if (value > best.value) best = { dof, value };
+      }
+      const components = expectationMaximisation(points, options(best.dof), stream);
+      return { ...storedComponents(components), dof: f32([], Float32Array.of(best.dof)) };
+    },
+  },
+  prior(size, config, given) {
+    const { dof } = requireShapes(given, { dof: [] });
+    const whole = Math.min(1000, Math.max(1, Math.round(dof.data[0])));
+    const prior = mixturePrior('student-t', size, config, given, whole);
+    return { ...prior, parameters: { ...prior.parameters, dof } };
+  },
+};
