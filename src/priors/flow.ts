@@ -1,5 +1,5 @@
 // A normalising flow of coupling layers (RealNVP, Dinh et al. 2017) on whitened kernels: one half of the coordinates
-// scales and shifts the other, in turns. Its layers start as the identity, and so the flow at the full Gaussian.
+// scales and shifts the other, in turns. In the end every coordinate has a scale and a shift. All start as the identity, and so the flow at the full Gaussian.
 import { z } from 'zod';
 import { logStandardDensity } from '../distributions/normal.js';
 import { f32, foldIn, spec, tf } from '../engine/index.js';
@@ -21,7 +21,7 @@ const layersOf = (d: number, { layers }: Config) => (d > 1 ? layers : 0);
 
 const networks = ({ h, w }: KernelSize, config: Config, key: Parameters<typeof foldIn>[0]): Arrays =>
   Object.assign(
-    {},
+    { logScale: f32([h * w]), shift: f32([h * w]) },
     ...Array.from({ length: layersOf(h * w, config) }, (_, i) => {
       const [read, moved] = halves(h * w, i);
       const arrays = stackParameters(`layer.${i}`, [read, config.hidden, 2 * moved], foldIn(key, i));
@@ -39,21 +39,21 @@ function couple(parameters: Tensors, layer: number, read: tf.Tensor) {
 function logDensity(parameters: Tensors, w: tf.Tensor, layers: number): tf.Tensor {
   const d = w.shape.at(-1)!;
   let x = tf.matMul(tf.sub(tf.reshape(w, [-1, d]), parameters.mean), parameters.inverseCholesky, false, true);
-  let logVolume = tf.sum(
-    tf.log(tf.mul(tf.sum(tf.mul(parameters.inverseCholesky, tf.eye(d)), 1), 1)),
-  ) as tf.Tensor;
+  let logVolume = tf.sum(tf.log(tf.sum(tf.mul(parameters.inverseCholesky, tf.eye(d)), 1))) as tf.Tensor;
   for (let i = 0; i < layers; i++) {
     const [read, moved] = tf.split(x, halves(d, i), 1);
     const { logScale, shift } = couple(parameters, i, read);
     x = tf.concat([tf.add(tf.mul(moved, tf.exp(logScale)), shift), read], 1);
     logVolume = tf.add(logVolume, tf.sum(logScale, 1));
   }
+  x = tf.add(tf.mul(x, tf.exp(parameters.logScale)), parameters.shift);
+  logVolume = tf.add(logVolume, tf.sum(parameters.logScale));
   return tf.reshape(tf.add(logStandardDensity(x), logVolume), w.shape.slice(0, -1));
 }
 
 function generate(parameters: Tensors, noise: tf.Tensor, layers: number): tf.Tensor {
   const d = noise.shape[1]!;
-  let x: tf.Tensor = noise;
+  let x: tf.Tensor = tf.mul(tf.sub(noise, parameters.shift), tf.exp(tf.neg(parameters.logScale)));
   for (let i = layers - 1; i >= 0; i--) {
     const [read, moved] = halves(d, i);
     const [changed, same] = tf.split(x, [moved, read], 1);

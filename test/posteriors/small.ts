@@ -5,6 +5,8 @@ import { foldIn, type NdArray, RandomStream, seedKey } from '../../src/engine/in
 import { type Architecture, convLayers, kernelShape, randomLayers } from '../../src/nn/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import { families, type KernelPrior, type KernelSize } from '../../src/priors/index.js';
+import { storedComponents } from '../../src/priors/mixture/components.js';
+import { expectationMaximisation } from '../../src/priors/mixture/em.js';
 import { auxiliaryParameters } from '../../src/train/auxiliary.js';
 import {
   initialState,
@@ -48,6 +50,12 @@ export function priorOf(family: string, size: KernelSize): KernelPrior {
   const { config, fit, prior } = families[family];
   const settings = config.parse({});
   const kernels = { ...size, data, count };
+  if (fit.kind === 'iterative') {
+    const dof = family === 'student-t' ? 5 : Number.POSITIVE_INFINITY;
+    const em = { components: family === 'student-t' ? 1 : 2, dof, shrinkage: 5, iterations: 3 };
+    const components = expectationMaximisation({ data, count, size: d }, em, new RandomStream(seedKey(403)));
+    return prior(size, settings, { ...storedComponents(components), dof: f32([], Float32Array.of(5)) });
+  }
   if (fit.kind === 'closed-form') return prior(size, settings, fit.parameters(kernels, settings));
   const { trainable, fixed } = fit.initial(kernels, settings, seedKey(402));
   return prior(size, settings, { ...trainable, ...fixed });

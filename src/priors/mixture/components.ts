@@ -116,8 +116,9 @@ const tailFactor = (tail: tf.Tensor): tf.Tensor =>
 /** One of C by its weights, given a standard normal x: [n], log weights [n, C] or [C] → int32 [n]. */
 function weightedComponent(x: tf.Tensor, logWeights: tf.Tensor): tf.Tensor1D {
   const c = logWeights.shape.at(-1)!;
+  const weights = tf.softmax(tf.reshape(logWeights, [-1, c])); // [n, C] or [1, C]
   const uniform = tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5);
-  const reached = tf.cumsum(tf.softmax(logWeights), -1);
+  const reached = tf.cumsum(weights, 1);
   const passed = tf.sum(tf.cast(tf.less(reached, tf.expandDims(uniform, 1)), 'float32'), -1);
   return tf.cast(tf.minimum(passed, c - 1), 'int32') as tf.Tensor1D;
 }

@@ -1,0 +1,171 @@
+// The VAE whose decoder moves a mixture: radial Gaussianisation and its volume, the mixture that it starts from, samples
+// against the density, and a fit that is never below its start.
+import { beforeAll, expect, test } from 'vitest';
+import { lowerBound } from '../../src/bounds/hierarchical.js';
+import {
+  createEngine,
+  type Engine,
+  f32,
+  type NdArray,
+  RandomStream,
+  seedKey,
+  type tf,
+} from '../../src/engine/index.js';
+import type { KernelPrior, Tensors, TrainingKernels } from '../../src/priors/index.js';
+import { bend, fitRadial, straighten, straightened } from '../../src/priors/mixture/radial.js';
+import { vae } from '../../src/priors/vae.js';
+import { defaultFit, fitPrior } from '../../src/train/fit-prior.js';
+import { samplePrior } from '../../src/train/sample-prior.js';
+import { engines, largestRelativeError, normal, runOn } from '../engine/reference.js';
+import { difference, estimate, expectMean } from '../monte-carlo.js';
+
+let native: Engine;
+let cpu: Engine;
+beforeAll(async () => {
+  ({ native, cpu } = await engines());
+});
+
+/** Pairs whose norms lie between 0.5 and 2: no normal's. */
+const pairs: TrainingKernels = (() => {
+  const stream = new RandomStream(seedKey(420));
+  const count = 1000;
+  const data = new Float32Array(2 * count);
+  for (let i = 0; i < count; i++) {
+    const [radius, angle] = [0.5 + 1.5 * stream.uniform() ** 2, 2 * Math.PI * stream.uniform()];
+    data.set([radius * Math.cos(angle), 0.6 * radius * Math.sin(angle)], 2 * i);
+  }
+  return { h: 1, w: 2, data, count };
+})();
+const knots = fitRadial({ ...pairs, size: 2 }, new RandomStream(seedKey(421)));
+
+test('straightened kernels come back, in steps as in plain numbers, and volumes are those of finite differences', async () => {
+  const w = f32([200, 2], pairs.data.slice(0, 400));
+  const h = 1e-3;
+  const moved = (by: [number, number]) => f32([200, 2], w.data.map((x, i) => x + by[i % 2]) as Float32Array);
+  const f = (inputs: Record<string, tf.Tensor>) => {
+    const { x, logVolume } = straighten(inputs.w, inputs.knots);
+    const at = (name: string) => straighten(inputs[name], inputs.knots).x;
+    return { x, logVolume, back: bend(x, inputs.knots), r: at('r'), l: at('l'), u: at('u'), d: at('d') };
+  };
+  const out = (await runOn(native, f, {
+    w,
+    knots,
+    r: moved([h, 0]),
+    l: moved([-h, 0]),
+    u: moved([0, h]),
+    d: moved([0, -h]),
+  })) as unknown as Record<string, NdArray>;
+  expect(largestRelativeError({ w: out.back }, { w }).error).toBeLessThan(1e-4);
+  const plain = straightened({ data: w.data, count: 200, size: 2 }, knots);
+  expect(Math.max(...difference(out.x.data, plain.data).map(Math.abs))).toBeLessThan(1e-4);
+  const errors = Array.from({ length: 200 }, (_, i) => {
+    const [a, b] = [0, 1].map((j) => (out.r.data[2 * i + j] - out.l.data[2 * i + j]) / (2 * h));
+    const [c, d] = [0, 1].map((j) => (out.u.data[2 * i + j] - out.d.data[2 * i + j]) / (2 * h));
+    return Math.abs(Math.log(Math.abs(a * d - b * c)) - out.logVolume.data[i]);
+  }).sort((a, b) => a - b);
+  expect(errors[180]).toBeLessThan(0.02); // the others are near a knot
+});
+
+const latentOf = ({ density }: KernelPrior) => {
+  if (density.kind !== 'latent') throw new Error('a latent-variable density');
+  return density;
+};
+const config = vae.config.parse({ whitening: 'mixture', latent: 2, hidden: 8, members: 2 });
+const OPTIONS = { ...defaultFit, steps: 200, validateEvery: 50, batch: 50 };
+
+test('integrates to 1, draws what its density says, computes the same on both engines', async () => {
+  const { prior } = await fitPrior(vae, pairs, config, OPTIONS, native, seedKey(422));
+  // Networks that do something: the fitted ones may have learned nothing.
+  const parameters = Object.fromEntries(
+    Object.entries(prior.parameters).map(([name, { shape, data }], i) => [
+      name,
+      /^(encoder|decoder|gate)/.test(name)
+        ? f32(
+            shape,
+            Float32Array.from(data, (x, j) => x + 0.1 * Math.sin(1 + j + i)),
+          )
+        : { shape, data },
+    ]),
+  );
+  const changed = vae.prior(prior.size, config, parameters);
+  const bound = (inputs: { w: tf.Tensor; noise: tf.Tensor; own: Tensors; parameters: Tensors }) => ({
+    value: lowerBound(latentOf(changed).of(inputs.parameters), inputs.w, inputs.noise),
+    samples: changed.generate(inputs.parameters, inputs.own),
+  });
+  const own = Object.fromEntries(
+    Object.entries(changed.generateNoise(6)).map(([part, { shape }], i) => [part, normal(430 + i, ...shape)]),
+  );
+  const inputs = (w: NdArray, k: number) =>
+    ({ w, noise: normal(425, k, w.shape[0], 2), own, parameters }) as never;
+  const few = inputs(normal(424, 5, 2), 3);
+  const [a, b] = [await runOn(native, bound, few), await runOn(cpu, bound, few)];
+  const { error, path } = largestRelativeError(a, b);
+  expect(error, path).toBeLessThan(1e-4);
+
+  const side = 81;
+  const step = 0.1;
+  const grid = f32(
+    [side * side, 2],
+    Float32Array.from(
+      { length: 2 * side * side },
+      (_, i) => step * ((i % 2 === 0 ? Math.floor(i / 2 / side) : (i >> 1) % side) - (side - 1) / 2),
+    ),
+  );
+  const onGrid = (await runOn(native, bound, inputs(grid, 30))) as unknown as { value: NdArray };
+  const density = Array.from(onGrid.value.data, (x) => Math.exp(x) * step * step);
+  const total = density.reduce((sum, x) => sum + x, 0);
+  expect(total).toBeGreaterThan(0.93); // a bound of 30 samples, a grid of 0.1
+  expect(total).toBeLessThan(1.03);
+  const inRing = (x: number, y: number) => Number(Math.hypot(x, y) < 0.8);
+  const n = 20_000;
+  const drawn = await samplePrior(changed, n, native, seedKey(426));
+  const ring = estimate(Array.from({ length: n }, (_, i) => inRing(drawn[2 * i], drawn[2 * i + 1])));
+  const expected =
+    density.reduce((sum, x, i) => sum + x * inRing(grid.data[2 * i], grid.data[2 * i + 1]), 0) / total;
+  expect(Math.abs(ring.mean - expected)).toBeLessThan(5 * ring.standardError + 0.02);
+});
+
+test('a decoder that says nothing leaves the mixture: (1) is its density, whatever z is', async () => {
+  const { prior } = await fitPrior(
+    vae,
+    pairs,
+    config,
+    { ...OPTIONS, steps: 1, validateEvery: 1 },
+    native,
+    seedKey(427),
+  );
+  const parameters = Object.fromEntries(
+    Object.entries(prior.parameters).map(([name, { shape, data }]) => [
+      name,
+      /^(encoder|decoder|gate)/.test(name) ? f32(shape) : { shape, data },
+    ]),
+  );
+  const w = f32([50, 2], pairs.data.slice(0, 100));
+  const { one, many } = (await runOn(
+    native,
+    (inputs: { w: tf.Tensor; z: tf.Tensor; noise: tf.Tensor; parameters: Tensors }) => {
+      const density = latentOf(vae.prior(prior.size, config, parameters)).of(inputs.parameters);
+      return {
+        one: density.logLikelihood(inputs.w, inputs.z),
+        many: lowerBound(density, inputs.w, inputs.noise),
+      };
+    },
+    { w, z: normal(428, 50, 2), noise: normal(429, 20, 50, 2), parameters } as never,
+  )) as unknown as Record<string, NdArray>;
+  expect(Math.max(...difference(one.data, many.data).map(Math.abs))).toBeLessThan(0.02); // r is a little wider than p(z)
+});
+
+test('what is kept is never below the start, on validation kernels', async () => {
+  const { report } = await fitPrior(
+    vae,
+    pairs,
+    config,
+    OPTIONS,
+    await createEngine('native', 1),
+    seedKey(423),
+  );
+  expect(report!.validationBound).toBeGreaterThanOrEqual(
+    Math.max(...report!.trace.map((p) => p.validationBound)),
+  );
+  expectMean({ mean: report!.validationBound, standardError: 1 }, 0, 'a finite bound');
+});
