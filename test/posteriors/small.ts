@@ -1,7 +1,7 @@
 // A network of every kind of layer with weights that is compiled quickly, with a prior of any family.
 import type { Model } from '../../src/bounds/elbo.js';
 import type { ImageSet } from '../../src/data/index.js';
-import { foldIn, type NdArray, RandomStream, seedKey } from '../../src/engine/index.js';
+import { f32, foldIn, type NdArray, RandomStream, seedKey } from '../../src/engine/index.js';
 import { type Architecture, convLayers, kernelShape, randomLayers } from '../../src/nn/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import { families, type KernelPrior, type KernelSize } from '../../src/priors/index.js';
