@@ -46,7 +46,7 @@ export const laplace: PriorFamily<Config> = {
       density: {
         kind: 'exact',
         logDensity: ({ width }, w) => density(tf.abs(w), width),
-        // E|w| = s √(2/π) exp(−m²/2s²) + m erf(m / √2 s), of a normal with mean m and std s
+        // (54) E|w| = s √(2/π) exp(−m²/2s²) + m erf(m / √2 s), of a normal with mean m and std s
         expectedLogDensity({ width }, { mean, logStd }) {
           const ratio = tf.mul(mean, tf.exp(tf.neg(logStd)));
           const peak = tf.mul(
