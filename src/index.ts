@@ -4,6 +4,7 @@ export * from './bounds/hierarchical.js';
 export * from './data/index.js';
 export * from './engine/index.js';
 export * from './errors.js';
+export { type Estimator, estimators, samplerOf } from './estimators/index.js';
 export * from './evaluate/index.js';
 export { streamedBound } from './evaluate/streamed-bound.js';
 export { type RunConfig, runConfig } from './experiment/config.js';

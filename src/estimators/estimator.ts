@@ -1,8 +1,6 @@
 // What an estimator of KL(q ‖ p) and of its gradient is, when q(w) is known by draws, or by draws and ζ, and p(w) up
 // to a constant: p(w) = p̃(w) / Z. All that differs between them is what stands in for log q(w).
-
-import type { Key } from '../engine/index.js';
-import { tf } from '../engine/index.js';
+import { type Key, tf } from '../engine/index.js';
 import type { Arrays, Specs, Tensors } from '../priors/index.js';
 import type { Draws, Sampler, SamplerFamily } from './sampler.js';
 

@@ -3,7 +3,7 @@ import type { MethodSummary, Spread, TargetSummary } from './summary.js';
 
 export type Column = readonly [title: string, cell: (method: MethodSummary) => string];
 
-/** Bounds of KL that are further apart than this, nats, are shown as such. */
+/** Bounds of KL that are further apart than this, nats, are shown in place of their middle. */
 const WIDE = 0.02;
 
 export function columnsOf({ dimensions }: TargetSummary): Column[] {
@@ -14,12 +14,7 @@ export function columnsOf({ dimensions }: TargetSummary): Column[] {
     ['prior std', ({ priorScale }) => cellOf(priorScale, 3)],
   ];
   return [
-    [
-      'KL',
-      ({ kl, klWidth }) =>
-        cellOf(kl, 3) +
-        (klWidth && klWidth.mean > WIDE ? ` (bounds ± ${(klWidth.mean / 2).toFixed(2)})` : ''),
-    ],
+    ['KL', klCell],
     ['objective − KL', ({ bias }) => cellOf(bias, 3)],
     ...(dimensions === 2 ? inThePlane : []),
     ['MMD² · 10³', ({ squaredMmd }) => cellOf(squaredMmd, 2, 1e3)],
@@ -29,6 +24,12 @@ export function columnsOf({ dimensions }: TargetSummary): Column[] {
     ...(dimensions === 2 ? [] : inPrediction),
     ['ms/step', ({ stepMilliseconds }) => (stepMilliseconds ? stepMilliseconds.mean.toFixed(1) : '–')],
   ];
+}
+
+/** KL, or from where to where it may lie. */
+function klCell({ kl, klWidth }: MethodSummary): string {
+  if (!kl || !klWidth || klWidth.mean <= WIDE) return cellOf(kl, 3);
+  return [-1, 1].map((side) => (kl.mean + (side * klWidth.mean) / 2).toFixed(2)).join(' … ');
 }
 
 /** How the chains went that all are compared with. */

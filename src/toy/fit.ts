@@ -113,7 +113,7 @@ export async function fitSampler(
       { inputs: { vector: current.vectors.parameters, draws: drawSpecs } as never },
     ));
   const result = { objective: f32([]), value: f32([]) };
-  const run = async (t: number, rate: number, into = next) => {
+  const run = async (t: number, rate: number) => {
     noiseFor(drawSpecs, foldIn(key, 'draws', t), feeds.draws);
     noiseFor(noiseSpecs, foldIn(key, 'noise', t), feeds.noise);
     feeds.rate.data[0] = rate;
@@ -125,7 +125,7 @@ export async function fitSampler(
       feeds.scores.all!.data.set(estimator.scores(w.data, n, d));
     }
     try {
-      await step.run({ ...current.vectors, ...feeds } as never, { ...result, ...into.vectors } as never);
+      await step.run({ ...current.vectors, ...feeds } as never, { ...result, ...next.vectors } as never);
     } catch (error) {
       if (!(error instanceof StepError)) throw error;
       throw diverged(target, estimator, t, error.message);

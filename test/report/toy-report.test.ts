@@ -84,7 +84,7 @@ test('one page: tables, pictures, how to make it again', () => {
   expect(renderToyReport(input)).toBe(page);
   expect(page.match(/<svg/g)).toHaveLength(3);
   expect(page).toContain('M85.0,85.0h0'); // the dot in the middle
-  expect(page).toContain('0.150 ± 0.010 (bounds ± 0.05)');
+  expect(page).toContain('0.10 … 0.20');
   expect(page).toContain('−0.500');
   expect(page).toContain('log ∫ p̃ = -12.30');
   expect(page).not.toMatch(/NaN|undefined/);
