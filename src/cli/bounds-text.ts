@@ -1,9 +1,6 @@
 // What dwp bounds says: tables of the bounds by K, and sentences that answer the question.
-import type { AtSamples, Estimate, Interval, NetworkBounds, Term } from '../train/network-bounds.js';
+import type { Estimate, Interval, NetworkBounds, Term } from '../train/network-bounds.js';
 import { table } from './table.js';
-
-/** An upper bound of which one kernel makes up more than this is not settled. */
-const UNSETTLED = 0.1;
 
 const SYMBOLS = { logPrior: 'E_q log p(w)', logPosterior: 'E_q log q(w)' } as const;
 
@@ -23,8 +20,6 @@ const written = ({ mean, standardError }: Estimate): string => {
 
 const between = ({ lower, upper }: Interval) => `${written(lower)} … ${written(upper)}`;
 
-const unsettled = ({ widestShare }: AtSamples) => widestShare > UNSETTLED;
-
 const cell = (term: Term, k: number): string =>
   term.exact ? `${written(term.at[k].lower)}${k === 0 ? ' (exact)' : ''}` : between(term.at[k]);
 
@@ -42,7 +37,7 @@ export function boundsTable({ layers, total }: NetworkBounds): string {
     divergence.map((kl, k) => [
       k === 0 ? name : '',
       kl.samples,
-      cell(logPrior, k) + (unsettled(logPrior.at[k]) ? ' *' : ''),
+      cell(logPrior, k) + (logPrior.at[k].settled ? '' : ' *'),
       cell(logPosterior, k),
       logPrior.exact && logPosterior.exact ? written(kl.lower) : between(kl),
     ]);
@@ -70,14 +65,16 @@ export function intervalSentence({ total }: Pick<NetworkBounds, 'total'>): strin
 }
 
 export function boundsText(result: NetworkBounds): string {
-  const marked = [...result.layers, result.total].some(({ logPrior }) => logPrior.at.some(unsettled));
+  const marked = [...result.layers, result.total].some(({ logPrior }) =>
+    logPrior.at.some(({ settled }) => !settled),
+  );
   return [
     boundsTable(result),
     [
       `± is the standard error over ${result.draws} draws of the weights; nats. Left and right of … the average is a bound from below and above.`,
       ...(marked
         ? [
-            '* One kernel makes up over a tenth of this gap: such an upper bound tends to come out low. Take a larger K.',
+            '* One kernel makes up much of this gap: such an upper bound tends to come out low. Take a larger K, or more draws.',
           ]
         : []),
     ].join('\n'),

@@ -24,8 +24,10 @@ export interface Interval {
 
 export interface AtSamples extends Interval {
   samples: number;
-  /** Share of upper − lower that is one kernel's (or one group's) in one draw: from a tenth on, `upper` is not settled. */
+  /** Share of upper − lower that is one kernel's (or one group's) in one draw. */
   widestShare: number;
+  /** False where that is so much that the average may not have settled, and `upper` may be too low. */
+  settled: boolean;
 }
 
 /** An expectation, nats for the layer. */
@@ -122,9 +124,13 @@ export async function networkBounds(
   const fit = estimate(likelihood);
   const { priorSamples, posteriorSamples } = model.bound ?? HIERARCHICAL;
   // (28): sides that belong together, of the same draws
-  const summary = (all: readonly LayerDraw[], exact: { prior: boolean; posterior: boolean }) => ({
-    logPrior: term(all, 'prior', samples, exact.prior, priorSamples),
-    logPosterior: term(all, 'posterior', samples, exact.posterior, posteriorSamples),
+  const summary = (
+    all: readonly LayerDraw[],
+    exact: { prior: boolean; posterior: boolean },
+    kernels: number,
+  ) => ({
+    logPrior: term(all, 'prior', samples, exact.prior, priorSamples, kernels),
+    logPosterior: term(all, 'posterior', samples, exact.posterior, posteriorSamples, kernels),
     divergence: intervals(samples, (k, side) =>
       all.map(({ prior, posterior }) => posterior[k][side] - prior[k][opposite(side)]),
     ).map((interval) => (interval.lower.mean < 0 ? { ...interval, lower: ZERO } : interval)),
@@ -136,7 +142,7 @@ export async function networkBounds(
       layer: layer.name,
       size: `${h}x${w}`,
       kernels: kernelCount(layer),
-      ...summary(drawn[i], bounds[i].exact),
+      ...summary(drawn[i], bounds[i].exact, kernelCount(layer)),
     };
   });
   return {
@@ -144,10 +150,14 @@ export async function networkBounds(
     expectedLogLikelihood: fit,
     layers: reported,
     total: {
-      ...summary(whole, {
-        prior: bounds.every(({ exact }) => exact.prior),
-        posterior: bounds.every(({ exact }) => exact.posterior),
-      }),
+      ...summary(
+        whole,
+        {
+          prior: bounds.every(({ exact }) => exact.prior),
+          posterior: bounds.every(({ exact }) => exact.posterior),
+        },
+        reported.reduce((all, { kernels }) => all + kernels, 0),
+      ),
       elbo: intervals(samples, (k, side) =>
         whole.map(({ prior, posterior }, m) => likelihood[m] + prior[k][side] - posterior[k][opposite(side)]),
       ).map((interval) => (interval.upper.mean > fit.mean ? { ...interval, upper: fit } : interval)),
@@ -182,6 +192,7 @@ function term(
   samples: readonly number[],
   exact: boolean,
   trainedSamples: number,
+  kernels: number,
 ): Term {
   const last = samples.length - 1;
   // (29): a lower bound is below by so much, an upper bound above; positive either way
@@ -195,17 +206,27 @@ function term(
     exact,
     at: intervals(samples, (k, side) => all.map((draw) => draw[which][k][side])).map((interval, k) => ({
       ...interval,
-      widestShare: widestShare(all.map((draw) => draw[which][k])),
+      ...shares(
+        all.map((draw) => draw[which][k]),
+        which,
+        kernels,
+      ),
     })),
     trained: { samples: trainedSamples, ...estimate(all.map(({ trained }) => trained[which])) },
     gap: { lower: estimate(gap('lower')), upper: estimate(gap('upper')) },
   };
 }
 
-function widestShare(draws: readonly Enclosure[]): number {
+/** From this share on an average of (27) is not settled; where even shares are not small, from so many times those. */
+const MOST = 0.1;
+const UNEVEN = 5;
+
+function shares(draws: readonly Enclosure[], which: 'prior' | 'posterior', kernels: number) {
   const width = draws.reduce((sum, { lower, upper }) => sum + upper - lower, 0);
-  if (!(width > 0)) return 0;
-  return Number.isFinite(width) ? Math.max(...draws.map(({ widest }) => widest)) / width : 1;
+  const widest = Math.max(...draws.map((draw) => draw.widest));
+  const widestShare = width > 0 ? (Number.isFinite(width) ? widest / width : 1) : 0;
+  const most = Math.max(MOST, Math.min(0.9, UNEVEN / (kernels * draws.length)));
+  return { widestShare, settled: which === 'posterior' || widestShare <= most };
 }
 
 /** The layers together, in one draw. */

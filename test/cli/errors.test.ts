@@ -178,6 +178,28 @@ const cases: Case[] = [
     2,
     /lenet has 2 convolutions/,
   ],
+  [
+    'a growing K with one sample',
+    () => train('--prior', 'standard-normal', '--bound-samples-from', '2'),
+    2,
+    /--bound-samples-from with --bound hvi/,
+  ],
+  [
+    'a K that grows downwards',
+    () =>
+      train(
+        ...['--prior', 'standard-normal', '--bound', 'multisample', '--bound-samples', '4'],
+        ...['--bound-samples-from', '8'],
+      ),
+    2,
+    /--bound-samples-from 8 is more than --bound-samples 4/,
+  ],
+  [
+    'a rate of an encoder that is not trained',
+    () => train('--prior', 'standard-normal', '--encoder-learning-rate', '0.01'),
+    2,
+    /--encoder-learning-rate, but no encoder is trained/,
+  ],
   ['unknown data', () => train('--prior', 'none', '--data', 'cats'), 2, /no dataset is called cats/],
   [
     'a data folder without data',

@@ -34,6 +34,33 @@ export function shownRange(points: readonly EnclosedAt[], trained?: TrainedBound
   return [middle - reach(below, above, -apart), middle + reach(above, below, apart)];
 }
 
+type Point = [x: number, y: number];
+
+/** The line through values at 0, 1, 2, … as far as it lies in the range, with the points where it leaves it. */
+function inside(values: readonly number[], [low, high]: readonly [number, number]): Point[] {
+  const within = values.flatMap((y, x): Point[] => (y >= low && y <= high ? [[x, y]] : []));
+  const crossings = values.slice(1).flatMap((to, i) =>
+    [low, high].flatMap((edge): Point[] => {
+      const from = values[i]!;
+      return (from - edge) * (to - edge) < 0 ? [[i + (edge - from) / (to - from), edge]] : [];
+    }),
+  );
+  return [...within, ...crossings].sort(([a], [b]) => a - b);
+}
+
+/** Between two such lines, [x, lower, upper], with the edges of the range in place of what is beyond. */
+function band(lower: readonly number[], upper: readonly number[], [low, high]: readonly [number, number]) {
+  const at = (values: readonly number[], x: number) => {
+    const i = Math.min(Math.floor(x), values.length - 1);
+    const y = values[i]! + (x - i) * ((values[i + 1] ?? values[i]!) - values[i]!);
+    return Math.min(Math.max(y, low), high);
+  };
+  const places = [lower, upper].flatMap((values) => inside(values, [low, high]).map(([x]) => x));
+  return [...new Set([...lower.keys(), ...places])]
+    .sort((a, b) => a - b)
+    .map((x): [number, number, number] => [x, at(lower, x), at(upper, x)]);
+}
+
 /** Two lines that close in on each other; the band between them holds the quantity. */
 export function boundsChart(
   points: readonly EnclosedAt[],
@@ -43,23 +70,29 @@ export function boundsChart(
   const domain = shownRange(points, trained);
   const spread = domain[1] - domain[0];
   const digits = spread < 1 ? 3 : spread < 50 ? 1 : 0;
-  const inside = (value: number) => Math.min(Math.max(value, domain[0] - spread), domain[1] + spread);
-  const drawn = points.map(({ samples, lower, upper }) => ({
-    K: String(samples),
-    lower: inside(lower),
-    upper: inside(upper),
-  }));
   const all = [...points.map(({ samples }) => samples), ...(trained ? [trained.samples] : [])];
-  const line = (side: 'lower' | 'upper', stroke: string) => [
-    named(side, Plot.line(drawn, { x: 'K', y: side, stroke, strokeWidth: 2, clip: true })),
-    named(
-      `${side} points`,
-      Plot.dot(
-        drawn.filter((point) => point[side] >= domain[0] && point[side] <= domain[1]),
-        { x: 'K', y: side, fill: stroke, r: 3 },
-      ),
-    ),
-  ];
+  const places = [...new Set(all)].sort((a, b) => a - b); // of K on the axis
+  const shift = places.indexOf(points[0]!.samples);
+  const finite = (value: number) =>
+    Math.min(Math.max(value, domain[0] - 1e3 * spread), domain[1] + 1e3 * spread);
+  /** Of a side at every place from the first K on; a K that only training has is between its neighbours. */
+  const side = (which: 'lower' | 'upper') =>
+    places.slice(shift).map((K) => {
+      const known = points.find(({ samples }) => samples === K);
+      if (known) return finite(known[which]);
+      const next = points.findIndex(({ samples }) => samples > K);
+      const [before, after] = [points[next - 1] ?? points.at(-1)!, points[next] ?? points.at(-1)!];
+      return (finite(before[which]) + finite(after[which])) / 2;
+    });
+  const lines = { lower: side('lower'), upper: side('upper') };
+  const drawn = (which: 'lower' | 'upper', stroke: string) => {
+    const moved = inside(lines[which], domain).map(([x, y]): Point => [x + shift, y]);
+    const known = moved.filter(([x]) => points.some(({ samples }) => samples === places[x]));
+    return [
+      named(which, Plot.line(moved, { stroke, strokeWidth: 2 })),
+      named(`${which} points`, Plot.dot(known, { fill: stroke, r: 3 })),
+    ];
+  };
   return chart({
     ariaLabel: 'Bounds in nats against the number of samples K',
     width,
@@ -69,12 +102,12 @@ export function boundsChart(
     marginTop: 24,
     marginRight: 16,
     x: {
-      type: 'point',
-      domain: [...new Set(all)].sort((a, b) => a - b).map(String),
+      domain: [-0.3, places.length - 0.7],
+      ticks: [...places.keys()],
+      tickFormat: (i: number) => String(places[i]),
       label: 'samples K',
       labelAnchor: 'center',
       labelArrow: 'none',
-      padding: 0.3,
     },
     y: {
       label: 'nats',
@@ -87,17 +120,21 @@ export function boundsChart(
     marks: [
       named(
         'between',
-        Plot.areaY(drawn, { x: 'K', y1: 'lower', y2: 'upper', fill: LOWER, fillOpacity: 0.12, clip: true }),
+        Plot.areaY(band(lines.lower, lines.upper, domain), {
+          x: ([x]: number[]) => x! + shift,
+          y1: '1',
+          y2: '2',
+          fill: LOWER,
+          fillOpacity: 0.12,
+        }),
       ),
-      ...line('upper', UPPER),
-      ...line('lower', LOWER),
+      ...drawn('upper', UPPER),
+      ...drawn('lower', LOWER),
       ...(trained
         ? [
             named(
               'trained',
-              Plot.dot([{ K: String(trained.samples), value: trained.value }], {
-                x: 'K',
-                y: 'value',
+              Plot.dot([[places.indexOf(trained.samples), trained.value]], {
                 stroke: 'var(--text)',
                 strokeWidth: 1.5,
                 r: 6,
