@@ -56,6 +56,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./eval-prior.js')).evalPrior,
   },
   {
+    name: 'check-prior',
+    summary: "whether a prior's samples look like kernels that it has not seen",
+    load: async () => (await import('./check-prior.js')).checkPrior,
+  },
+  {
     name: 'sample-prior',
     summary: 'draw kernels from a fitted prior',
     load: async () => (await import('./sample-prior.js')).samplePriorCommand,
