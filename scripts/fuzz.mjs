@@ -169,6 +169,7 @@ function runChild(format, from, to, deadline, scratch, found) {
     let progress = {
       done: 0,
       accepted: 0,
+      layers: 0,
       refused: 0,
       slowest: 0,
       largest: 0,
