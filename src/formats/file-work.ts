@@ -7,6 +7,8 @@ import { Worker } from 'node:worker_threads';
 const SLICE = 2 ** 24;
 /** Fits a processor's own cache. */
 const BLOCK = 2 ** 17;
+/** Pieces whose memory is kept for others. */
+const MOST_SPARE = 8;
 /** Bytes that may wait to be written. */
 const MOST_WAITING = 2 ** 24;
 
@@ -29,6 +31,8 @@ export interface FileWork {
   /** Of a whole file. @throws Error of the system, or when the file is shorter than `bytes` */
   digest(path: string, bytes: number): Promise<DigestedFile>;
   create(path: string): GrowingFile;
+  /** Memory for a piece, with whatever is in it: new memory costs as much as writing it. */
+  buffer(bytes: number): ArrayBuffer;
   /** Until little is left to be written. @throws Error of the system when something could not be */
   settled(): Promise<void>;
   close(): Promise<void>;
@@ -90,6 +94,7 @@ function workHere(): FileWork {
       const file = createFile(path);
       return { append: file.append, finish: async () => file.finish() };
     },
+    buffer: (bytes) => new ArrayBuffer(bytes),
     settled: async () => {},
     close: async () => {},
   };
@@ -105,7 +110,7 @@ export type FileOrder = { id: number } & (
 
 export type FileAnswer = { id: number } & (
   | { digested: DigestedFile }
-  | { written: number }
+  | { written: Uint8Array<ArrayBuffer> }
   | { finished: string }
   | { failed: { message: string; code?: string } }
 );
@@ -113,6 +118,7 @@ export type FileAnswer = { id: number } & (
 function workInThread(): FileWork {
   const worker = new Worker(new URL('./file-worker.js', import.meta.url));
   const waiting = new Map<number, { resolve(value: never): void; reject(error: unknown): void }>();
+  const spare: ArrayBuffer[] = [];
   let failure: unknown;
   let unwritten = 0;
   let settle: (() => void) | undefined;
@@ -126,7 +132,8 @@ function workInThread(): FileWork {
   worker.on('error', fail);
   worker.on('message', (answer: FileAnswer) => {
     if ('written' in answer) {
-      unwritten -= answer.written;
+      unwritten -= answer.written.length;
+      if (spare.length < MOST_SPARE) spare.push(answer.written.buffer);
       if (unwritten <= MOST_WAITING) settle?.();
       return;
     }
@@ -161,6 +168,10 @@ function workInThread(): FileWork {
         },
         finish: () => ask({ id, finish: true }),
       };
+    },
+    buffer(bytes) {
+      const at = spare.findIndex(({ byteLength }) => byteLength === bytes);
+      return at < 0 ? new ArrayBuffer(bytes) : spare.splice(at, 1)[0];
     },
     async settled() {
       while (unwritten > MOST_WAITING && failure === undefined)

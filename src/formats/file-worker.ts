@@ -4,7 +4,7 @@ import { createFile, digestFile, type FileAnswer, type FileOrder } from './file-
 
 const port = parentPort!;
 const files = new Map<number, ReturnType<typeof createFile>>();
-const answer = (message: FileAnswer) => port.postMessage(message);
+const answer = (message: FileAnswer, moved: ArrayBuffer[] = []) => port.postMessage(message, moved);
 let digests: Promise<unknown> = Promise.resolve();
 
 async function failing(id: number, work: () => void | Promise<void>): Promise<void> {
@@ -31,7 +31,7 @@ port.on('message', (order: FileOrder) => {
     if (!file) return; // it could not be created, which has been said
     if ('append' in order) {
       file.append(order.append);
-      answer({ id, written: order.append.length });
+      answer({ id, written: order.append }, [order.append.buffer]);
     } else if ('finish' in order) answer({ id, finished: file.finish() });
   });
 });

@@ -16,11 +16,11 @@ export class NpyWriter {
   constructor(
     private readonly path: string,
     readonly shape: readonly number[],
-    files: FileWork,
+    private readonly files: FileWork,
   ) {
     this.total = shape.reduce((a, b) => a * b, 1);
     const row = Math.max(1, this.total / Math.max(1, shape[0]));
-    this.buffer = new Float32Array(Math.min(this.total, Math.max(row, BUFFERED)));
+    this.buffer = this.room(Math.min(this.total, Math.max(row, BUFFERED)));
     this.file = files.create(path);
     this.file.append(Uint8Array.from(npyHeader(shape)));
   }
@@ -52,12 +52,16 @@ export class NpyWriter {
     return this.file.finish();
   }
 
+  private room(values: number): Float32Array<ArrayBuffer> {
+    return new Float32Array(this.files.buffer(4 * values));
+  }
+
   private flush(): void {
     if (this.filled === 0) return;
     const { buffer, filled } = this;
     this.flushed += filled;
     this.filled = 0;
-    this.buffer = new Float32Array(Math.min(this.total - this.flushed, buffer.length));
+    this.buffer = this.room(Math.min(this.total - this.flushed, buffer.length));
     this.file.append(new Uint8Array(buffer.buffer, 0, 4 * filled)); // which takes the buffer away
   }
 }
