@@ -1,7 +1,7 @@
 // dwp check-prior: whether a prior's samples look like kernels that it has not seen.
 import { z } from 'zod';
 import { foldIn, type Key, RandomStream, seedKey } from '../../engine/index.js';
-import { usageError } from '../../errors.js';
+import { inputError } from '../../errors.js';
 import {
   nearestDistance,
   norms,
@@ -76,7 +76,10 @@ export const checkPrior = defineCommand({
     const dataset = readKernelDataset(input.kernels, `${h}x${w}`);
     const held = dataset.test ?? dataset.train;
     if (held.count < 20)
-      throw usageError(`${held.count} kernels are too few to compare with`, 'give at least 20');
+      throw inputError(
+        `${input.kernels}: ${held.count} kernels are too few to compare with`,
+        'give at least 20',
+      );
     const key = seedKey(input.seed);
     const kernels = some(held, input.count, foldIn(key, 'kernels'));
     const n = kernels.count;
