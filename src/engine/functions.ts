@@ -2,6 +2,7 @@
 // in a compiled step, and gradients where TensorFlow.js has none or wrong ones.
 import * as tf from '#tfjs';
 import { run, tracing } from './derivatives/shared.js';
+import { nested } from './tape.js';
 
 const asTensor = (x: tf.Tensor | tf.TensorLike): tf.Tensor => (x instanceof tf.Tensor ? x : tf.tensor(x));
 
@@ -21,10 +22,12 @@ export function logSumExp<T extends tf.Tensor = tf.Tensor>(
     const largest = tf.max(x, axes, true);
     const terms = tf.exp(tf.sub(x, largest));
     const total = tf.sum(terms, axes, true);
-    save([terms, total]);
+    const value = tf.add(tf.log(total), largest);
+    save([terms, total, x, value]);
     return {
-      value: tf.add(tf.log(total), largest),
-      gradFunc: (dy: tf.Tensor, [terms, total]: tf.Tensor[]) => tf.mul(terms, tf.div(dy, total)),
+      value,
+      gradFunc: (dy: tf.Tensor, [terms, total, x, value]: tf.Tensor[]) =>
+        nested() ? tf.mul(dy, tf.exp(tf.sub(x, value))) : tf.mul(terms, tf.div(dy, total)),
     };
   });
   const value = withGradient(input);

@@ -1,5 +1,6 @@
 // The engine room: TensorFlow.js operations in, compiled steps out.
 import './derivatives.js';
+import './tape.js';
 
 export { StepError } from './contract.js';
 export { DEVICES, type Device } from './devices.js';

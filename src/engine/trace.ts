@@ -5,6 +5,7 @@ import { type ConstantData, Graph, type GraphDtype, type Origin, type Value } fr
 import { advice } from './ops/advice.js';
 import { lowerings } from './ops/index.js';
 import { TRACING_BACKEND as BACKEND, type Lowering } from './ops/lowering.js';
+import { recorder } from './tape.js';
 import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
 
 class TraceBackend extends tf.KernelBackend {
@@ -138,26 +139,28 @@ const kernel =
     }
   };
 
-type Gradients = Record<string, () => tf.Tensor>;
-interface TapeNode {
-  gradient?: (dys: tf.Tensor[]) => Gradients;
-}
-/** The part of TensorFlow.js's engine that records what has to be differentiated. */
-interface Tape {
-  addTapeNode(kernelName: string, ...rest: unknown[]): void;
-  state: { activeTape: TapeNode[] };
-}
+const noGradient = (kernel: string, gradientOf?: string) =>
+  gradientOf
+    ? `the gradient of the gradient of ${gradientOf} is not known (${kernel} has none): hold the inner gradient fixed with stopGradient, or write it as a formula`
+    : `the operator ${kernel} has no gradient: compose it from others, or hold what it is computed from fixed with stopGradient`;
 
 /** Runs `f`; while a gradient is computed inside it, the backend knows of which operation. */
 function withGradientOrigins<T>(backend: TraceBackend, f: () => T): T {
-  const tape = tf.engine() as unknown as Tape;
+  const tape = recorder();
   const add = tape.addTapeNode;
-  tape.addTapeNode = function (kernelName, ...rest) {
-    add.call(this, kernelName, ...rest);
-    const node = this.state.activeTape.at(-1);
-    const gradient = node?.gradient;
-    if (!node || !gradient) return;
-    const origin: Origin = { kernel: kernelName, site: backend.forward?.site ?? callSite() };
+  tape.addTapeNode = function (kernelName, inputs, outputs, ...rest) {
+    add.call(this, kernelName, inputs, outputs, ...rest);
+    const node = this.state.activeTape.findLast((node) => node.outputs === outputs);
+    if (!node) return;
+    const { gradient } = node;
+    const { forward } = backend;
+    const origin: Origin = { kernel: kernelName, site: forward?.site ?? callSite() };
+    if (!gradient) {
+      node.gradient = () => {
+        throw new StepError(noGradient(kernelName, forward?.kernel), kernelName, lineOf(origin.site));
+      };
+      return;
+    }
     const within = <T>(f: () => T): T => {
       const outer = backend.forward;
       backend.forward = origin;

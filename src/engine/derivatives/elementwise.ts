@@ -1,6 +1,7 @@
 // Gradients of elementwise functions: those that TensorFlow.js does not sum over broadcast axes, those that it has for
 // another function, and those with a shorter form.
 import * as tf from '#tfjs';
+import { nested } from '../tape.js';
 import { gradient, run, tracing, unbroadcast } from './shared.js';
 
 /** For f(a, b) with ∂f/∂a and ∂f/∂b given elementwise, in the shape of f. */
@@ -59,11 +60,23 @@ export const elementwiseGradients: tf.GradConfig[] = [
   gradient('Softplus', ['x'], (dy, [x, y]) => ({ x: () => tf.mul(dy, tf.exp(tf.sub(x, y))) }), [true]),
   // Inside the limits, and on them, x is what it was.
   gradient('ClipByValue', ['x'], (dy, [x, y]) => ({ x: () => where(tf.equal(x, y), dy) }), [true]),
+  // y + 1 = eˣ below 0
+  gradient(
+    'Elu',
+    [],
+    (dy, [y]) => ({
+      x: () =>
+        nested()
+          ? tf.mul(dy, tf.where(tf.greater(y, 0), tf.onesLike(y), tf.add(y, 1)))
+          : run('EluGrad', { dy, y }),
+    }),
+    [true],
+  ),
   gradient('LeakyRelu', ['x'], (dy, [x], attrs) => {
     const alpha = attrs.alpha as number;
     return {
       x: () =>
-        tracing() && alpha >= 0 && alpha <= 1
+        tracing() && !nested() && alpha >= 0 && alpha <= 1
           ? run('LeakyReluGrad', { dy, x }, { alpha })
           : tf.where(tf.greater(x, 0), dy, tf.mul(dy, alpha)),
     };

@@ -1,6 +1,7 @@
 // Gradients of images that are resized, rearranged or normalised.
 import * as tf from '#tfjs';
 import { interpolation, type ResizeAttributes } from '../ops/image.js';
+import { nested } from '../tape.js';
 import { type Attributes, gradient, run, tracing, unbroadcast } from './shared.js';
 
 /** Bilinear or nearest: TensorFlow.js's `cpu` takes no notice of half-pixel centres, and divides by 0 at size 1. */
@@ -47,7 +48,7 @@ interface ResponseAttributes {
 
 /** Of y = x · u^(−β) with u = bias + α Σ x² over neighbours: dy u^(−β) − 2αβ x Σ dy y / u over neighbours. */
 function responseGradient(dy: tf.Tensor, x: tf.Tensor, y: tf.Tensor, attrs: Attributes): tf.Tensor {
-  if (!tracing()) return run('LRNGrad', { x, y, dy }, attrs);
+  if (!tracing() && !nested()) return run('LRNGrad', { x, y, dy }, attrs);
   const { depthRadius, bias, alpha, beta } = attrs as unknown as ResponseAttributes;
   const u = tf.add(bias, tf.mul(alpha, neighbours(tf.square(x), depthRadius)));
   const coupled = neighbours(tf.div(tf.mul(dy, y), u), depthRadius);
@@ -78,6 +79,12 @@ export const imageGradients: tf.GradConfig[] = [
   ...['ResizeBilinear', 'ResizeNearestNeighbor'].map((kernel) =>
     gradient(kernel, ['images'], (dy, [images], attrs) => ({
       images: () => resizeGradient(kernel, dy, images, attrs),
+    })),
+  ),
+  ...['ResizeBilinear', 'ResizeNearestNeighbor'].map((kernel) =>
+    gradient(`${kernel}Grad`, ['images'], (ddx, [images], attrs) => ({
+      dy: () => run(kernel, { images: ddx }, attrs),
+      images: () => tf.zerosLike(images),
     })),
   ),
   gradient('DepthToSpace', [], (dy, _, attrs) => ({ x: () => spaceToDepth(dy, attrs) })),

@@ -179,6 +179,10 @@ export const indexingGradients: tf.GradConfig[] = [
     x: () => gatherGradient(dy, x.shape, indices, attrs),
     indices: () => tf.zeros(indices.shape),
   })),
+  gradient('GatherV2Grad', ['indices'], (ddx, [indices], attrs) => ({
+    dy: () => run('GatherV2', { x: ddx, indices }, attrs),
+    indices: () => tf.zeros(indices.shape),
+  })),
   gradient('GatherNd', ['params', 'indices'], (dy, [params, indices]) => ({
     params: () => tf.scatterND(indices, dy, params.shape),
     indices: () => tf.zeros(indices.shape),

@@ -41,6 +41,10 @@ function averagePoolGradient(dy: tf.Tensor, x: tf.Tensor, attrs: Attributes): tf
 
 export const poolGradients: tf.GradConfig[] = [
   gradient('AvgPool', ['x'], (dy, [x], attrs) => ({ x: () => averagePoolGradient(dy, x, attrs) })),
+  gradient('AvgPoolGrad', ['input'], (ddx, [input], attrs) => ({
+    dy: () => run('AvgPool', { x: ddx }, attrs),
+    input: () => tf.zerosLike(input),
+  })),
   gradient(
     'MaxPool',
     ['x'],
