@@ -5,6 +5,7 @@ import { DwpError, inputError } from '../errors.js';
 import { readJson, refuseExisting, writeJson } from '../formats/files.js';
 import { writeNpy } from '../formats/npy.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
+import { ROLES } from '../kernels/index.js';
 import { families, type KernelPrior } from '../priors/index.js';
 
 const density = z.object({
@@ -29,6 +30,13 @@ const description = z.object({
     test: z.number(),
     std: z.number(),
   }),
+  /** The layers that its kernels come from, as far as that is known. */
+  layers: z
+    .object({
+      roles: z.array(z.enum(ROLES)).min(1).optional(),
+      inputs: z.array(z.number().int().positive()).optional(),
+    })
+    .optional(),
   seed: z.number(),
   seconds: z.number(),
   /** Nats per kernel on the test kernels. */

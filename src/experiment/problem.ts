@@ -21,7 +21,7 @@ import { isSampler } from '../train/sample-network.js';
 import { samplePrior } from '../train/sample-prior.js';
 import { xavier } from '../train/train-network.js';
 import type { RunConfig } from './config.js';
-import { readPriorFolder } from './prior-folder.js';
+import { type LayerPrior, layerNeeds, layerPrior, readOffer } from './layer-priors.js';
 
 export interface Problem {
   model: Model;
@@ -30,6 +30,8 @@ export interface Problem {
   judged: ImageSet;
   /** Root of all randomness of the training. */
   key: Key;
+  /** Fitted priors of layers, and why they have them. */
+  choices: LayerPrior[];
   /** Start of each convolution. */
   weights(engine: Engine): Promise<Record<string, NdArray>>;
 }
@@ -68,18 +70,12 @@ export function prepare(
     splitKey,
   );
 
-  const fitted = config.priorPath.map((path) => ({ path, ...readPriorFolder(path) }));
-  const fittedFor = (layer: WeightLayer): KernelPrior | undefined =>
-    fitted.find(({ prior: { size } }) => `${size.h}x${size.w}` === sizeOf(layer))?.prior;
-  const requireFitted = (layer: WeightLayer, why: string): KernelPrior => {
-    const prior = fittedFor(layer);
-    if (prior) return prior;
-    const have =
-      fitted.map(({ path, prior: { size } }) => `${path} (${size.h}x${size.w})`).join(', ') || 'none';
-    throw usageError(
-      `${why} needs a fitted prior of size ${sizeOf(layer)} for layer ${layer.name} of ${architecture.name}; given: ${have}`,
-      `fit one with dwp fit-prior --size ${sizeOf(layer)} and pass it with --prior-path`,
-    );
+  const fitted = config.priorPath.map(readOffer);
+  const needs = layerNeeds(architecture);
+  const chosen: Record<string, LayerPrior> = {};
+  const requireFitted = ({ name }: WeightLayer, why: string): KernelPrior => {
+    chosen[name] ??= layerPrior(needs[name], fitted, why);
+    return chosen[name].prior;
   };
   const wanted = config.prior === 'dwp' ? 'vae' : config.prior;
   for (const { path, prior } of fitted)
@@ -148,6 +144,7 @@ export function prepare(
     train: { images: train, rows },
     judged: config.validation > 0 ? takeImages(train, validation) : test,
     key,
+    choices: Object.values(chosen),
     async weights(engine) {
       const weights: Record<string, NdArray> = {};
       for (const [i, layer] of layers.entries()) {
@@ -159,7 +156,7 @@ export function prepare(
           const count = layer.shape[0] * layer.shape[1];
           weights[layer.name] = f32(
             layer.shape,
-            await samplePrior(fittedFor(layer)!, count, engine, layerKey, true),
+            await samplePrior(chosen[layer.name].prior, count, engine, layerKey, true),
           );
         }
       }

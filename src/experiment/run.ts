@@ -27,10 +27,13 @@ import { type ChainReport, runChains } from './chains.js';
 import { CHECKPOINT, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { type RunConfig, runConfig } from './config.js';
 import { type Judgement, judge } from './judge.js';
+import { choiceLine, type LayerPriorReport, reportOf } from './layer-priors.js';
 import { initOf, type Problem, prepare } from './problem.js';
 
 export interface RunSummary {
   prior: string;
+  /** Which fitted prior each layer has, and why. */
+  priors?: LayerPriorReport[];
   init: string;
   examples: number;
   split: number;
@@ -52,6 +55,8 @@ export interface RunSummary {
 export interface RunHooks {
   signal?: AbortSignal;
   progress?(phase: 'training' | 'sampling' | 'predicting', done: number, total: number, detail: string): void;
+  /** What the user should know before it starts. */
+  info?(line: string): void;
   /** Data that several runs share. */
   dataset?: Dataset;
   engine?: Engine;
@@ -77,6 +82,7 @@ export async function startRun(config: RunConfig, folder: string, hooks: RunHook
   const problem = prepare(config, hooks.dataset);
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
   const state = isSampler(config.posterior) ? undefined : await startingState(config, problem, engine);
+  for (const choice of problem.choices) hooks.info?.(choiceLine(reportOf(choice)));
   writeFileAtomic(join(folder, 'config.yaml'), stringifyYaml(config));
   writeJson(join(folder, 'environment.json'), environment());
   writeJson(join(folder, PRIORS), priorHashes(config));
@@ -193,7 +199,7 @@ async function continueRun(
   const bound = model.posterior.kernels
     ? await finalBound(model, train.images, train.rows, final.parameters, engine, foldIn(key, 'bound'))
     : undefined;
-  return finish(config, folder, judgement, seconds, { ...(bound && { bound }) });
+  return finish(config, folder, problem, judgement, seconds, { ...(bound && { bound }) });
 }
 
 /** Markov chains, from the beginning or from where they have stopped. */
@@ -205,12 +211,13 @@ async function continueChains(
   hooks: RunHooks,
 ): Promise<RunSummary> {
   const { judgement, chains, seconds } = await runChains(config, folder, problem, engine, hooks);
-  return finish(config, folder, judgement, seconds, { chains });
+  return finish(config, folder, problem, judgement, seconds, { chains });
 }
 
 function finish(
   config: RunConfig,
   folder: string,
+  { choices }: Problem,
   { ensemble, reliability }: Judgement,
   seconds: number,
   more: Pick<RunSummary, 'bound' | 'chains'>,
@@ -218,6 +225,7 @@ function finish(
   const { samples: _, ...test } = ensemble.at(-1)!;
   const summary: RunSummary = {
     prior: config.prior,
+    ...(choices.length > 0 && { priors: choices.map(reportOf) }),
     init: isSampler(config.posterior) ? 'prior' : initOf(config),
     examples: config.examples,
     split: config.split,

@@ -15,6 +15,8 @@ import {
   parseKernelSize,
   pooledMoments,
 } from './kernels.js';
+import { type Origin, originOf, takeRoles } from './origin.js';
+import type { Role } from './roles.js';
 
 /** What a part of the project that learns from kernels is given. */
 export interface KernelDataset {
@@ -29,6 +31,8 @@ export interface KernelDataset {
   /** Over every value of `train`. */
   mean: number;
   std: number;
+  /** The layers that the kernels come from, as far as they are known. */
+  origin?: Origin;
 }
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -55,6 +59,8 @@ export function readDatasetDescription(folder: string): DatasetDescription {
 export interface ReadDatasetOptions {
   /** Leaves the kernels as they are stored: divided by the layer's root mean square or their own norm. */
   asStored?: boolean;
+  /** Only kernels of layers with one of these roles; of an array, which says nothing of layers, what it holds. */
+  roles?: readonly Role[];
 }
 
 /**
@@ -66,7 +72,7 @@ export interface ReadDatasetOptions {
 export function readKernelDataset(
   path: string,
   size?: KernelSize,
-  { asStored = false }: ReadDatasetOptions = {},
+  { asStored = false, roles }: ReadDatasetOptions = {},
 ): KernelDataset {
   const wanted = size === undefined ? undefined : kernelSize(...sides(size));
   const name = basename(resolve(path));
@@ -75,7 +81,8 @@ export function readKernelDataset(
     const train = parseKernels(bytes, path);
     const present = kernelSize(train.h, train.w);
     if (wanted && present !== wanted) throw noSuchSize(path, wanted, [present]);
-    return { train, sha256: digest(bytes), name, ...pooledMoments(train.data) };
+    const origin = roles && { origin: { roles: [...roles], inputs: [] } };
+    return { train, sha256: digest(bytes), name, ...pooledMoments(train.data), ...origin };
   }
   const description = readDatasetDescription(path);
   const { sizes } = description;
@@ -95,16 +102,25 @@ export function readKernelDataset(
         `${file}: holds ${kernels.count} kernels of ${kernels.h}x${kernels.w}, not ${rows} of ${chosen}`,
       );
     if (!asStored) undoNormalisation(kernels, path, chosen, which, description);
-    return kernels;
+    return roles ? takeRoles(kernels, description, chosen, which, roles, path) : kernels;
   };
+  const origin = originOf(description, chosen);
+  if (roles && !origin.roles?.some((role) => roles.includes(role)))
+    throw inputError(
+      `${path}: no ${chosen} kernels of ${roles.join(' or ')} layers`,
+      `its ${chosen} kernels are of ${origin.roles?.join(', ') ?? 'layers without roles: collect them again'}`,
+    );
   const { train: part, test, mean, std } = sizes[chosen];
   const train = read('train', part);
+  const held = test && read('test', test);
+  const asGiven = !roles && (asStored || description.options.normalize === 'none');
   return {
     train,
-    ...(test && { test: read('test', test) }),
+    ...(held && held.count > 0 && { test: held }), // a role may have kernels for training only
     sha256: digest(readBytes(join(path, 'dataset.json'))),
     name,
-    ...(asStored || description.options.normalize === 'none' ? { mean, std } : pooledMoments(train.data)),
+    ...(asGiven ? { mean, std } : pooledMoments(train.data)),
+    origin: originOf(description, chosen, roles),
   };
 }
 

@@ -36,6 +36,7 @@ export {
   takeKernels,
 } from './kernels.js';
 export type { CollectOptions, Normalisation } from './options.js';
+export type { Origin } from './origin.js';
 export { powerSpectrum } from './power-spectrum.js';
 export {
   type LayerQuality,
@@ -45,7 +46,7 @@ export {
   type Quality,
   QualityAccumulator,
 } from './quality/index.js';
-export { parseDepth, ROLES, type Role } from './roles.js';
+export { parseDepth, ROLES, type Role, roleOf } from './roles.js';
 export { letThrough } from './scan-pool.js';
 export { distributionShift, type Shift } from './shift.js';
 export { openStored, type StoredDataset } from './stored.js';

@@ -292,7 +292,7 @@ describe('bad input: one line, the exit code, nothing written', () => {
   test('a bound that is not finite: exit code 4', async () => {
     const { code, out, err } = await dwp(...withPrior('vae-tiny', 'vae-5'));
     expect(err).toMatch(
-      /^error: step 1: NaN in the result terms\.priorTerm: Exp gave Infinity in .* — .*--learning-rate/,
+      /^error: step 1: NaN in the result terms\.priorTerm: Exp gave Infinity in .* — .*--learning-rate/m,
     );
     expect({ code, out }).toEqual({ code: 4, out: '' });
   });

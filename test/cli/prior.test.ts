@@ -87,3 +87,13 @@ test('tables for people', async () => {
   for (const label of ['vae (this prior)', 'N(0, I)', 'N(0, s²I)', 'N(μ, Σ)']) expect(out).toContain(label);
   expect(out).toMatch(/(Above|Below) the full-covariance Gaussian by [\d.]+ nats per kernel\./);
 });
+
+test('--role of an array is written down for dwp train to choose by', async () => {
+  const out = at('first');
+  const args = ['fit-prior', at('kernels.npy'), '--family', 'normal', '--role', 'first', '--out', out];
+  expect(await json(...args)).toMatchObject({ roles: ['first'] });
+  expect(JSON.parse(readFileSync(join(out, 'prior.json'), 'utf8')).layers).toEqual({
+    roles: ['first'],
+    inputs: [],
+  });
+});

@@ -5,7 +5,7 @@ import { usageError } from '../../errors.js';
 import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
 import { writePriorFolder } from '../../experiment/prior-folder.js';
 import { refuseExisting } from '../../formats/files.js';
-import { holdOut, readKernelDataset } from '../../kernels/index.js';
+import { holdOut, ROLES, type Role, readKernelDataset } from '../../kernels/index.js';
 import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../../priors/index.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
 import { defaultFit, fitPrior, refinement } from '../../train/fit-prior.js';
@@ -17,6 +17,9 @@ interface FitResult {
   out: string;
   family: string;
   size: string;
+  /** Of the layers that the kernels come from, where it is known. */
+  roles?: Role[];
+  inputs?: number[];
   kernels: { train: number; test: number };
   seconds: number;
   steps?: number;
@@ -49,6 +52,13 @@ export const fitPriorCommand = defineCommand({
       'which kernels of the dataset',
       z.string().optional(),
       'the only size there is',
+    ),
+    role: option(
+      '--role <role...>',
+      `kernels of layers of these roles only: ${ROLES.join(', ')}; of a .npy file: what they are. dwp train chooses ` +
+        'each layer its prior by it',
+      z.preprocess((v) => (v === undefined ? v : [v].flat()), z.array(z.enum(ROLES)).min(1).optional()),
+      'all there are',
     ),
     family: option(
       '--family <name>',
@@ -140,6 +150,7 @@ export const fitPriorCommand = defineCommand({
   },
   examples: [
     'dwp fit-prior kernels-dataset --size 7x7 --out priors/7x7',
+    'dwp fit-prior kernels --size 3x3 --role middle last --out priors/3x3-middle',
     'dwp fit-prior filters.npy --whitening none --networks convolutional --latent 2 --hidden 32 --variance shared --out priors/published',
     'dwp fit-prior kernels-dataset --size 7x7 --family mixture --out priors/7x7-mixture',
     'dwp fit-prior kernels-dataset --size 5x5 --family gaussian --out priors/5x5-gaussian --format json',
@@ -178,7 +189,8 @@ export const fitPriorCommand = defineCommand({
       }).filter(([, v]) => v !== undefined),
     );
     const config = configOf(family, given);
-    const dataset = readKernelDataset(input.dataset, input.size);
+    const dataset = readKernelDataset(input.dataset, input.size, { roles: input.role });
+    const { origin } = dataset;
     const key = seedKey(input.seed);
     const split = dataset.test
       ? { train: dataset.train, test: dataset.test }
@@ -226,6 +238,7 @@ export const fitPriorCommand = defineCommand({
           test: test.count,
           std: dataset.std,
         },
+        ...(origin && { layers: origin }),
         seed: input.seed,
         seconds,
         test: testDensity,
@@ -240,6 +253,7 @@ export const fitPriorCommand = defineCommand({
       out: input.out,
       family: family.name,
       size,
+      ...origin,
       kernels: { train: train.count, test: test.count },
       seconds,
       ...(report && { steps: report.steps, bestStep: report.bestStep }),
@@ -247,7 +261,7 @@ export const fitPriorCommand = defineCommand({
       baselines,
     };
   },
-  render({ out, family, size, kernels, seconds, steps, bestStep, test, baselines }) {
+  render({ out, family, size, roles, kernels, seconds, steps, bestStep, test, baselines }) {
     const rows = [
       [`${family} (this prior)`, value(test), kind(test)],
       ...BASELINES.map(([name, label]) => [label, value(baselines[name]), kind(baselines[name])]),
@@ -256,7 +270,7 @@ export const fitPriorCommand = defineCommand({
     const difference = best - baselines.gaussian.logDensity!;
     const effort = steps ? ` in ${seconds.toFixed(1)} s (${steps} steps, best at ${bestStep})` : '';
     return [
-      `${size} prior fitted on ${kernels.train} kernels${effort}; nats per kernel on ${kernels.test} test kernels, higher is better:`,
+      `${size} prior fitted on ${kernels.train} kernels${roles ? ` of ${roles.join(' and ')} layers` : ''}${effort}; nats per kernel on ${kernels.test} test kernels, higher is better:`,
       '',
       table(['density', 'nats per kernel', ''], rows),
       '',

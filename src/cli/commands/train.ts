@@ -180,6 +180,7 @@ export function progressHooks(effects: Effects, prefix = '') {
   let open: { phase: string; bar: ReturnType<Effects['progress']> } | undefined;
   return {
     signal: effects.signal,
+    info: (line: string) => effects.info(`${prefix}${line}`),
     progress(phase: 'training' | 'sampling' | 'predicting', done: number, total: number, detail: string) {
       if (open?.phase !== phase) {
         open?.bar.stop();

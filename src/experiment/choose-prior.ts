@@ -1,0 +1,130 @@
+// Which fitted prior a layer of a network gets: by kernel size, then by the role of the layers that the prior's kernels
+// come from, then by their numbers of input channels. Pure: from descriptions to a choice and its reason.
+import { type DwpError, usageError } from '../errors.js';
+import type { Role } from '../kernels/index.js';
+import type { KernelSize } from '../priors/index.js';
+
+/** A layer that needs a prior. */
+export interface LayerNeed {
+  name: string;
+  size: KernelSize;
+  /** Where it stands in its network; a dense layer has no role, and any prior of 1×1 fits it. */
+  role?: Role;
+  /** Input channels. */
+  inputs: number;
+}
+
+/** A prior that there is. */
+export interface PriorOffer {
+  path: string;
+  size: KernelSize;
+  /** Of the layers that its kernels come from; unknown for bare arrays. */
+  roles?: readonly Role[];
+  /** Input channels of those layers. */
+  inputs?: readonly number[];
+}
+
+export interface PriorChoice<O extends PriorOffer = PriorOffer> {
+  /** One; several where priors that fit equally well are to be mixed. */
+  offers: O[];
+  /** For a person: why these. */
+  reason: string;
+}
+
+export const sizeText = ({ h, w }: KernelSize): string => `${h}x${w}`;
+
+/** Layers behind the first one that see features: a prior of one serves the other. */
+const INSIDE: readonly Role[] = ['middle', 'last'];
+
+/** How well the roles fit, 0 for not at all, and why. */
+function byRole({ role }: LayerNeed, { roles }: PriorOffer): { rank: number; why: string } {
+  if (role === undefined || roles === undefined) return { rank: 1, why: 'no role known' };
+  const alike = INSIDE.includes(role) ? INSIDE : [role];
+  const own = roles.every((other) => other === role);
+  if (own) return { rank: 4, why: `role ${role}` };
+  if (roles.every((other) => alike.includes(other)))
+    return { rank: 3, why: `role ${roles.join(' and ')}, which serves a ${role} layer` };
+  if (roles.some((other) => alike.includes(other)))
+    return { rank: 2, why: `kernels of ${roles.join(', ')} layers` };
+  return { rank: 0, why: `role ${roles.join(', ')}` };
+}
+
+const sees = ({ inputs }: LayerNeed, offer: PriorOffer): boolean => offer.inputs?.includes(inputs) ?? false;
+
+/**
+ * The prior of a layer, undefined where none fits.
+ * @param mix take all that fit equally well, instead of refusing
+ * @throws DwpError USAGE when several fit equally well
+ */
+export function choosePrior<O extends PriorOffer>(
+  need: LayerNeed,
+  offers: readonly O[],
+  mix = false,
+): PriorChoice<O> | undefined {
+  const fitting = offers
+    .filter(({ size }) => sizeText(size) === sizeText(need.size))
+    .map((offer) => ({ offer, ...byRole(need, offer), seen: sees(need, offer) }))
+    .filter(({ rank }) => rank > 0);
+  if (fitting.length === 0) return undefined;
+  const rank = Math.max(...fitting.map((fit) => fit.rank));
+  const ofRole = fitting.filter((fit) => fit.rank === rank);
+  const ofInputs = ofRole.filter(({ seen }) => seen);
+  const best = ofInputs.length > 0 ? ofInputs : ofRole;
+  if (best.length > 1 && !mix)
+    throw usageError(
+      `layer ${need.name} (${sizeText(need.size)}${need.role ? `, ${need.role}` : ''}, ${need.inputs} inputs): ` +
+        `${best.map(({ offer }) => offer.path).join(' and ')} fit equally well`,
+      'leave all but one out, fit them with dwp fit-prior --role, or mix them with --mix-priors',
+    );
+  const { why, seen } = best[0];
+  const reason = [
+    sizeText(need.size),
+    why,
+    ...(seen ? [`${need.inputs} inputs among those seen`] : []),
+    ...(fitting.length > best.length ? [`the best of ${fitting.length} of this size`] : []),
+  ].join(', ');
+  return { offers: best.map(({ offer }) => offer), reason };
+}
+
+/**
+ * What a layer can make do with where none fits: the same size from other layers, else the nearest size, by the ratio of
+ * areas, the larger of two. Undefined when nothing is offered.
+ */
+export function chooseSubstitute<O extends PriorOffer>(
+  need: LayerNeed,
+  offers: readonly O[],
+): (PriorChoice<O> & { resampled: boolean }) | undefined {
+  const area = ({ h, w }: KernelSize) => Math.log(h * w);
+  const order = [...offers].sort((a, b) => {
+    const distance = ({ size }: PriorOffer) => Math.abs(area(size) - area(need.size));
+    return (
+      distance(a) - distance(b) ||
+      area(b.size) - area(a.size) ||
+      byRole(need, b).rank - byRole(need, a).rank ||
+      Number(sees(need, b)) - Number(sees(need, a))
+    );
+  });
+  if (order.length === 0) return undefined;
+  const [offer] = order;
+  const resampled = sizeText(offer.size) !== sizeText(need.size);
+  return {
+    offers: [offer],
+    resampled,
+    reason: resampled
+      ? `resampled from ${sizeText(offer.size)}, as no prior of ${sizeText(need.size)} fits`
+      : `${byRole(need, offer).why}, as no prior fits a ${need.role} layer`,
+  };
+}
+
+/** What to say where no prior fits a layer. */
+export function nothingFits(need: LayerNeed, offers: readonly PriorOffer[], why: string): DwpError {
+  const given = offers.map(
+    ({ path, size, roles }) => `${path} (${sizeText(size)}${roles ? `, ${roles.join(', ')}` : ''})`,
+  );
+  const size = sizeText(need.size);
+  return usageError(
+    `${why} needs a fitted prior of size ${size} for layer ${need.name}` +
+      `${need.role ? `, which is a ${need.role} layer` : ''}; given: ${given.join(', ') || 'none'}`,
+    `fit one with dwp fit-prior --size ${size} and pass it with --prior-path`,
+  );
+}
