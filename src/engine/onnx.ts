@@ -34,13 +34,15 @@ export function liveNodes(graph: Graph, outputs: readonly Value[]): Node[] {
 
 /**
  * @param outputs named values; a value may be named twice, and may be an input or a constant
- *   A dimension of −1 in the shape of an input or output is the free dimension `batch`.
+ *   A dimension of −1 in the shape of an input or output is the first free dimension, −2 the second, …
+ * @param free names of the free dimensions
  * @returns an ONNX model of opset {@link OPSET}, with every constant as an initializer
  */
 export function encodeOnnx(
   graph: Graph,
   outputs: readonly (readonly [name: string, value: Value])[],
   graphName = 'step',
+  free: readonly string[] = ['batch'],
 ): Uint8Array {
   const nodes = liveNodes(
     graph,
@@ -86,8 +88,8 @@ export function encodeOnnx(
     graph: create(GraphProtoSchema, {
       name: graphName,
       node: nodeProtos,
-      input: graph.inputs.map((value) => valueInfo(value.input!, value)),
-      output: outputs.map(([name, value]) => valueInfo(name, value)),
+      input: graph.inputs.map((value) => valueInfo(value.input!, value, free)),
+      output: outputs.map(([name, value]) => valueInfo(name, value, free)),
       initializer: [...initializers.values()].map((value) =>
         create(TensorProtoSchema, {
           name: `v${value.id}`,
@@ -133,7 +135,7 @@ function attribute(name: string, value: Attribute): AttributeProto {
   });
 }
 
-const valueInfo = (name: string, { shape, dtype }: Value) =>
+const valueInfo = (name: string, { shape, dtype }: Value, free: readonly string[]) =>
   create(ValueInfoProtoSchema, {
     name,
     type: {
@@ -145,7 +147,7 @@ const valueInfo = (name: string, { shape, dtype }: Value) =>
             dim: shape.map((n) => ({
               value:
                 n < 0
-                  ? { case: 'dimParam' as const, value: 'batch' }
+                  ? { case: 'dimParam' as const, value: free[-1 - n] }
                   : { case: 'dimValue' as const, value: BigInt(n) },
             })),
           },

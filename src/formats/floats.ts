@@ -47,3 +47,37 @@ export function toFloat32(bytes: Uint8Array, type: FloatType, littleEndian = tru
   }
   return result;
 }
+
+const word = new DataView(new ArrayBuffer(4));
+
+/** A float32 → the bits of the nearest IEEE 754 binary16, ties to even; what is too large becomes infinite. */
+export function floatToHalf(x: number): number {
+  word.setFloat32(0, x);
+  const sign = (word.getUint32(0) >>> 16) & 0x8000;
+  const size = Math.abs(Math.fround(x));
+  if (Number.isNaN(size)) return 0x7e00;
+  if (size >= 65520) return sign | 0x7c00;
+  const exponent = Math.max(-14, Math.floor(Math.log2(size))); // of normal numbers; below, steps stay 2⁻²⁴
+  const steps = size / 2 ** (exponent - 10);
+  let whole = Math.floor(steps);
+  const rest = steps - whole;
+  if (rest > 0.5 || (rest === 0.5 && whole % 2 === 1)) whole++;
+  return sign | (whole < 1024 ? whole : ((exponent + 14) << 10) + whole); // a carry goes into the exponent
+}
+
+/** Little-endian bytes of the numbers nearest to `values`. */
+export function fromFloat32(values: Float32Array, type: FloatType): Uint8Array {
+  const width = FLOAT_BYTES[type];
+  const view = new DataView(new ArrayBuffer(values.length * width));
+  values.forEach((x, i) => {
+    if (type === 'float32') view.setFloat32(4 * i, x, true);
+    else if (type === 'float64') view.setFloat64(8 * i, x, true);
+    else if (type === 'float16') view.setUint16(2 * i, floatToHalf(x), true);
+    else {
+      word.setFloat32(0, x);
+      const bits = word.getUint32(0);
+      view.setUint16(2 * i, (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16, true);
+    }
+  });
+  return new Uint8Array(view.buffer);
+}

@@ -36,6 +36,8 @@ export interface LatentVariableDensity {
   /** Names of the parameters that only r(z|w) uses: what is trained along when the encoder is. */
   encoder: readonly string[];
   of(parameters: Tensors): LatentDensity;
+  /** p(w|z) where it is a diagonal normal over pixels: z [.., l] → [.., d]. */
+  decode?(parameters: Tensors, z: tf.Tensor): DiagonalNormal;
 }
 
 export interface ExactDensity {

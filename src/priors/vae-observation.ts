@@ -11,6 +11,8 @@ export interface Observation {
   logLikelihood(w: tf.Tensor, z: tf.Tensor): tf.Tensor;
   /** Draws of p(w|z): z [n, l] → [n, d]. */
   sample(z: tf.Tensor, noise: Tensors): tf.Tensor;
+  /** p(w|z) where it is a diagonal normal over pixels: z [.., l] → [.., d]. */
+  normal?(z: tf.Tensor): DiagonalNormal;
 }
 
 /** An observation model: its noise for n draws, and itself inside a step. */
@@ -37,6 +39,7 @@ export const pixels: ObservationModel = {
       seen: (w) => tf.div(w, scale),
       logLikelihood: (w, z) => logDensity(w, scaled(z)),
       sample: (z, { kernels }) => reparameterise(scaled(z), kernels),
+      normal: scaled,
     };
   },
 };

@@ -159,6 +159,9 @@ export const vae: PriorFamily<VaeConfig> = {
         ),
         encoder: networks.map(([name]) => name).filter((name) => name.startsWith('encoder.')),
         of: (parameters) => latentDensity(parameters, size, config),
+        ...(!mixture && {
+          decode: (parameters, z) => latentDensity(parameters, size, config).observation.normal!(z),
+        }),
       },
     };
   },

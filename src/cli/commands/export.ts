@@ -1,69 +1,172 @@
-// dwp export: a trained network as a model that other programs read.
+// dwp export: trained networks and fitted priors for other programs, and networks of others with kernels of priors.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { loadDataset } from '../../data/index.js';
-import { createEngine } from '../../engine/index.js';
+import { seedKey } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
-import { readCheckpoint } from '../../experiment/checkpoint.js';
-import { networkToKeras } from '../../experiment/export-keras.js';
-import { networkToOnnx } from '../../experiment/export-onnx.js';
-import { plainWeights } from '../../experiment/plain-weights.js';
-import { buildArchitecture, posteriorOf } from '../../experiment/problem.js';
-import { readRunConfig } from '../../experiment/run.js';
+import { type ExportedPrior, exportPrior } from '../../experiment/export-prior.js';
+import { type ExportedRun, exportRun } from '../../experiment/export-run.js';
+import { readPriorFolder } from '../../experiment/prior-folder.js';
+import { FALLBACKS, type RewrittenLayer, rewriteModel, SCALES } from '../../experiment/rewrite-onnx.js';
 import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
-import { isSampler } from '../../train/sample-network.js';
-import { argument, defineCommand, option } from '../command.js';
+import { openSource } from '../../formats/source.js';
+import { argument, defineCommand, list, option } from '../command.js';
+import { engineOptions, openEngine, seedOption } from '../options.js';
+import { table } from '../table.js';
 
-interface ExportResult {
-  files: { path: string; format: string; bytes: number }[];
-  inputs: { name: string; shape: (number | 'batch')[] }[];
-  outputs: { name: string; shape: (number | 'batch')[] }[];
+interface RewrittenModel {
+  kind: 'model';
+  out: string;
+  bytes: number;
+  layers: RewrittenLayer[];
 }
+type ExportResult = ExportedRun | ExportedPrior | RewrittenModel;
 
 export const exportCommand = defineCommand({
   name: 'export',
-  arguments: { run: argument('<run>', 'folder of dwp train', z.string()) },
+  description:
+    'A run becomes a network with posterior means as weights. A prior becomes a folder of graphs that onnxruntime runs ' +
+    'from any language (sampler, log-density, and the parts of a VAE), described in kernel-prior.json. With --init, a ' +
+    'copy of an ONNX network of yours is written whose 2-D convolution kernels are samples of --prior, by kernel size.',
+  arguments: {
+    source: argument('[source]', 'folder of dwp train or dwp fit-prior', z.string().optional()),
+  },
   options: {
-    onnx: option('--onnx <file.onnx>', 'ONNX model to write; must not exist yet', z.string().optional()),
-    keras: option(
-      '--keras <file.h5>',
-      'Keras HDF5 weight file to write; must not exist yet',
+    onnx: option(
+      '--onnx <path>',
+      'file to write for a run, folder for a prior; must not exist yet',
       z.string().optional(),
     ),
+    keras: option(
+      '--keras <file.h5>',
+      'Keras HDF5 weight file to write for a run; must not exist yet',
+      z.string().optional(),
+    ),
+    init: option('--init <model.onnx>', 'ONNX network to give new kernels', z.string().optional()),
+    prior: option(
+      '--prior <dirs...>',
+      '--init: fitted priors, one for each kernel size',
+      list(z.string()).optional(),
+    ),
+    out: option(
+      '--out <file.onnx>',
+      '--init: ONNX model to write; must not exist yet',
+      z.string().optional(),
+    ),
+    scale: option(
+      '--scale <which>',
+      "--init: prior: samples as they are; keep: at the root mean square of the layer's own weights",
+      z.enum(SCALES).default('prior'),
+    ),
+    fallback: option(
+      '--fallback <what>',
+      '--init: leave layers of other sizes, or draw them from He normals',
+      z.enum(FALLBACKS).default('leave'),
+    ),
+    seed: seedOption,
+    ...engineOptions,
   },
-  examples: ['dwp export runs/dwp-100 --onnx digits.onnx'],
-  async run({ run, onnx, keras }): Promise<ExportResult> {
+  examples: [
+    'dwp export runs/dwp-100 --onnx digits.onnx',
+    'dwp export priors/7x7 --onnx interchange/7x7',
+    'dwp export --init resnet.onnx --prior priors/7x7 priors/3x3 --scale keep --out resnet-dwp.onnx',
+  ],
+  async run(input, effects): Promise<ExportResult> {
+    const { source, onnx, keras, init, prior = [], out } = input;
+    if (init !== undefined) {
+      if (source !== undefined || onnx || keras)
+        throw usageError(
+          '--init is an export of its own',
+          'leave out the folder, --onnx and --keras; use --out',
+        );
+      if (!out || prior.length === 0)
+        throw usageError('--init needs --prior and --out', 'see dwp export --help');
+      refuseExisting(out);
+      const priors = Object.fromEntries(prior.map((path) => [path, readPriorFolder(path).prior]));
+      const model = openSource(init);
+      const progress = effects.progress('drawing kernels', 1000);
+      try {
+        const { bytes, layers } = await rewriteModel(
+          model,
+          priors,
+          {
+            scale: input.scale,
+            fallback: input.fallback,
+            progress: (done, total, layer) => progress.update((1000 * done) / total, layer),
+          },
+          await openEngine(input),
+          seedKey(input.seed),
+        );
+        if (!layers.some(({ from }) => from))
+          throw usageError(
+            `${init} has no convolution that ${prior.join(' or ')} could draw (${[...new Set(layers.map(({ reason }) => reason))].join('; ') || 'it has none'})`,
+            'nothing was written; dwp inspect lists its layers',
+          );
+        writeFileAtomic(out, bytes);
+        return { kind: 'model', out, bytes: bytes.length, layers };
+      } finally {
+        progress.stop();
+        model.close();
+      }
+    }
+    if (prior.length > 0 || out)
+      throw usageError('--prior and --out are for --init', 'use --onnx to write a prior');
+    if (source === undefined)
+      throw usageError('nothing to export', 'name a folder of dwp train or dwp fit-prior, or --init');
     if (!onnx && !keras) throw usageError('nothing to write', 'pass --onnx or --keras');
     for (const path of [onnx, keras]) if (path) refuseExisting(path);
-    const config = readRunConfig(run);
-    if (isSampler(config.posterior))
-      throw usageError(
-        `${run} is a run by Markov chains (${config.posterior}): it has many networks, not one`,
-        `they are in ${join(run, 'samples')}, as safetensors`,
-      );
-    const { train } = loadDataset(config.data, config.dataDir);
-    const architecture = buildArchitecture(config, train);
-    const network = { architecture, posterior: posteriorOf(config) };
-    const { parameters } = readCheckpoint(run, network);
-    const engine = await createEngine(config.engine, config.threads, config.device);
-    const weights = await plainWeights(network, parameters, engine);
-    const files: ExportResult['files'] = [];
-    const write = (path: string, format: string, bytes: Uint8Array) => {
-      writeFileAtomic(path, bytes);
-      files.push({ path, format, bytes: bytes.length });
-    };
-    if (onnx) write(onnx, 'onnx', networkToOnnx(architecture, weights));
-    if (keras) write(keras, 'keras-hdf5', await networkToKeras(architecture, weights));
-    const { height, width, channels } = architecture.input;
-    return {
-      files,
-      inputs: [{ name: 'images', shape: ['batch', channels, height, width] }],
-      outputs: [{ name: 'logits', shape: ['batch', architecture.classes] }],
-    };
+    if (!existsSync(join(source, 'prior.json'))) return exportRun(source, { onnx, keras });
+    if (keras || !onnx)
+      throw usageError(`${source} is a prior: it is written as ONNX graphs`, 'use --onnx <folder>');
+    return exportPrior(source, onnx, await openEngine(input));
   },
-  render: ({ files, inputs, outputs }) =>
-    [
-      ...files.map(({ path, format, bytes }) => `${format}: ${path} (${bytes} bytes)`),
-      `images [${inputs[0].shape}] with values in [0, 1] → logits [${outputs[0].shape}]`,
-    ].join('\n'),
+  render(result) {
+    if (result.kind === 'run') {
+      const { files, inputs, outputs } = result;
+      return [
+        ...files.map(({ path, format, bytes }) => `${format}: ${path} (${bytes} bytes)`),
+        `images [${inputs[0].shape}] with values in [0, 1] → logits [${outputs[0].shape}]`,
+      ].join('\n');
+    }
+    if (result.kind === 'prior') {
+      const { out, graphs, family, size } = result;
+      const ports = (list: Record<string, { shape?: unknown[] }>) =>
+        Object.entries(list)
+          .map(([name, { shape }]) => `${name} [${shape}]`)
+          .join(', ');
+      return [
+        `${family} prior of ${size.h}x${size.w} kernels as ONNX graphs; all random numbers are inputs, standard normal:`,
+        '',
+        table(
+          ['graph', 'inputs', 'results', 'bytes'],
+          Object.values(graphs).map(({ file, inputs, outputs, bytes }) => [
+            file,
+            ports(inputs),
+            ports(outputs),
+            `${bytes}`,
+          ]),
+        ),
+        '',
+        `Written to ${out}, described in ${join(out, 'kernel-prior.json')}. In Python: examples/initialise_pytorch.py`,
+      ].join('\n');
+    }
+    const { out, layers } = result;
+    const drawn = layers.filter(({ from }) => from).length;
+    const rms = (x: number | undefined) => (x === undefined ? '' : x.toPrecision(3));
+    return [
+      table(
+        ['layer', 'shape', 'type', 'kernels', 'rms before', 'after'],
+        layers.map(({ layer, shape, dtype, from, reason, before, after }) => [
+          layer,
+          shape?.join('x') ?? '',
+          dtype ?? '',
+          from ?? `left: ${reason}`,
+          rms(before),
+          rms(after),
+        ]),
+      ),
+      '',
+      `${drawn} of ${layers.length} convolutions drawn anew, written to ${out}; everything else is as it was.`,
+    ].join('\n');
+  },
 });
