@@ -1,91 +1,203 @@
-// Whether samples look like held-out kernels: statistics of both, and two-sample tests that need no density.
-import { type Key, RandomStream } from '../engine/index.js';
+// Whether samples look like held-out kernels: differences of statistics beside those of two halves of the kernels, and
+// two-sample tests that need no density.
+import { foldIn, type Key, RandomStream } from '../engine/index.js';
+import { type Guesses, logisticRegression, nearestNeighbours } from './sample-classifiers.js';
+import {
+  covariance,
+  covarianceError,
+  lagOnes,
+  meanRow,
+  nearestDistances,
+  norms,
+  quantiles,
+  RINGS,
+  radialSpectra,
+  type Sample,
+  spectrumDistance,
+} from './sample-statistics.js';
+import { standardDeviation } from './summary.js';
+import { kolmogorovSmirnov } from './two-sample.js';
 
-/** Rows of d numbers. */
-export interface Sample {
-  data: Float32Array;
-  count: number;
-}
-
-/** Euclidean norms, [n]. */
-export function norms({ data, count }: Sample): Float64Array {
-  const d = data.length / count;
-  return Float64Array.from({ length: count }, (_, i) => {
-    let square = 0;
-    for (let j = 0; j < d; j++) square += data[i * d + j] ** 2;
-    return Math.sqrt(square);
-  });
-}
-
-export function quantiles(values: Float64Array, levels: readonly number[]): number[] {
-  const sorted = values.slice().sort();
-  return levels.map((q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]);
-}
-
-/** Second moments of pixels, [d, d]. */
-export function secondMoments({ data, count }: Sample): Float64Array {
-  const d = data.length / count;
-  const moments = new Float64Array(d * d);
-  for (let i = 0; i < count; i++)
-    for (let j = 0; j < d; j++)
-      for (let k = 0; k < d; k++) moments[j * d + k] += (data[i * d + j] * data[i * d + k]) / count;
-  return moments;
-}
-
-/** Squared distances of all pairs of rows: [n, m]. */
-export function squaredDistances(a: Sample, b: Sample): Float64Array {
-  const d = a.data.length / a.count;
-  const out = new Float64Array(a.count * b.count);
-  for (let i = 0; i < a.count; i++)
-    for (let j = 0; j < b.count; j++) {
-      let sum = 0;
-      for (let k = 0; k < d; k++) sum += (a.data[i * d + k] - b.data[j * d + k]) ** 2;
-      out[i * b.count + j] = sum;
-    }
-  return out;
-}
-
-const joined = (a: Sample, b: Sample): Sample => {
-  const data = new Float32Array(a.data.length + b.data.length);
-  data.set(a.data);
-  data.set(b.data, a.data.length);
-  return { data, count: a.count + b.count };
-};
-
-export interface TwoSampleReport {
-  /** Squared maximum mean discrepancy, kernel exp(−distance²/2 median²), pairs of a row with itself left out. */
-  mmd2: number;
-  /** Share of random relabellings with a discrepancy as large. */
+/** A difference with its p-value: the share of random relabellings (or of splits of the kernels) that differ as much. */
+export interface Difference {
+  value: number;
   pValue: number;
-  /** Of telling the two apart by the five nearest others; 0.5 if they are the same. */
-  accuracy: number;
-  /** Of the accuracy, were the two the same. */
-  accuracyStandardError: number;
 }
 
-const NEIGHBOURS = 5;
+export interface Halves {
+  /** Mean over random halves of samples and kernels. */
+  value: number;
+  /** The same between two random halves of the kernels: mean, and standard deviation over splits. */
+  halves: { mean: number; std: number };
+  /** Share of those splits that differ at least as much. */
+  pValue: number;
+}
 
-/** Both tests on all pairs of rows of a and b, which must be equally many: memory (2n)². */
-export function twoSampleTests(a: Sample, b: Sample, permutations: number, key: Key): TwoSampleReport {
-  const all = joined(a, b);
-  const n = all.count;
-  const distances = squaredDistances(all, all);
+export interface SampleCheck {
+  /** Rows on either side. */
+  n: number;
+  norm: { samples: number[]; kernels: number[] } & Difference;
+  /** Correlation of neighbours; absent where fewer than half of the kernels of a side have one. */
+  lagOne?: { samples: number[]; kernels: number[] } & Difference;
+  /** Mean radial power (90) at RINGS, relative to white noise; range over halves of the kernels. */
+  spectrum: Halves & { samples: number[]; kernels: number[]; low: number[]; high: number[] };
+  covariance: Halves & { samples: number[]; kernels: number[] };
+  mmd: Difference & { null: number[] };
+  classifiers: { logistic: Guesses; neighbours: Guesses };
+  /** Distances to the nearest train kernel; where there are train kernels. */
+  nearest?: {
+    samples: number[];
+    kernels: number[];
+    /** (93) Share of samples that are nearer than the nearest twentieth of held-out kernels, and its standard error. */
+    nearer: number;
+    standardError: number;
+  };
+}
+
+const SPLITS = 99;
+const DRAWS = 20;
+/** Of nearest distances: what counts as near. */
+const NEAR = 0.05;
+
+/** (92) With the observed one among them. */
+const pValueOf = (value: number, nulls: readonly number[]): number =>
+  (1 + nulls.filter((x) => x >= value).length) / (1 + nulls.length);
+
+/**
+ * @param samples as many rows as `kernels`, [n, h·w]
+ * @param permutations of the p-values
+ */
+export function checkSamples(
+  samples: Sample,
+  kernels: Sample,
+  train: Sample | undefined,
+  { h, w }: { h: number; w: number },
+  permutations: number,
+  key: Key,
+): SampleCheck {
+  const keyOf = (name: string) => foldIn(key, name);
+  const scalar = (of: (sample: Sample) => Float64Array, name: string) => {
+    const [a, b] = [of(samples).sort(), of(kernels).sort()];
+    return { samples: [...a], kernels: [...b], ...distributionTest(a, b, permutations, keyOf(name)) };
+  };
+  const lag = h * w > 1 ? scalar((sample) => lagOnes(sample, h, w), 'lag') : undefined;
+  const enough = lag && 2 * Math.min(lag.samples.length, lag.kernels.length) >= kernels.count;
+  const spectra = [samples, kernels].map((sample) => radialSpectra(sample, h, w));
+  const band: Float64Array[] = [];
+  const spectrum = halves(
+    (side, rows) => meanRow(spectra[side], RINGS.length, rows),
+    spectrumDistance,
+    kernels.count,
+    keyOf('spectrum'),
+    band,
+  );
+  return {
+    n: kernels.count,
+    norm: scalar(norms, 'norm'),
+    ...(enough && { lagOne: lag }),
+    spectrum: {
+      ...spectrum,
+      samples: [...meanRow(spectra[0], RINGS.length)],
+      kernels: [...meanRow(spectra[1], RINGS.length)],
+      low: RINGS.map((_, b) => Math.min(...band.map((row) => row[b]))),
+      high: RINGS.map((_, b) => Math.max(...band.map((row) => row[b]))),
+    },
+    covariance: {
+      ...halves(
+        (side, rows) => covariance(side === 0 ? samples : kernels, rows),
+        covarianceError,
+        kernels.count,
+        keyOf('covariance'),
+      ),
+      samples: [...covariance(samples)],
+      kernels: [...covariance(kernels)],
+    },
+    mmd: discrepancy(samples, kernels, permutations, keyOf('mmd')),
+    classifiers: {
+      logistic: logisticRegression(samples, kernels, w, keyOf('logistic')),
+      neighbours: nearestNeighbours(samples, kernels, keyOf('neighbours')),
+    },
+    ...(train && { nearest: nearestTrain(samples, kernels, train) }),
+  };
+}
+
+/** Kolmogorov–Smirnov distance of two sets of numbers. */
+function distributionTest(a: Float64Array, b: Float64Array, permutations: number, key: Key): Difference {
+  if (a.length === 0 || b.length === 0) return { value: Number.NaN, pValue: Number.NaN };
+  const all = Float64Array.of(...a, ...b);
+  const distance = (x: Float64Array, y: Float64Array) =>
+    kolmogorovSmirnov({ data: x, n: x.length, d: 1 }, { data: y, n: y.length, d: 1 })[0];
   const stream = new RandomStream(key);
-  const median = quantiles(
-    Float64Array.from({ length: 2000 }, () => {
-      const i = stream.integer(n);
-      const j = (i + 1 + stream.integer(n - 1)) % n;
-      return distances[i * n + j];
+  const nulls = Array.from({ length: permutations }, () => {
+    const mixed = Float64Array.from(stream.permutation(all.length), (i) => all[i]);
+    return distance(mixed.subarray(0, a.length), mixed.subarray(a.length));
+  });
+  const value = distance(a, b);
+  return { value, pValue: pValueOf(value, nulls) };
+}
+
+/** A distance of statistics of halves: samples (0) against kernels (1), and kernels against kernels. */
+function halves(
+  statistic: (side: 0 | 1, rows: Int32Array) => Float64Array,
+  distance: (a: Float64Array, b: Float64Array) => number,
+  count: number,
+  key: Key,
+  seen: Float64Array[] = [],
+): Halves {
+  const stream = new RandomStream(key);
+  const half = count >> 1;
+  const nulls: number[] = [];
+  for (let split = 0; split < SPLITS; split++) {
+    const order = stream.permutation(count);
+    const [a, b] = [statistic(1, order.subarray(0, half)), statistic(1, order.subarray(half, 2 * half))];
+    nulls.push(distance(a, b));
+    seen.push(a, b);
+  }
+  let value = 0;
+  for (let draw = 0; draw < DRAWS; draw++) {
+    const [a, b] = [stream.permutation(count), stream.permutation(count)];
+    value += distance(statistic(0, a.subarray(0, half)), statistic(1, b.subarray(0, half))) / DRAWS;
+  }
+  const mean = nulls.reduce((sum, x) => sum + x, 0) / SPLITS;
+  return { value, halves: { mean, std: standardDeviation(nulls) }, pValue: pValueOf(value, nulls) };
+}
+
+/**
+ * Squared maximum mean discrepancy (Gretton et al. 2012), kernel exp(−distance²/2 median²), pairs of a row with itself
+ * left out. a and b must be equally many: memory 4 (2n)² bytes.
+ */
+export function discrepancy(
+  a: Sample,
+  b: Sample,
+  permutations: number,
+  key: Key,
+): Difference & { null: number[] } {
+  const half = a.count;
+  const n = 2 * half;
+  const d = a.data.length / half;
+  const row = (i: number) =>
+    i < half ? a.data.subarray(i * d, (i + 1) * d) : b.data.subarray((i - half) * d, (i - half + 1) * d);
+  const rows = Array.from({ length: n }, (_, i) => row(i));
+  const similarity = new Float32Array(n * n);
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < i; j++) {
+      let sum = 0;
+      for (let k = 0; k < d; k++) sum += (rows[i][k] - rows[j][k]) ** 2;
+      similarity[i * n + j] = sum;
+    }
+  const stream = new RandomStream(key);
+  const [median] = quantiles(
+    Float64Array.from({ length: 4000 }, () => {
+      const i = 1 + stream.integer(n - 1);
+      return similarity[i * n + stream.integer(i)];
     }),
     [0.5],
-  )[0];
-  const similarity = Float64Array.from(distances, (square) => Math.exp((-0.5 * square) / (median || 1)));
-  const half = a.count;
-  const discrepancy = (order: Int32Array): number => {
-    const sign = new Float64Array(n);
-    order.forEach((row, i) => {
-      sign[row] = i < half ? 1 : -1;
-    });
+  );
+  for (let at = 0; at < similarity.length; at++)
+    similarity[at] = Math.exp((-0.5 * similarity[at]) / (median || 1));
+  const of = (order: Int32Array): number => {
+    const sign = new Uint8Array(n);
+    for (let i = 0; i < half; i++) sign[order[i]] = 1;
     let within = 0;
     let across = 0;
     for (let i = 0; i < n; i++)
@@ -94,29 +206,16 @@ export function twoSampleTests(a: Sample, b: Sample, permutations: number, key: 
         else across += similarity[i * n + j];
     return (2 * within) / (half * (half - 1)) - (2 * across) / (half * half);
   };
-  const mmd2 = discrepancy(Int32Array.from({ length: n }, (_, i) => i));
-  let asLarge = 0;
-  for (let p = 0; p < permutations; p++) if (discrepancy(stream.permutation(n)) >= mmd2) asLarge++;
-  let right = 0;
-  for (let i = 0; i < n; i++) {
-    const near = Array.from({ length: n }, (_, j) => j).filter((j) => j !== i);
-    near.sort((x, y) => distances[i * n + x] - distances[i * n + y]);
-    const votes = near.slice(0, NEIGHBOURS).filter((j) => j < half).length;
-    if (votes > NEIGHBOURS / 2 === i < half) right++;
-  }
-  return {
-    mmd2,
-    pValue: (asLarge + 1) / (permutations + 1),
-    accuracy: right / n,
-    accuracyStandardError: 0.5 / Math.sqrt(n),
-  };
+  const value = of(Int32Array.from({ length: n }, (_, i) => i));
+  const nulls = Array.from({ length: permutations }, () => of(stream.permutation(n)));
+  return { value, pValue: pValueOf(value, nulls), null: nulls };
 }
 
-/** Median distance of rows of `from` to the nearest row of `to`. */
-export function nearestDistance(from: Sample, to: Sample): number {
-  const distances = squaredDistances(from, to);
-  const nearest = Float64Array.from({ length: from.count }, (_, i) =>
-    Math.sqrt(distances.subarray(i * to.count, (i + 1) * to.count).reduce((a, b) => Math.min(a, b))),
-  );
-  return quantiles(nearest, [0.5])[0];
+function nearestTrain(samples: Sample, kernels: Sample, train: Sample): SampleCheck['nearest'] {
+  const [a, b] = [samples, kernels].map((rows) => nearestDistances(rows, train).sort());
+  const [near] = quantiles(b, [NEAR]);
+  const nearer = a.filter((x) => x < near).length / a.length;
+  // of both counts, the samples' and the one that sets the threshold
+  const standardError = Math.sqrt((2 * NEAR * (1 - NEAR)) / a.length);
+  return { samples: [...a], kernels: [...b], nearer, standardError };
 }

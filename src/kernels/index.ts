@@ -27,6 +27,7 @@ export { IDENTITIES, type Identity, NEAR_TOLERANCE } from './identity.js';
 export {
   compareSizes,
   concatKernels,
+  heldOutRows,
   holdOut,
   type KernelSize,
   type Kernels,

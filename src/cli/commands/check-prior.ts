@@ -1,41 +1,33 @@
 // dwp check-prior: whether a prior's samples look like kernels that it has not seen.
 import { z } from 'zod';
 import { foldIn, type Key, RandomStream, seedKey } from '../../engine/index.js';
-import { inputError } from '../../errors.js';
-import {
-  nearestDistance,
-  norms,
-  quantiles,
-  type Sample,
-  secondMoments,
-  type TwoSampleReport,
-  twoSampleTests,
-} from '../../evaluate/sample-check.js';
+import { DwpError, inputError } from '../../errors.js';
+import { checkSamples } from '../../evaluate/sample-check.js';
+import type { Sample } from '../../evaluate/sample-statistics.js';
+import { type HeldOut, heldOutOf, heldOutWarning } from '../../experiment/held-out.js';
 import { readPriorFolder } from '../../experiment/prior-folder.js';
-import { readKernelDataset } from '../../kernels/index.js';
+import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
+import { kernelSize, readKernelDataset } from '../../kernels/index.js';
 import { samplePrior } from '../../train/sample-prior.js';
+import { type CheckSummary, checkRows, checkSentence, memorySentence, summaryOf } from '../check-text.js';
 import { argument, defineCommand, integer, option } from '../command.js';
 import { engineOptions, openEngine, seedOption } from '../options.js';
 import { table } from '../table.js';
 
-interface Both {
-  samples: number;
-  kernels: number;
-}
-
-interface CheckResult extends TwoSampleReport {
+interface CheckResult extends CheckSummary {
   prior: string;
-  /** Rows on either side. */
-  n: number;
-  norm: Record<'5%' | '25%' | '50%' | '75%' | '95%', Both>;
-  std: Both;
-  /** ‖M_samples − M_kernels‖ / ‖M_kernels‖ of second moments of pixels, and of two halves of the kernels. */
-  secondMoments: { error: number; betweenHalves: number };
-  /** Median distance to the nearest train kernel; samples much nearer than held-out kernels would be memory. */
-  nearestTrain?: Both;
+  family: string;
+  size: string;
+  /** Where the kernels come from, and whether the prior was fitted on them. */
+  kernels: { path: string } & Pick<HeldOut, 'from' | 'seen'>;
+  sentence: string;
+  warning?: string;
+  seed: number;
+  html?: string;
 }
 
-const LEVELS = { '5%': 0.05, '25%': 0.25, '50%': 0.5, '75%': 0.75, '95%': 0.95 } as const;
+/** Train kernels that nearest distances are taken to. */
+const MOST_TRAIN = 4000;
 
 const some = ({ data, count }: Sample, n: number, key: Key): Sample => {
   const d = data.length / count;
@@ -47,16 +39,13 @@ const some = ({ data, count }: Sample, n: number, key: Key): Sample => {
   return { data: out, count: rows.length };
 };
 
-const distance = (a: Float64Array, b: Float64Array): number => {
-  const norm = (x: Float64Array) => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0));
-  return norm(a.map((x, i) => x - b[i])) / norm(b);
-};
-
 export const checkPrior = defineCommand({
   name: 'check-prior',
   description:
-    'Compares samples with kernels that the prior was not fitted on: norms, second moments, the maximum mean ' +
-    'discrepancy with its p-value by permutations, and how well five nearest neighbours tell the two apart.',
+    'Compares samples with kernels that the prior was not fitted on: norms, correlation of neighbours, power spectrum, ' +
+    'covariance, maximum mean discrepancy, two classifiers that try to tell them apart, and distances to train kernels. ' +
+    'Each stands beside what two halves of the kernels, or random relabellings, show. Of the file that the prior was ' +
+    'fitted on, the kernels that the fit held out are taken.',
   arguments: { prior: argument('<prior>', 'folder of dwp fit-prior', z.string()) },
   options: {
     kernels: option(
@@ -65,72 +54,88 @@ export const checkPrior = defineCommand({
       z.string(),
     ),
     count: option('-n, --count <n>', 'most rows on either side', integer(20, 4000).default(500)),
-    permutations: option('--permutations <n>', 'of the p-value', integer(19, 10_000).default(199)),
+    permutations: option('--permutations <n>', 'of the p-values', integer(19, 10_000).default(199)),
+    html: option(
+      '--html <report.html>',
+      'page to write with everything as pictures; must not exist yet',
+      z.string().optional(),
+    ),
     seed: seedOption,
     ...engineOptions,
   },
-  examples: ['dwp check-prior priors/7x7 --kernels kernels-dataset'],
-  async run(input): Promise<CheckResult> {
-    const { prior } = readPriorFolder(input.prior);
+  examples: [
+    'dwp check-prior priors/7x7 --kernels kernels-dataset',
+    'dwp check-prior priors/7x7 --kernels kernels-dataset -n 2000 --html check.html',
+  ],
+  async run(input, effects): Promise<CheckResult> {
+    if (input.html !== undefined) refuseExisting(input.html);
+    const { prior, about } = readPriorFolder(input.prior);
     const { h, w } = prior.size;
-    const dataset = readKernelDataset(input.kernels, `${h}x${w}`);
-    const held = dataset.test ?? dataset.train;
-    if (held.count < 20)
+    const size = kernelSize(h, w);
+    const held = heldOutOf(readKernelDataset(input.kernels, size), about);
+    if (held.kernels.count < 20)
       throw inputError(
-        `${input.kernels}: ${held.count} kernels are too few to compare with`,
+        `${input.kernels}: ${held.kernels.count} kernels are too few to compare with`,
         'give at least 20',
       );
+    const warning = heldOutWarning(held, input.kernels);
+    if (warning) effects.warn(warning);
     const key = seedKey(input.seed);
-    const kernels = some(held, input.count, foldIn(key, 'kernels'));
-    const n = kernels.count;
+    const kernels = some(held.kernels, input.count, foldIn(key, 'kernels'));
     const engine = await openEngine(input);
     const samples: Sample = {
-      data: await samplePrior(prior, n, engine, foldIn(key, 'samples')),
-      count: n,
+      data: await samplePrior(prior, kernels.count, engine, foldIn(key, 'samples')),
+      count: kernels.count,
     };
-    const levels = Object.values(LEVELS);
-    const [a, b] = [quantiles(norms(samples), levels), quantiles(norms(kernels), levels)];
-    const std = ({ data }: Sample) => Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length);
-    const d = h * w;
-    const half = Math.floor(n / 2);
-    const part = (from: number, to: number): Sample => ({
-      data: kernels.data.subarray(from * d, to * d),
-      count: to - from,
-    });
-    const train = dataset.test && some(dataset.train, 4000, foldIn(key, 'train'));
-    return {
+    if (!samples.data.every(Number.isFinite))
+      throw inputError(`${input.prior}: some of its samples are not finite`, 'fit the prior again');
+    const train = held.train && some(held.train, MOST_TRAIN, foldIn(key, 'train'));
+    const progress = effects.progress('comparing', 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (effects.signal.aborted) throw new DwpError('INTERRUPTED', 'interrupted', 'nothing was written');
+    const check = checkSamples(samples, kernels, train, prior.size, input.permutations, foldIn(key, 'tests'));
+    progress.stop();
+    const summary = summaryOf(check);
+    const result: CheckResult = {
       prior: input.prior,
-      n,
-      norm: Object.fromEntries(
-        Object.keys(LEVELS).map((level, i) => [level, { samples: a[i], kernels: b[i] }]),
-      ) as CheckResult['norm'],
-      std: { samples: std(samples), kernels: std(kernels) },
-      secondMoments: {
-        error: distance(secondMoments(samples), secondMoments(kernels)),
-        betweenHalves: distance(secondMoments(part(0, half)), secondMoments(part(half, n))),
-      },
-      ...twoSampleTests(samples, kernels, input.permutations, foldIn(key, 'tests')),
-      ...(train && {
-        nearestTrain: { samples: nearestDistance(samples, train), kernels: nearestDistance(kernels, train) },
-      }),
+      family: prior.family,
+      size,
+      kernels: { path: input.kernels, from: held.from, seen: held.seen },
+      sentence: checkSentence(summary, held.seen),
+      ...(warning && { warning }),
+      ...summary,
+      seed: input.seed,
     };
+    if (input.html === undefined) return result;
+    const { renderCheckReport } = await import('../../report/check-report.js');
+    const { count, permutations, seed } = input;
+    writeFileAtomic(
+      input.html,
+      renderCheckReport({
+        title: `Samples of ${input.prior}`,
+        generated: new Date().toISOString(),
+        command: `dwp check-prior ${input.prior} --kernels ${input.kernels} --count ${count} --permutations ${permutations} --seed ${seed} --html ${input.html}`,
+        about: `${prior.family} · ${size} · ${kernels.count} samples beside ${kernels.count} kernels of ${input.kernels} (${held.from})`,
+        sentences: [result.sentence, ...memorySentence(summary)],
+        warning,
+        h,
+        w,
+        pictures: { samples: [...samples.data], kernels: [...kernels.data] },
+        rows: checkRows(summary),
+        check,
+      }),
+    );
+    return { ...result, html: input.html };
   },
-  render(r) {
-    const row = (name: string, { samples, kernels }: Both) => [name, samples.toFixed(3), kernels.toFixed(3)];
-    return [
-      `${r.n} samples of ${r.prior} beside ${r.n} of the given kernels:`,
+  render: (r) =>
+    [
+      ...(r.warning ? [`Note: ${r.warning}.`, ''] : []),
+      `${r.n} samples of ${r.prior} (${r.family}, ${r.size}) beside ${r.n} kernels of ${r.kernels.path} (${r.kernels.from}):`,
       '',
-      table(
-        ['', 'samples', 'kernels'],
-        [
-          ...Object.entries(r.norm).map(([level, both]) => row(`norm, ${level}`, both)),
-          row('standard deviation', r.std),
-          ...(r.nearestTrain ? [row('distance to the nearest train kernel', r.nearestTrain)] : []),
-        ],
-      ),
+      table(['', 'samples', 'kernels', 'difference', 'if alike', 'p'], checkRows(r)),
       '',
-      `Second moments differ by ${(100 * r.secondMoments.error).toFixed(0)} % (two halves of the kernels by ${(100 * r.secondMoments.betweenHalves).toFixed(0)} %).`,
-      `Maximum mean discrepancy² ${r.mmd2.toExponential(1)}, p = ${r.pValue.toFixed(3)}; nearest neighbours tell the two apart in ${(100 * r.accuracy).toFixed(1)} % of cases (50 ± ${(100 * r.accuracyStandardError).toFixed(1)} if they were the same).`,
-    ].join('\n');
-  },
+      r.sentence,
+      ...memorySentence(r),
+      ...(r.html === undefined ? [] : [`report written to ${r.html}`]),
+    ].join('\n'),
 });

@@ -2,10 +2,18 @@
 import { z } from 'zod';
 import { seedKey } from '../../engine/index.js';
 import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
+import { heldOutOf, heldOutWarning } from '../../experiment/held-out.js';
 import { readPriorFolder } from '../../experiment/prior-folder.js';
 import { readKernelDataset } from '../../kernels/index.js';
 import { argument, defineCommand, integer, option } from '../command.js';
 import { engineOptions, openEngine, seedOption } from '../options.js';
+
+interface EvalResult extends DensityReport {
+  prior: string;
+  /** Whether the prior was fitted on these kernels: all of a file of which the fit held some out are so in part. */
+  seen: 'no' | 'yes' | 'unknown';
+  warning?: string;
+}
 
 export const evalPrior = defineCommand({
   name: 'eval-prior',
@@ -25,17 +33,23 @@ export const evalPrior = defineCommand({
     ...engineOptions,
   },
   examples: ['dwp eval-prior priors/7x7 --kernels other-filters.npy --samples 1000'],
-  async run(input, effects): Promise<DensityReport & { prior: string }> {
-    const { prior } = readPriorFolder(input.prior);
+  async run(input, effects): Promise<EvalResult> {
+    const { prior, about } = readPriorFolder(input.prior);
     const dataset = readKernelDataset(input.kernels, `${prior.size.h}x${prior.size.w}`);
-    const { data, count } = dataset.test ?? dataset.train;
+    const held = heldOutOf(dataset, about);
+    const partly = held.from === 'held out by the fit';
+    const { data, count } = partly ? dataset.train : held.kernels;
+    const warning = partly
+      ? `the prior was fitted on ${held.train!.count} of these ${count} kernels`
+      : heldOutWarning(held, input.kernels);
+    if (warning) effects.warn(warning);
     const engine = await openEngine(input);
     const progress = effects.progress('evaluating', count);
     const report = await evaluateDensity(prior, data, input.samples, engine, seedKey(input.seed), (done) =>
       progress.update(done),
     );
     progress.stop();
-    return { prior: input.prior, ...report };
+    return { prior: input.prior, ...report, seen: partly ? 'yes' : held.seen, ...(warning && { warning }) };
   },
   render: ({ n, logDensity, elbo, bound, samples, standardError }) =>
     logDensity !== undefined
