@@ -4,7 +4,14 @@
 // unbiased for the whole (docs/math.md, section 1). All terms are in nats for the whole training set.
 import { negativeEntropy } from '../distributions/normal.js';
 import { spec, tf } from '../engine/index.js';
-import { type Architecture, forward, kernelShape, randomLayers, type WeightLayer } from '../nn/index.js';
+import {
+  type Architecture,
+  forward,
+  isBiased,
+  kernelShape,
+  randomLayers,
+  type WeightLayer,
+} from '../nn/index.js';
 import {
   type Estimator,
   groupCount,
@@ -132,7 +139,7 @@ export function networkLogits(
     const plain = layer.kind === 'dense' && !layer.random;
     const kernel = parameters[`${layer.name}.kernel`] as tf.Tensor2D;
     const out = plain ? tf.matMul(x as unknown as tf.Tensor2D, kernel) : random(layer, x);
-    return tf.add(out, parameters[`${layer.name}.bias`]) as T;
+    return (isBiased(layer) ? tf.add(out, parameters[`${layer.name}.bias`]) : out) as T;
   };
   return forward(architecture, images, { conv: weighted, dense: weighted });
 }

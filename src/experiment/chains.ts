@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Engine, f32, foldIn, type NdArray } from '../engine/index.js';
-import { DwpError, inputError, usageError } from '../errors.js';
+import { inputError, usageError } from '../errors.js';
 import { predictions } from '../evaluate/index.js';
 import { writeFileAtomic } from '../formats/files.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
@@ -17,6 +17,7 @@ import {
   sampleNetwork,
 } from '../train/sample-network.js';
 import { parameterShapes } from './checkpoint.js';
+import { checkpointed } from './checkpointed.js';
 import type { RunConfig } from './config.js';
 import { type Judgement, judgeDraws } from './judge.js';
 import type { Problem } from './problem.js';
@@ -36,24 +37,23 @@ export interface ChainReport {
   chains: number;
   /** Observed steps of each chain. */
   draws: number;
-  /** Of hmc: mean probability of acceptance after the warm-up, and step sizes of the chains. */
+  /** Of hmc: mean probability of acceptance after the warm-up. */
   acceptance?: number;
-  stepSizes?: number[];
+  /** Of each chain after its warm-up, in standard deviations of the prior; of sgld and sghmc the largest of a cycle. */
+  stepSizes: number[];
   functions: ChainFunction[];
 }
 
-const STATE = 'chains.safetensors';
+export const CHAINS_STATE = 'chains.safetensors';
 const TRACE = 'chains.jsonl';
-const DEFAULT_STEP = { hmc: 0.02, sgld: 1e-4, sghmc: 1e-4 };
 
 export function samplingOptions(config: RunConfig): SamplingOptions {
-  const { posterior, chains, samples, stepSize } = config;
+  const { posterior, chains, samples } = config;
   if (!isSampler(posterior)) throw new TypeError(`${posterior} is no sampler`);
   return {
     ...config,
     method: posterior,
     kept: Math.ceil(samples / chains),
-    stepSize: stepSize ?? DEFAULT_STEP[posterior],
   };
 }
 
@@ -66,19 +66,15 @@ export async function runChains(
 ): Promise<{ judgement: Judgement; chains: ChainReport; seconds: number }> {
   const { model, train, judged, key } = problem;
   const options = samplingOptions(config);
-  const start = existsSync(join(folder, STATE)) ? readState(folder, options) : undefined;
+  const start = existsSync(join(folder, CHAINS_STATE)) ? readState(folder, options) : undefined;
   const trace = readObservations(folder).filter(({ step }) => step <= (start?.step ?? 0));
   let latest = start;
-  let saved = Date.now();
   const save = () => {
     writeFileAtomic(join(folder, TRACE), trace.map((line) => `${JSON.stringify(line)}\n`).join(''));
     if (latest) writeState(folder, latest);
-    saved = Date.now();
   };
-  const began = Date.now();
-  let final: SamplingState;
-  try {
-    final = await sampleNetwork(model, train.images, train.rows, judged, options, engine, key, start, {
+  const { result: final, seconds } = await checkpointed(folder, config.checkpointEvery, save, (stepped) =>
+    sampleNetwork(model, train.images, train.rows, judged, options, engine, key, start, {
       signal: hooks.signal,
       observed: (observation) => trace.push(observation),
       sampled(number, parameters) {
@@ -87,22 +83,10 @@ export async function runChains(
       stepped(state, detail) {
         latest = state;
         hooks.progress?.('sampling', state.step, config.steps, detail);
-        if (Date.now() - saved >= 1000 * config.checkpointEvery) save();
+        stepped();
       },
-    });
-  } catch (error) {
-    if (error instanceof DwpError && error.code === 'INTERRUPTED') {
-      save();
-      throw new DwpError(
-        'INTERRUPTED',
-        `${error.message}, checkpoint written`,
-        `continue with dwp train --resume ${folder}`,
-      );
-    }
-    throw error;
-  }
-  const seconds = (Date.now() - began) / 1000;
-  save();
+    }),
+  );
   return {
     judgement: await judgeSamples(folder, problem, config.samples, engine, hooks),
     chains: report(options, trace, final),
@@ -147,7 +131,9 @@ export async function judgeSamples(
 
 /** The step that a run by chains has come to. */
 export const stepOfChains = (folder: string): number =>
-  existsSync(join(folder, STATE)) ? Number(readSafetensors(join(folder, STATE)).metadata.step) : 0;
+  existsSync(join(folder, CHAINS_STATE))
+    ? Number(readSafetensors(join(folder, CHAINS_STATE)).metadata.step)
+    : 0;
 
 export const samplePath = (folder: string, number: number) =>
   join(folder, 'samples', `${String(number).padStart(4, '0')}.safetensors`);
@@ -170,28 +156,38 @@ function readSample(folder: string, number: number, { model }: Problem): Record<
 const damaged = (path: string, why: string) =>
   inputError(`${path}: ${why}`, 'the file is damaged: start the run again');
 
+const VECTORS = ['position', 'momentum', 'scale', 'mean', 'squares'] as const;
+
 function writeState(folder: string, { step, places }: SamplingState): void {
   const tensors = Object.fromEntries(
-    places.flatMap(({ position, velocity }, c) => [
-      [`${c}/position`, f32([position.length], position)],
-      [`${c}/velocity`, f32([velocity.length], velocity)],
-    ]),
+    places.flatMap(({ position, momentum, scale, moments: { mean, squares } }, c) =>
+      Object.entries({ position, momentum, scale, mean, squares }).map(([name, data]) => [
+        `${c}/${name}`,
+        f32([data.length], data),
+      ]),
+    ),
   );
-  const steps = JSON.stringify(places.map(({ logStep, meanLogStep }) => [logStep, meanLogStep]));
-  writeSafetensors(join(folder, STATE), tensors as never, { step: String(step), logSteps: steps });
+  const adaptation = places.map(
+    ({ step: s, moments }) => [s.logStep, s.meanLogStep, s.error, s.anchor, s.count, moments.count], // as the schema has them
+  );
+  const metadata = { step: String(step), adaptation: JSON.stringify(adaptation) };
+  writeSafetensors(join(folder, CHAINS_STATE), tensors as never, metadata);
 }
 
-const logSteps = z.array(z.tuple([z.number(), z.number()]));
+/** Of each chain: log step, mean log step, error, anchor and count of the adaptation; positions in the present window. */
+const adaptations = z.array(
+  z.tuple([z.number(), z.number(), z.number(), z.number(), z.int().min(0), z.int().min(0)]),
+);
 
 function readState(folder: string, { chains, steps }: SamplingOptions): SamplingState {
-  const path = join(folder, STATE);
+  const path = join(folder, CHAINS_STATE);
   const { tensors, metadata } = readSafetensors(path);
   const step = Number(metadata.step);
   if (!Number.isSafeInteger(step) || step < 0 || step > steps)
     throw damaged(path, `step is ${metadata.step}, the run has ${steps}`);
-  let sizes: z.infer<typeof logSteps>;
+  let found: z.infer<typeof adaptations>;
   try {
-    sizes = logSteps.length(chains).parse(JSON.parse(metadata.logSteps));
+    found = adaptations.length(chains).parse(JSON.parse(metadata.adaptation));
   } catch {
     throw damaged(path, `it holds no step sizes of ${chains} chains`);
   }
@@ -204,10 +200,11 @@ function readState(folder: string, { chains, steps }: SamplingOptions): Sampling
   };
   return {
     step,
-    places: sizes.map(([logStep, meanLogStep], c) => ({
-      ...{ position: vector(`${c}/position`), velocity: vector(`${c}/velocity`) },
-      ...{ logStep, meanLogStep },
-    })),
+    places: found.map(([logStep, meanLogStep, error, anchor, count, seen], c) => {
+      const [position, momentum, scale, mean, squares] = VECTORS.map((name) => vector(`${c}/${name}`));
+      const step = { logStep, meanLogStep, error, anchor, count };
+      return { position, momentum, scale, moments: { mean, squares, count: seen }, step };
+    }),
   };
 }
 
@@ -240,8 +237,8 @@ function report(
     draws: all[0].length,
     ...(method === 'hmc' && {
       acceptance: acceptances.reduce((a, b) => a + b, 0) / acceptances.length,
-      stepSizes: places.map(({ logStep }) => Math.exp(logStep)),
     }),
+    stepSizes: places.map(({ step }) => Math.exp(step.logStep)),
     functions: Object.keys(trace[0]?.values ?? {}).map((name) => {
       const values = all.map((chain) => chain.map((observation) => observation.values[name]));
       return {

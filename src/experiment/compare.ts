@@ -7,6 +7,8 @@ import { createEngine, type Engine } from '../engine/index.js';
 import { usageError } from '../errors.js';
 import { mean, standardDeviation } from '../evaluate/index.js';
 import { writeJson } from '../formats/files.js';
+import { CHAINS_STATE } from './chains.js';
+import { CHECKPOINT } from './checkpoint.js';
 import type { Plan, PlannedRun } from './plan.js';
 import { type RunHooks, type RunSummary, readRunConfig, readSummary, resumeRun, startRun } from './run.js';
 
@@ -65,7 +67,7 @@ export async function runPlan(plan: Plan, folder: string, hooks: CompareHooks = 
 }
 
 async function finish(run: PlannedRun, path: string, hooks: RunHooks): Promise<RunSummary> {
-  if (!existsSync(join(path, 'checkpoint.safetensors'))) {
+  if (!['summary.json', CHECKPOINT, CHAINS_STATE].some((name) => existsSync(join(path, name)))) {
     rmSync(path, { recursive: true, force: true }); // ended before its first checkpoint: nothing is lost
     return startRun(run.config, path, hooks);
   }

@@ -114,7 +114,10 @@ export const runConfig = z.object({
   chains: whole(1, 64).default(2).describe('--posterior hmc, sgld, sghmc: Markov chains'),
   stepSize: real(1e-12, 10)
     .optional()
-    .describe('of chains: hmc adapts it in the first half, the others take it as the largest of a cycle'),
+    .describe(
+      'of chains, in standard deviations of the prior: hmc adapts it in the first half, the others take it as the largest ' +
+        'of a cycle, and find it in the first twentieth where it is not given',
+    ),
   leapfrog: whole(1, 10_000).default(20).describe('--posterior hmc: leapfrog steps of a transition'),
   cycles: whole(1, 10_000).default(4).describe('--posterior sgld, sghmc: cycles of the step size'),
   seed: whole(0).default(0).describe('determines every random number'),

@@ -13,7 +13,10 @@ export async function plainWeights(
   engine: Engine,
 ): Promise<PlainWeights> {
   const means = await posteriorMeans(network, parameters, engine, foldIn(seedKey(0), 'means'));
-  const layer = (name: string, kernel: NdArray) => [name, { kernel, bias: parameters[`${name}.bias`] }];
+  const layer = (name: string, kernel: NdArray) => {
+    const [outputs] = means[name]?.shape ?? [kernel.shape[1]];
+    return [name, { kernel, bias: parameters[`${name}.bias`] ?? f32([outputs]) }];
+  };
   return Object.fromEntries([
     ...convLayers(network.architecture).map(({ name }) => layer(name, means[name])),
     ...denseLayers(network.architecture).map(({ name, random }) =>

@@ -9,7 +9,7 @@ import { parse as parseYaml, stringify as stringifyYaml } from 'yaml';
 import { z } from 'zod';
 import type { Dataset } from '../data/index.js';
 import { createEngine, type Engine, foldIn, layoutOf } from '../engine/index.js';
-import { DwpError, inputError, messageOf, usageError } from '../errors.js';
+import { inputError, messageOf, usageError } from '../errors.js';
 import type { ClassificationMetrics, EnsembleMetrics, ReliabilityBin } from '../evaluate/index.js';
 import { readBytes, readJson, writeFileAtomic, writeJson } from '../formats/files.js';
 import { auxiliaryParameters } from '../train/auxiliary.js';
@@ -25,6 +25,7 @@ import {
 } from '../train/train-network.js';
 import { type ChainReport, runChains } from './chains.js';
 import { CHECKPOINT, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { checkpointed } from './checkpointed.js';
 import { type RunConfig, runConfig } from './config.js';
 import { type Judgement, judge } from './judge.js';
 import { choiceLine, type LayerPriorReport, reportOf } from './layer-priors.js';
@@ -156,7 +157,6 @@ async function continueRun(
   const { model, train, key } = problem;
   const trace = readTrace(folder);
   let latest = start;
-  let saved = Date.now();
   let detail = '';
   const save = () => {
     writeFileAtomic(
@@ -164,12 +164,9 @@ async function continueRun(
       trace.map((point) => `${JSON.stringify(point)}\n`).join(''),
     );
     writeCheckpoint(folder, latest);
-    saved = Date.now();
   };
-  const began = Date.now();
-  let final: TrainingState;
-  try {
-    final = await trainNetwork(model, train.images, train.rows, networkOptions(config), engine, key, start, {
+  const { result: final, seconds } = await checkpointed(folder, config.checkpointEvery, save, (stepped) =>
+    trainNetwork(model, train.images, train.rows, networkOptions(config), engine, key, start, {
       signal: hooks.signal,
       trace(point) {
         trace.push(point);
@@ -178,22 +175,10 @@ async function continueRun(
       stepped(state) {
         latest = state;
         hooks.progress?.('training', state.step, config.steps, detail);
-        if (Date.now() - saved >= 1000 * config.checkpointEvery) save();
+        stepped();
       },
-    });
-  } catch (error) {
-    if (error instanceof DwpError && error.code === 'INTERRUPTED') {
-      save();
-      throw new DwpError(
-        'INTERRUPTED',
-        `${error.message}, checkpoint written`,
-        `continue with dwp train --resume ${folder}`,
-      );
-    }
-    throw error;
-  }
-  const seconds = (Date.now() - began) / 1000;
-  save();
+    }),
+  );
 
   const judgement = await judge(problem, final.parameters, config.samples, engine, hooks);
   const bound = model.posterior.kernels

@@ -13,12 +13,14 @@ export interface Point {
 
 /**
  * One transition (36), (37) that leaves π as it is; one that leads to where nothing is finite is refused.
+ * @param scale of each dimension, which steps are in units of, [P]
  * @returns where the chain is now, and the probability with which it was to move
  */
 export async function hamiltonianMove(
   evaluate: Evaluate,
   start: Point,
   stepSize: number,
+  scale: Float32Array,
   steps: number,
   stream: RandomStream,
 ): Promise<{ point: Point; acceptance: number }> {
@@ -31,53 +33,56 @@ export async function hamiltonianMove(
     logDensity: start.logDensity,
     gradient: start.gradient.slice(),
   };
-  add(momentum, point.gradient, 0.5 * stepSize);
+  addScaled(momentum, point.gradient, 0.5 * stepSize, scale);
   for (let i = 1; i <= steps; i++) {
-    add(point.position, momentum, stepSize);
+    addScaled(point.position, momentum, stepSize, scale);
     point.logDensity = await evaluate(point.position, point.gradient);
     if (!Number.isFinite(point.logDensity)) return { point: start, acceptance: 0 };
-    add(momentum, point.gradient, i < steps ? stepSize : 0.5 * stepSize);
+    addScaled(momentum, point.gradient, i < steps ? stepSize : 0.5 * stepSize, scale);
   }
   const logRatio = point.logDensity - kinetic() - energy;
   const acceptance = Number.isFinite(logRatio) ? Math.min(1, Math.exp(logRatio)) : 0;
   return { point: Math.log(stream.uniform()) < Math.log(acceptance) ? point : start, acceptance };
 }
 
-/** x ← x + ½ε ∇log π(x) + √ε η, in place; without noise it is gradient ascent. */
+/** x ← x + ½h² ∇log π(x) + h η, in place: Langevin dynamics with ε = h². */
 export function langevinMove(
   position: Float32Array,
   gradient: Float32Array,
   stepSize: number,
-  stream?: RandomStream,
+  stream: RandomStream,
 ): void {
-  add(position, gradient, 0.5 * stepSize);
-  if (stream) add(position, stream.fillNormal(new Float32Array(position.length)), Math.sqrt(stepSize));
+  add(position, gradient, 0.5 * stepSize * stepSize);
+  add(position, stream.fillNormal(new Float32Array(position.length)), stepSize);
 }
 
-/** Of SGHMC: what a step loses of its velocity. */
-export const FRICTION = 0.1;
-
-/** v ← (1 − α) v + ε ∇log π(x) + √(2αε) η,  x ← x + v, in place. */
-export function frictionMove(
-  position: Float32Array,
-  velocity: Float32Array,
-  gradient: Float32Array,
-  stepSize: number,
-  stream?: RandomStream,
-): void {
-  for (let i = 0; i < velocity.length; i++) velocity[i] *= 1 - FRICTION;
-  add(velocity, gradient, stepSize);
-  const noise = stream?.fillNormal(new Float32Array(position.length));
-  if (noise) add(velocity, noise, Math.sqrt(2 * FRICTION * stepSize));
-  add(position, velocity, 1);
-}
-
-/** Part of a cycle in which noise is added and draws are kept (Zhang et al. 2020, section 3). */
-const SAMPLED = 0.2;
+/** Friction γ per unit of time: critical for what has the prior's scale, 1, the slowest of all. */
+export const FRICTION = 2;
 
 /**
- * Step size of step t = 1..steps by a cyclical schedule, ε₀/2 (1 + cos πx) with x in [0, 1) through each cycle: long
- * steps that find another mode, then short ones that draw from it.
+ * (65) p ← c p + ½(1+c) h ∇log π(x) + √(1−c²) η with c = exp(−γh),  x ← x + h p, in place: half a kick, friction and noise,
+ * half a kick, a drift.
+ */
+export function frictionMove(
+  position: Float32Array,
+  momentum: Float32Array,
+  gradient: Float32Array,
+  stepSize: number,
+  stream: RandomStream,
+): void {
+  const left = Math.exp(-FRICTION * stepSize);
+  for (let i = 0; i < momentum.length; i++) momentum[i] *= left;
+  add(momentum, gradient, 0.5 * (1 + left) * stepSize);
+  add(momentum, stream.fillNormal(new Float32Array(position.length)), Math.sqrt(1 - left * left));
+  add(position, momentum, stepSize);
+}
+
+/** Part of a cycle, its end, that draws are kept from. */
+const SAMPLED = 0.5;
+
+/**
+ * (66) Step size of step t = 1..steps by a cyclical schedule (Zhang et al. 2020, section 3): h² = h₀²/2 (1 + cos πx),
+ * that is h = h₀ cos(πx/2), with x in [0, 1) through each cycle.
  */
 export function cyclicalStep(
   t: number,
@@ -87,10 +92,15 @@ export function cyclicalStep(
 ): { stepSize: number; sampled: boolean } {
   const length = Math.ceil(steps / cycles);
   const x = ((t - 1) % length) / length;
-  return { stepSize: (largest / 2) * (1 + Math.cos(Math.PI * x)), sampled: x >= 1 - SAMPLED };
+  return { stepSize: largest * Math.cos((Math.PI / 2) * x), sampled: x >= 1 - SAMPLED };
 }
 
 /** x ← x + factor · y */
 function add(x: Float32Array, y: Float32Array, factor: number): void {
   for (let i = 0; i < x.length; i++) x[i] += factor * y[i];
+}
+
+/** x ← x + factor · scale ⊙ y */
+function addScaled(x: Float32Array, y: Float32Array, factor: number, scale: Float32Array): void {
+  for (let i = 0; i < x.length; i++) x[i] += factor * scale[i] * y[i];
 }

@@ -10,6 +10,8 @@ export interface ConvLayer {
   /** Height and width of its input, and of its output. */
   inputSize: readonly [number, number];
   outputSize: readonly [number, number];
+  /** Whether a bias is added to each output channel; true where it is left out. */
+  biased?: boolean;
 }
 
 export interface DenseLayer {
@@ -19,6 +21,8 @@ export interface DenseLayer {
   shape: readonly [number, number];
   /** Its weights have a prior and a posterior, as those of convolutions do; else they are ordinary parameters. */
   random?: boolean;
+  /** As of convolutions. */
+  biased?: boolean;
 }
 
 /** A layer whose weights a posterior can have: a dense one counts as a convolution with kernels of 1×1. */
@@ -60,6 +64,8 @@ export const withRandomDense = (architecture: Architecture): Architecture => ({
   ...architecture,
   layers: architecture.layers.map((layer) => (layer.kind === 'dense' ? { ...layer, random: true } : layer)),
 });
+
+export const isBiased = ({ biased }: WeightLayer): boolean => biased !== false;
 
 /** Shape of a layer's weights as a posterior holds them, [out, in, h, w]. */
 export const kernelShape = (layer: WeightLayer): readonly [number, number, number, number] =>

@@ -1,6 +1,7 @@
 // Architectures by name: a new one is one file and one line.
 import type { Architecture, ImageShape } from './architecture.js';
 import { lenet } from './lenet.js';
+import { oneConv } from './one-conv.js';
 
 export * from './architecture.js';
 
@@ -12,4 +13,5 @@ export interface ArchitectureChoice {
 
 export const architectures: Readonly<Record<string, ArchitectureChoice>> = {
   lenet: { build: lenet, channels: [32, 128] },
+  'one-conv': { build: oneConv, channels: [4] },
 };

@@ -16,7 +16,7 @@ import {
   unpack,
   valueAndGradients,
 } from '../engine/index.js';
-import { applyWeights, kernelShape, randomLayers } from '../nn/index.js';
+import { applyWeights, isBiased, kernelShape, randomLayers } from '../nn/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 import { priorConstants } from './train-network.js';
 
@@ -27,7 +27,7 @@ const OBSERVED = 8;
 
 export type SampledModel = Pick<Model, 'architecture' | 'priors' | 'logLikelihood'>;
 
-/** Parts of u: the normals that a layer's kernels are made of, and its bias, which is N(0, 1). */
+/** Parts of u: the normals that a layer's kernels are made of, and its bias if it has one, which is N(0, 1). */
 export function normalsLayout({ architecture, priors }: SampledModel): Layout {
   return layoutOf(
     Object.fromEntries(
@@ -36,7 +36,7 @@ export function normalsLayout({ architecture, priors }: SampledModel): Layout {
         const normals = Object.entries(priors[layer.name].generateNoise(out * inputs));
         return [
           ...normals.map(([name, { shape }]) => [`${layer.name}.${name}`, { shape }]),
-          [`${layer.name}.bias`, { shape: [out] }],
+          ...(isBiased(layer) ? [[`${layer.name}.bias`, { shape: [out] }]] : []),
         ];
       }),
     ),
@@ -51,7 +51,7 @@ function weightsOf({ architecture, priors }: SampledModel, u: Tensors, priorPara
       const kernels = priors[layer.name].generate(ofLayer(priorParameters, layer), normals);
       return [
         [`${layer.name}.mean`, tf.reshape(kernels, [...kernelShape(layer)])],
-        [`${layer.name}.bias`, bias],
+        ...(isBiased(layer) ? [[`${layer.name}.bias`, bias]] : []),
       ];
     }),
   );

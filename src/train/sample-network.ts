@@ -3,7 +3,21 @@
 import { BatchOrder, type ImageSet } from '../data/index.js';
 import { type Engine, foldIn, type Key, RandomStream, StepError } from '../engine/index.js';
 import { DwpError } from '../errors.js';
-import { cyclicalStep, frictionMove, hamiltonianMove, langevinMove, type Point } from '../mcmc/index.js';
+import {
+  adaptedSteps,
+  addPosition,
+  beginSteps,
+  cyclicalStep,
+  frictionMove,
+  hamiltonianMove,
+  langevinMove,
+  type Moments,
+  noMoments,
+  type Point,
+  type StepAdaptation,
+  scaleFrom,
+  windowAt,
+} from '../mcmc/index.js';
 import type { Arrays } from '../priors/index.js';
 import { type NetworkTarget, networkTarget, type SampledModel } from './network-target.js';
 
@@ -24,8 +38,8 @@ export interface SamplingOptions {
   batch: number;
   /** The law is p(W) p(𝒟|W)^(1/T). */
   temperature: number;
-  /** Of hmc: where adaptation begins. Of the others: the largest of a cycle. */
-  stepSize: number;
+  /** Of hmc: where adaptation begins. Of the others: the largest of a cycle, found in their warm-up where it is left out. */
+  stepSize?: number;
   leapfrog: number;
   cycles: number;
 }
@@ -33,10 +47,12 @@ export interface SamplingOptions {
 /** What a chain carries from step to step. */
 export interface ChainPlace {
   position: Float32Array; // u, [P]
-  velocity: Float32Array; // of sghmc, [P]
-  logStep: number;
-  /** Mean of log steps over the second half of the warm-up so far. */
-  meanLogStep: number;
+  momentum: Float32Array; // of sghmc, [P]
+  /** Of hmc: units of the step size, [P]. */
+  scale: Float32Array;
+  /** Of hmc: of the present window of the warm-up. */
+  moments: Moments;
+  step: StepAdaptation;
 }
 
 export interface SamplingState {
@@ -64,10 +80,23 @@ export interface SamplingHooks {
 
 const ACCEPTANCE = 0.8;
 const OBSERVATIONS = 200;
+const INITIAL_STEP = 0.02;
+/** Leapfrog steps of a transition that sgld and sghmc find their step size with. */
+const TRIAL = 5;
+
+/** Transitions that adapt: half of hmc's, a twentieth of the others' where no step size is given. */
+const warmUpOf = ({ method, steps, stepSize }: SamplingOptions): number =>
+  Math.floor(method === 'hmc' ? steps / 2 : stepSize === undefined ? steps / 20 : 0);
+
+/** Step size of sgld and sghmc after their warm-up, and whether draws of the step count. */
+const cycleAt = (options: SamplingOptions, t: number, largest: number) => {
+  const warmUp = warmUpOf(options);
+  return cyclicalStep(t - warmUp, options.steps - warmUp, options.cycles, largest);
+};
 
 /** Whether draws of step t count: the second half of hmc, the end of each cycle of the others. */
-const counts = ({ method, steps, cycles }: SamplingOptions, t: number): boolean =>
-  method === 'hmc' ? t > Math.floor(steps / 2) : cyclicalStep(t, steps, cycles, 1).sampled;
+const counts = (options: SamplingOptions, t: number): boolean =>
+  t > warmUpOf(options) && (options.method === 'hmc' || cycleAt(options, t, 1).sampled);
 
 /** So many of the steps that count, evenly spread. */
 export function spread(options: SamplingOptions, most: number): number[] {
@@ -85,9 +114,10 @@ export const initialChains = (
   step: 0,
   places: Array.from({ length: chains }, (_, c) => ({
     position: new RandomStream(foldIn(key, 'start', c)).fillNormal(new Float32Array(size)),
-    velocity: new Float32Array(size),
-    logStep: Math.log(stepSize),
-    meanLogStep: Math.log(stepSize),
+    momentum: new RandomStream(foldIn(key, 'start', c, 'momentum')).fillNormal(new Float32Array(size)),
+    scale: new Float32Array(size).fill(1),
+    moments: noMoments(size),
+    step: beginSteps(Math.log(stepSize ?? INITIAL_STEP)),
   })),
 });
 
@@ -128,8 +158,8 @@ async function walk(
   state: SamplingState,
   hooks: SamplingHooks,
 ): Promise<SamplingState> {
-  const { method, steps, temperature, cycles } = options;
-  const warmUp = Math.floor(steps / 2);
+  const { method, steps, temperature } = options;
+  const warmUp = warmUpOf(options);
   const kept = spread(options, options.kept);
   const observed = new Set(spread(options, OBSERVATIONS));
   const scratch = new Float32Array(target.size);
@@ -145,9 +175,9 @@ async function walk(
     }
     return likelihood / temperature - 0.5 * squares;
   };
-  const pointAt = async (position: Float32Array): Promise<Point> => {
+  const pointAt = async (position: Float32Array, some = rows): Promise<Point> => {
     const gradient = new Float32Array(target.size);
-    return { position, logDensity: await evaluate(position, gradient), gradient };
+    return { position, logDensity: await evaluate(position, gradient, some), gradient };
   };
 
   const places = state.places.map((place) => ({ ...place }));
@@ -164,21 +194,39 @@ async function walk(
       const stream = new RandomStream(foldIn(key, 'chain', c, t));
       let acceptance: number | undefined;
       if (method === 'hmc') {
-        const jittered = Math.exp(place.logStep) * (0.9 + 0.2 * stream.uniform());
-        const moved = await hamiltonianMove(evaluate, points[c], jittered, options.leapfrog, stream);
+        const { logStep } = place.step;
+        // from half to one and a half times as long: no trajectory closes on itself (Neal 2011, section 5.3.2)
+        const length = Math.ceil(options.leapfrog / 2) + stream.integer(options.leapfrog + 1);
+        const moved = await hamiltonianMove(
+          evaluate,
+          points[c],
+          Math.exp(logStep),
+          place.scale,
+          length,
+          stream,
+        );
         acceptance = moved.acceptance;
         if (moved.point !== points[c]) likelihoods[c] = likelihood;
         points[c] = moved.point;
         place.position = moved.point.position;
         if (t <= warmUp) adapt(place, acceptance, t, warmUp);
       } else {
-        const { stepSize, sampled } = cyclicalStep(t, steps, cycles, options.stepSize);
         const some = orders[c].rows(step).map((i) => rows[i]);
-        await evaluate(place.position, scratch, some);
+        if (t <= warmUp) {
+          const length = Math.exp(place.step.logStep);
+          const of = (u: Float32Array, gradient: Float32Array) => evaluate(u, gradient, some);
+          const start = await pointAt(place.position, some);
+          const moved = await hamiltonianMove(of, start, length, place.scale, TRIAL, stream);
+          place.position = moved.point.position;
+          place.step = adaptedSteps(place.step, moved.acceptance, ACCEPTANCE);
+          if (t === warmUp) place.step.logStep = place.step.meanLogStep;
+        } else {
+          const { stepSize } = cycleAt(options, t, Math.exp(place.step.logStep));
+          await evaluate(place.position, scratch, some);
+          if (method === 'sgld') langevinMove(place.position, scratch, stepSize, stream);
+          else frictionMove(place.position, place.momentum, scratch, stepSize, stream);
+        }
         likelihoods[c] = likelihood;
-        const noise = sampled ? stream : undefined;
-        if (method === 'sgld') langevinMove(place.position, scratch, stepSize, noise);
-        else frictionMove(place.position, place.velocity, scratch, stepSize, noise);
       }
       if (!place.position.every(Number.isFinite)) throw diverged(`step ${t}: chain ${c + 1} ran away`);
       const number = kept.indexOf(t);
@@ -199,12 +247,17 @@ async function walk(
   return { step, places };
 }
 
-/** (38), and the mean over the second half, which the step size stays at. */
+/** Step size and, at the ends of windows, scales; after the warm-up neither changes. */
 function adapt(place: ChainPlace, acceptance: number, t: number, warmUp: number): void {
-  place.logStep += t ** -0.6 * (acceptance - ACCEPTANCE);
-  const half = Math.floor(warmUp / 2);
-  if (t > half) place.meanLogStep += (place.logStep - place.meanLogStep) / (t - half);
-  if (t === warmUp) place.logStep = place.meanLogStep;
+  place.step = adaptedSteps(place.step, acceptance, ACCEPTANCE);
+  const { looks, ends } = windowAt(t, warmUp);
+  if (looks) addPosition(place.moments, place.position);
+  if (ends) {
+    scaleFrom(place.moments, place.scale);
+    place.moments = noMoments(place.scale.length);
+    place.step = beginSteps(place.step.meanLogStep);
+  }
+  if (t === warmUp) place.step.logStep = place.step.meanLogStep;
 }
 
 /** What R̂ and effective sample size are computed of. */

@@ -25,6 +25,7 @@ import {
   type ConvLayer,
   convLayers,
   denseLayers,
+  isBiased,
   kernelShape,
   randomLayers,
   type WeightLayer,
@@ -98,7 +99,7 @@ export function initialState(
       posterior.initial(layer, weights[layer.name], logStd, foldIn(key, layer.name)),
     ))
       parameters[`${layer.name}.${name}`] = array;
-    parameters[`${layer.name}.bias`] = f32([layer.shape[0]]);
+    if (isBiased(layer)) parameters[`${layer.name}.bias`] = f32([layer.shape[0]]);
   }
   for (const layer of denseLayers(architecture)) {
     const { name, shape } = layer;
@@ -115,7 +116,7 @@ export function initialState(
         )
       : { kernel };
     for (const [part, array] of Object.entries(weights)) parameters[`${name}.${part}`] = array;
-    parameters[`${name}.bias`] = f32([shape[1]]);
+    if (isBiased(layer)) parameters[`${name}.bias`] = f32([shape[1]]);
   }
   return { step: 0, ...initialAdam({ ...parameters, ...auxiliary }) };
 }

@@ -41,7 +41,7 @@ describe.each(['hmc', 'sgld', 'sghmc'] as const)('%s', (posterior) => {
             return path;
           }),
         }
-      : { posterior, stepSize: 1e-3, steps: 40 },
+      : { posterior, steps: 40 },
   );
   const whole = join(folder, `${posterior}-whole`);
 
@@ -52,7 +52,7 @@ describe.each(['hmc', 'sgld', 'sghmc'] as const)('%s', (posterior) => {
     await expect(
       startRun(options, stopped, {
         signal: abort.signal,
-        progress: (_, step) => step === 13 && abort.abort(),
+        progress: (_, step) => step === (posterior === 'sgld' ? 1 : 7) && abort.abort(),
       }),
     ).rejects.toMatchObject({ code: 'INTERRUPTED' });
     const resumed = await resumeRun(stopped);
