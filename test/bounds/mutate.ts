@@ -8,7 +8,7 @@ import { mutations } from './mutations.js';
 const SRC = fileURLToPath(new URL('../../src/', import.meta.url));
 const MUTANT = /\?mutant=(\d+)$/;
 /** Rooms that are loaded anew for every mutant. */
-const ROOMS = /^(bounds|distributions|mcmc|posteriors|priors|train)\//;
+const ROOMS = /^(bounds|distributions|evaluate|mcmc|posteriors|priors|train)\//;
 
 /** @throws Error unless `from` stands in the text exactly once */
 export function mutated(

@@ -17,6 +17,7 @@ const UNBIASED = 'bounds/unbiased.ts';
 const HMC = 'mcmc/hmc.ts';
 const ELBO = 'bounds/elbo.ts';
 const NORMAL = 'distributions/normal.ts';
+const FACTORS = 'posteriors/factors.ts';
 const TRAINING = 'train/train-network.ts';
 
 /** Several errors in one place: what, the proofs that see it, and the text instead. */
@@ -138,6 +139,37 @@ export const mutations: readonly Mutation[] = [
   ...mutationsOf(26, HIERARCHICAL, 'const all = first ? tf.concat([first, weights], 0) : weights;', [
     ['ζ₀ missing from the shares', 'G1', 'const all = weights;'],
   ]),
+  ...mutationsOf(27, 'evaluate/importance.ts', 'sum += Math.log(c) + own / c - 1;', [
+    ['−1 forgotten', 'M3', 'sum += Math.log(c) + own / c;'],
+    ['v_k/c_k forgotten', 'M3', 'sum += Math.log(c);'],
+  ]),
+  ...mutationsOf(27, 'evaluate/importance.ts', '(i === top ? others : 1 + others - own) / K', [
+    ['v_k in its own c_k', 'M3', '(1 + others) / (K + 1)'],
+  ]),
+  ...mutationsOf(31, FACTORS, 'const shift = tf.add(loadings.apply(factors(latent)), kernels);', [
+    ['drawn without ζ', 'S1', 'const shift = kernels;'],
+  ]),
+  ...mutationsOf(31, FACTORS, 'const precision = tf.add(loadings.squares, 1);', [
+    ['‖A_j‖² for 1 + ‖A_j‖²', 'S1', 'const precision = loadings.squares;'],
+  ]),
+  ...mutationsOf(31, 'posteriors/mnf.ts', 'spread(layer, tf.exp(logScale))); //', [
+    ['log σ for σ', 'S1', 'spread(layer, logScale)); //'],
+  ]),
+  ...mutationsOf(32, FACTORS, 'tf.sub(loadings.squaredLength(apart), tf.mul(cross, 2))', [
+    ['2 δ·(r Aᵀ) with the wrong sign', 'S1', 'tf.add(loadings.squaredLength(apart), tf.mul(cross, 2))'],
+    ['δ·(r Aᵀ) once', 'S1', 'tf.sub(loadings.squaredLength(apart), cross)'],
+    ['‖δA‖² forgotten', 'S1', 'tf.neg(tf.mul(cross, 2))'],
+  ]),
+  ...mutationsOf(32, FACTORS, 'tf.sum(tf.add(logStd, 0.5 * LOG_2PI), -1)', [
+    ['log s with the wrong sign', 'S1', 'tf.sum(tf.sub(0.5 * LOG_2PI, logStd), -1)'],
+  ]),
+  ...mutationsOf(33, 'posteriors/mnf.ts', 'return tf.add(density.logLatent(x), logDeterminant);', [
+    ['log |det| with the wrong sign', 'S2', 'return tf.sub(density.logLatent(x), logDeterminant);'],
+    ['log |det| forgotten', 'S2', 'return density.logLatent(x);'],
+  ]),
+  ...mutationsOf(33, 'posteriors/mnf.ts', 'density.logLikelihood(w, back(v).x)', [
+    ['v for ζ in log q(w|ζ)', 'S2', 'density.logLikelihood(w, v)'],
+  ]),
   ...mutationsOf(36, HMC, 'tf.add(state.position, tf.mul(p, stepSize))', [
     ['x against its momentum', 'C1', 'tf.sub(state.position, tf.mul(p, stepSize))'],
   ]),
@@ -158,5 +190,17 @@ export const mutations: readonly Mutation[] = [
   ]),
   ...mutationsOf(41, UNBIASED, 'const fixedW = stopGradient(w);', [
     ["the bound's gradient kept, w", 'C1', 'const fixedW = w;'],
+  ]),
+  ...mutationsOf(50, 'distributions/mixture.ts', 'Math.log(count) + 0.5 * size * LOG_2PI', [
+    ['1/K missing', 'M1', '0.5 * size * LOG_2PI'],
+  ]),
+  ...mutationsOf(50, 'distributions/mixture.ts', 'tf.neg(components.logStd)), 1)', [
+    ['log std with the wrong sign', 'M1', 'components.logStd), 1)'],
+  ]),
+  ...mutationsOf(51, 'priors/latent/aggregate.ts', '{ [POINTS]: components } : {}', [
+    ['all rows, not K of them', 'M2', '{ [POINTS]: kept.shape[0] } : {}'],
+  ]),
+  ...mutationsOf(51, 'train/fit-prior.ts', "foldIn(key, 'resampled', name, t)", [
+    ['the same rows in every step', 'M2', "foldIn(key, 'resampled', name)"],
   ]),
 ];

@@ -6,8 +6,11 @@ import type * as priorTerm from '../../../src/bounds/prior-term.js';
 import type * as unbiased from '../../../src/bounds/unbiased.js';
 import type * as normal from '../../../src/distributions/normal.js';
 import { type Engine, f32, type NdArray } from '../../../src/engine/index.js';
+import type * as importance from '../../../src/evaluate/importance.js';
 import type * as posteriors from '../../../src/posteriors/index.js';
 import type * as priors from '../../../src/priors/index.js';
+import type * as latent from '../../../src/priors/latent/index.js';
+import type * as fitting from '../../../src/train/fit-prior.js';
 import type * as training from '../../../src/train/train-network.js';
 
 /** What is proved. */
@@ -18,7 +21,10 @@ export type Subject = Pick<typeof hierarchical, 'lowerBound' | 'upperBound' | 'p
   Pick<typeof normal, 'klToStandard'> &
   Pick<typeof posteriors, 'posteriors'> &
   Pick<typeof priors, 'families' | 'isotropicNormal'> &
-  Pick<typeof unbiased, 'unbiasedLogQ' | 'chainNoise'>;
+  Pick<typeof unbiased, 'unbiasedLogQ' | 'chainNoise'> &
+  Pick<typeof latent, 'latentPriors'> &
+  Pick<typeof fitting, 'fitPrior' | 'defaultFit'> &
+  Pick<typeof importance, 'byTangents' | 'fromBelow'>;
 
 export interface Proof {
   name: string;
@@ -35,6 +41,9 @@ const FILES = [
   'posteriors/index',
   'priors/index',
   'bounds/unbiased',
+  'priors/latent/index',
+  'train/fit-prior',
+  'evaluate/importance',
 ];
 const SRC = new URL('../../../src/', import.meta.url).pathname;
 
