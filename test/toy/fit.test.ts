@@ -53,6 +53,10 @@ describe('a normal target', () => {
     expect(kl[1]).toBeGreaterThan(-5 * between.upper.standardError);
     expect(kl[0]).toBeLessThan(kl[1] + 5 * between.upper.standardError);
     expect(kl[1]).toBeLessThan(0.3);
+    // s(ζ|w) is trained by whatever fits q(w)
+    expect(kl[1] - kl[0]).toBeLessThan(
+      0.02 + 5 * Math.hypot(between.lower.standardError, between.upper.standardError),
+    );
     if (claimed)
       // an upper bound
       expect(claimed.value - between.lower.value).toBeGreaterThan(
