@@ -39,6 +39,22 @@ const BASELINES: readonly [keyof FitResult['baselines'], string, string, Record<
   ['gaussian', 'N(μ, Σ), full covariance', 'gaussian', {}],
 ];
 
+/** Options that are fields of a family's configuration. */
+const FAMILY_OPTIONS = [
+  'networks',
+  'latent',
+  'hidden',
+  'variance',
+  'whitening',
+  'latentPrior',
+  'components',
+  'std',
+  'members',
+  'tails',
+  'layers',
+  'floor',
+] as const;
+
 export const fitPriorCommand = defineCommand({
   name: 'fit-prior',
   description:
@@ -158,35 +174,11 @@ export const fitPriorCommand = defineCommand({
   async run(input, effects): Promise<FitResult> {
     refuseExisting(input.out);
     const family = families[input.family];
-    const {
-      networks,
-      latent,
-      hidden,
-      variance,
-      latentPrior,
-      components,
-      std,
-      members,
-      tails,
-      layers,
-      floor,
-    } = input;
     const whitening = input.whitening ?? (family === families.vae ? 'mixture' : undefined);
     const given = Object.fromEntries(
-      Object.entries({
-        networks,
-        latent,
-        hidden,
-        variance,
-        whitening,
-        latentPrior,
-        components,
-        std,
-        members,
-        tails,
-        layers,
-        floor,
-      }).filter(([, v]) => v !== undefined),
+      FAMILY_OPTIONS.map((name) => [name, name === 'whitening' ? whitening : input[name]]).filter(
+        ([, value]) => value !== undefined,
+      ),
     );
     const config = configOf(family, given);
     const dataset = readKernelDataset(input.dataset, input.size, { roles: input.role });
