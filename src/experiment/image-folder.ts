@@ -1,12 +1,76 @@
 // A fitted VAE of images on disk: result.json says what it is and how it was judged, weights.safetensors holds its
 // numbers, samples.png shows draws.
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { DwpError, inputError } from '../errors.js';
 import { readJson, writeFileAtomic, writeJson } from '../formats/files.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { imageVae, imageVaeConfig } from '../priors/image-vae.js';
-import type { KernelPrior, KernelSize } from '../priors/index.js';
+import type { Arrays, KernelPrior, KernelSize } from '../priors/index.js';
+import type { FitState } from '../train/fit-prior.js';
+
+/** Stands in the folder until the fit is done. */
+const STATE = 'fit.safetensors';
+const statePath = (folder: string) => join(folder, STATE);
+const PARTS = ['best', 'parameters', 'first', 'second'] as const;
+
+const count = z.int().nonnegative();
+const progressOf = z.object({
+  step: count,
+  stale: count,
+  best: z.object({ step: count, validationBound: z.number() }),
+  trace: z.array(z.object({ step: count, trainBound: z.number(), validationBound: z.number() })),
+});
+
+export const hasImageFit = (folder: string): boolean => existsSync(statePath(folder));
+export const removeImageFit = (folder: string): void => rmSync(statePath(folder), { force: true });
+
+/** @param input the options of the fit, plain data */
+export function writeImageFit(folder: string, input: object, { adam, best, ...rest }: FitState): void {
+  const { parameters: kept, ...at } = best;
+  const groups: Record<(typeof PARTS)[number], Arrays> = {
+    best: kept,
+    parameters: adam.parameters,
+    ...adam.moments,
+  };
+  const tensors = Object.fromEntries(
+    PARTS.flatMap((part) => Object.entries(groups[part]).map(([name, x]) => [`${part}/${name}`, x])),
+  );
+  const metadata = { input: JSON.stringify(input), state: JSON.stringify({ ...rest, best: at }) };
+  writeSafetensors(statePath(folder), tensors as never, metadata);
+}
+
+/** @throws DwpError INPUT when there is no fit to go on with, or it is damaged */
+export function readImageFit(folder: string): { input: unknown; state: FitState } {
+  if (!hasImageFit(folder))
+    throw inputError(
+      `${folder}: no interrupted fit`,
+      `dwp fit-images leaves ${STATE} there until it is done`,
+    );
+  const path = statePath(folder);
+  const { tensors, metadata } = readSafetensors(path);
+  const [best, parameters, first, second] = PARTS.map((part) =>
+    Object.fromEntries(
+      Object.entries(tensors)
+        .filter(([name]) => name.startsWith(`${part}/`))
+        .map(([name, x]) => [name.slice(part.length + 1), x]),
+    ),
+  );
+  try {
+    const { best: at, ...rest } = progressOf.parse(JSON.parse(metadata.state));
+    return {
+      input: JSON.parse(metadata.input),
+      state: {
+        ...rest,
+        best: { ...at, parameters: best },
+        adam: { parameters, moments: { first, second } },
+      },
+    };
+  } catch (error) {
+    throw inputError(`${path}: damaged`, 'start the fit again', error);
+  }
+}
 
 const description = z.object({ config: imageVaeConfig });
 

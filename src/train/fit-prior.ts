@@ -23,7 +23,7 @@ import type {
   Tick,
   TrainingKernels,
 } from '../priors/index.js';
-import { type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
+import { type AdamState, type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
 
 export interface FitOptions {
   steps: number;
@@ -56,8 +56,22 @@ export interface FitReport {
   trace: { step: number; trainBound: number; validationBound: number }[];
 }
 
+/** A fit after a validation: all that the steps to come depend on. */
+export interface FitState {
+  step: number;
+  /** Validations since the best. */
+  stale: number;
+  best: { parameters: Arrays; validationBound: number; step: number };
+  trace: FitReport['trace'];
+  adam: AdamState;
+}
+
 export interface FitHooks {
   signal?: AbortSignal;
+  /** Go on from here, with the same kernels, configuration, options and key: ends in the same bits. */
+  resume?: FitState;
+  /** Called after each validation; the arrays are those of the fit, and change when it goes on. */
+  save?(state: FitState): void;
   progress?(step: number, steps: number, detail: string): void;
 }
 
@@ -94,7 +108,7 @@ async function learn<C>(
   key: Key,
   hooks: FitHooks,
 ): Promise<{ parameters: Arrays; report: FitReport }> {
-  const { signal, progress } = hooks;
+  const { signal, progress, resume, save } = hooks;
   const d = kernels.h * kernels.w;
   const order = new RandomStream(foldIn(key, 'validation')).permutation(kernels.count);
   const validationCount = Math.max(
@@ -119,7 +133,8 @@ async function learn<C>(
     resampled: Object.fromEntries(Object.entries(resampled).map(([name, rows]) => [name, f32([rows, d])])),
     rate: f32([]),
   }));
-  let current = packAdam(layout, initialAdam(trainable));
+  if (resume) requireArrays(resume, trainable);
+  let current = packAdam(layout, resume?.adam ?? initialAdam(trainable));
   let next = packAdam(layout);
   const fit = await engine.compile(
     (inputs: AdamVectors<tf.Tensor> & { steps: Record<string, StepInputs> }, fixed: Tensors) => {
@@ -145,14 +160,16 @@ async function learn<C>(
   let best = { parameters: trainable, validationBound: Number.NEGATIVE_INFINITY, step: 0 };
   const report: FitReport = { steps: 0, bestStep: 0, validationBound: Number.NEGATIVE_INFINITY, trace: [] };
   const bounds = f32([perRun]);
-  let epochOrder = trainRows;
-  let at = trainRows.length;
-  let epoch = 0;
+  const orderOf = (epoch: number) =>
+    new RandomStream(foldIn(key, 'epoch', epoch)).permutation(trainRows.length).map((j) => trainRows[j]);
+  const seen = (resume?.step ?? 0) * batch;
+  let epoch = Math.ceil(seen / trainRows.length); // that comes next
+  let epochOrder = epoch > 0 ? orderOf(epoch - 1) : trainRows;
+  let at = seen - (epoch - 1) * trainRows.length;
   function nextBatch(into: Float32Array): void {
     for (let i = 0; i < batch; i++, at++) {
       if (at >= trainRows.length) {
-        const shuffle = new RandomStream(foldIn(key, 'epoch', epoch++)).permutation(trainRows.length);
-        epochOrder = shuffle.map((j) => trainRows[j]);
+        epochOrder = orderOf(epoch++);
         at = 0;
       }
       const row = epochOrder[at];
@@ -166,10 +183,14 @@ async function learn<C>(
     }
   }
   let sum = 0;
-  let stale = 0;
+  let stale = resume?.stale ?? 0;
+  if (resume) {
+    best = resume.best;
+    Object.assign(report, { steps: resume.step, trace: [...resume.trace] });
+  }
   try {
-    best.validationBound = await validation.mean(trainable, foldIn(key, 'validation noise'));
-    for (let t = 0; t < options.steps && stale < options.patience; ) {
+    if (!resume) best.validationBound = await validation.mean(trainable, foldIn(key, 'validation noise'));
+    for (let t = resume?.step ?? 0; t < options.steps && stale < options.patience; ) {
       if (signal?.aborted)
         throw new DwpError('INTERRUPTED', `fit interrupted at step ${t}`, 'run the command again');
       for (const { w, noise, resampled, rate } of feeds) {
@@ -207,6 +228,7 @@ async function learn<C>(
         best = { parameters: copyOf(current.state.parameters), validationBound, step: t };
         stale = 0;
       } else stale++;
+      save?.({ step: t, stale, best, trace: report.trace, adam: current.state });
       progress?.(
         t,
         options.steps,
@@ -261,6 +283,14 @@ const stepsPerRun = ({ steps, validateEvery }: FitOptions): number =>
 
 const diverged = (step: number, what: string) =>
   new DwpError('DIVERGED', `step ${step}: ${what}`, 'try a smaller --learning-rate');
+
+/** @throws DwpError INPUT when a state is not one of this fit */
+function requireArrays({ best, adam: { parameters, moments } }: FitState, expected: Arrays): void {
+  for (const arrays of [best.parameters, parameters, moments.first, moments.second])
+    for (const [name, { shape }] of Object.entries(expected))
+      if (`${arrays[name]?.shape}` !== `${shape}` || !arrays[name].data.every(Number.isFinite))
+        throw new DwpError('INPUT', `${name} of the state is not that of this fit`, 'start the fit again');
+}
 
 const copyOf = (arrays: Arrays): Arrays =>
   Object.fromEntries(

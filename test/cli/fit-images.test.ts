@@ -1,11 +1,11 @@
 // dwp fit-images, dwp eval-images and the example, as real processes on a few digits.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { dwp } from './run.js';
+import { dwp, startDwp } from './run.js';
 
 let folder: string;
 const at = (...names: string[]) => join(folder, ...names);
@@ -57,6 +57,35 @@ test('fits, judges, draws; the same seed gives the same bytes', async () => {
   expect(again.test).toEqual(result.test);
   const weights = (name: string) => readFileSync(at(name, 'weights.safetensors'));
   expect(weights('two').equals(weights('one'))).toBe(true);
+});
+
+test('interrupted and resumed, a fit ends in the same bytes', async () => {
+  const args = ['fit-images', '--latent-prior', 'aggregate', ...TINY, '--epochs', '30', '--format', 'json'];
+  const whole = await dwp(...args, '--out', at('whole'));
+  expect(whole.code, whole.err).toBe(0);
+  const child = startDwp(...args, '--out', at('cut'));
+  let over = false;
+  const ended = child.ended.finally(() => {
+    over = true;
+  });
+  while (!over && !existsSync(at('cut', 'fit.safetensors')))
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  child.kill('SIGINT');
+  const { code, err } = await ended;
+  expect(code).toBe(130);
+  expect(err).toContain(`dwp fit-images --resume ${at('cut')}`);
+  expect(readdirSync(at('cut'))).toEqual(['fit.safetensors']);
+
+  const resumed = await dwp('fit-images', '--resume', at('cut'), '--threads', '1', '--format', 'json');
+  expect(resumed.code, resumed.err).toBe(0);
+  const [a, b] = [whole, resumed].map(({ out }) => JSON.parse(out));
+  for (const part of ['config', 'test', 'trace', 'bestEpoch']) expect(b[part]).toEqual(a[part]);
+  const weights = (name: string) => readFileSync(at(name, 'weights.safetensors'));
+  expect(weights('cut').equals(weights('whole'))).toBe(true);
+  expect(readdirSync(at('cut')).sort()).toEqual(['result.json', 'samples.png', 'weights.safetensors']);
+  const done = await dwp('fit-images', '--resume', at('cut'));
+  expect(done.code).toBe(3);
+  expect(done.err).toContain('no interrupted fit');
 });
 
 test('judged once more: the same bounds, and those with fewer points', async () => {

@@ -2,9 +2,15 @@
 import { z } from 'zod';
 import { firstImages, gatherImages, loadDataset } from '../../data/index.js';
 import { foldIn, seedKey } from '../../engine/index.js';
-import { usageError } from '../../errors.js';
+import { DwpError, inputError, usageError } from '../../errors.js';
 import { FEW, type ImageReport, judgeImages } from '../../evaluate/judge-images.js';
-import { writeImageFolder } from '../../experiment/image-folder.js';
+import {
+  hasImageFit,
+  readImageFit,
+  removeImageFit,
+  writeImageFit,
+  writeImageFolder,
+} from '../../experiment/image-folder.js';
 import { refuseExisting } from '../../formats/files.js';
 import { imageVae, imageVaeConfig } from '../../priors/image-vae.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
@@ -38,46 +44,73 @@ export const judgeOptions = {
   ),
 };
 
+/** What decides the result. */
+const fitOptions = {
+  latentPrior: option(
+    '--latent-prior <name>',
+    Object.values(latentPriors)
+      .map(({ name, summary }) => `${name}: ${summary}`)
+      .join('; '),
+    z.enum(LATENT_PRIORS).default('standard'),
+  ),
+  components: option(
+    '--components <K>',
+    'pseudo-inputs of vamp, training images per step of aggregate',
+    integer(1, 50_000).default(500),
+  ),
+  latent: option('--latent <n>', 'dimension of z', integer(1, 256).default(40)),
+  hidden: option('--hidden <n>', 'gated units in each hidden layer', integer(1, 4096).default(300)),
+  ...imageDataOptions,
+  epochs: option('--epochs <n>', 'passes over the training images', integer(1, 100_000).default(30)),
+  batch: option('--batch <n>', 'images per step', integer(1, 100_000).default(250)),
+  learningRate: option('--learning-rate <x>', 'of Adam', real(1e-9, 10).default(2e-3)),
+  trainImages: option('--train-images <n>', 'use only the first ones', integer(20).optional(), 'all'),
+  ...judgeOptions,
+  seed: seedOption,
+};
+const fitInput = z.object(
+  Object.fromEntries(Object.entries(fitOptions).map(([name, { schema }]) => [name, schema])) as {
+    [K in keyof typeof fitOptions]: (typeof fitOptions)[K]['schema'];
+  },
+);
+
 export const fitImages = defineCommand({
   name: 'fit-images',
   description:
     'Fits a variational auto-encoder of binary images (two layers of gated units on either side) whose latent prior is ' +
     'N(0, I), a VampPrior or the aggregated posterior. Training images are binarised anew in every step, test ' +
     'images once, by --seed. The best epoch on held-out training images is kept; test images are used once, at the end. ' +
-    'Writes result.json, weights.safetensors and samples.png when it is done; interrupted, it writes nothing.',
+    'Writes result.json, weights.safetensors and samples.png when it is done; until then the state after each epoch, with which --resume ends in the same numbers, bit for bit.',
   arguments: {},
   options: {
-    out: option('--out <dir>', 'folder to write; must not exist yet', z.string()),
-    latentPrior: option(
-      '--latent-prior <name>',
-      Object.values(latentPriors)
-        .map(({ name, summary }) => `${name}: ${summary}`)
-        .join('; '),
-      z.enum(LATENT_PRIORS).default('standard'),
+    out: option(
+      '--out <dir>',
+      'folder to write; must not exist yet (required without --resume)',
+      z.string().optional(),
     ),
-    components: option(
-      '--components <K>',
-      'pseudo-inputs of vamp, training images per step of aggregate',
-      integer(1, 50_000).default(500),
+    resume: option(
+      '--resume <dir>',
+      'go on with an interrupted fit after its last epoch; its own options decide everything',
+      z.string().optional(),
     ),
-    latent: option('--latent <n>', 'dimension of z', integer(1, 256).default(40)),
-    hidden: option('--hidden <n>', 'gated units in each hidden layer', integer(1, 4096).default(300)),
-    ...imageDataOptions,
-    epochs: option('--epochs <n>', 'passes over the training images', integer(1, 100_000).default(30)),
-    batch: option('--batch <n>', 'images per step', integer(1, 100_000).default(250)),
-    learningRate: option('--learning-rate <x>', 'of Adam', real(1e-9, 10).default(2e-3)),
-    trainImages: option('--train-images <n>', 'use only the first ones', integer(20).optional(), 'all'),
-    ...judgeOptions,
-    seed: seedOption,
+    ...fitOptions,
     ...engineOptions,
   },
   examples: [
     'dwp fit-images --latent-prior vamp --out runs/vamp',
     'dwp fit-images --latent-prior aggregate --components 2000 --epochs 200 --out runs/aggregate --format json',
+    'dwp fit-images --resume runs/aggregate',
     'dwp fit-images --epochs 1 --train-images 2000 --samples 100 --test-images 100 --out runs/quick',
   ],
-  async run(input, effects) {
-    refuseExisting(input.out);
+  async run({ out: given, resume, ...options }, effects) {
+    const out = resume ?? given;
+    if (out === undefined) throw usageError('--out is required', 'name a folder for the fit');
+    const interrupted = resume === undefined ? undefined : readImageFit(resume);
+    if (!interrupted) refuseExisting(out);
+    const parsed = fitInput.safeParse(interrupted ? interrupted.input : options);
+    if (!parsed.success)
+      throw inputError(`${out}: the options of the fit are damaged`, 'start the fit again', parsed.error);
+    const input = parsed.data;
     const config = imageVaeConfig.parse(input);
     const dataset = loadDataset(input.data, input.dataDir);
     const train = firstImages(dataset.train, input.trainImages);
@@ -86,7 +119,7 @@ export const fitImages = defineCommand({
       throw usageError(`${input.data} has ${train.channels} channels`, 'binary images have one');
     const validationFraction = Math.min(VALIDATION / train.count, 0.1);
     const key = seedKey(input.seed);
-    const engine = await openEngine(input);
+    const engine = await openEngine(options);
 
     const [h, w, count] = [train.height, train.width, train.count];
     const trained = count - Math.max(1, Math.round(count * validationFraction));
@@ -102,12 +135,22 @@ export const fitImages = defineCommand({
       { steps, batch, learningRate, validationFraction, patience: epochs, validateEvery: perEpoch },
       engine,
       foldIn(key, 'fit'),
-      { signal: effects.signal, progress: (step, _, detail) => progress.update(step, detail) },
-    ).finally(() => progress.stop());
+      {
+        signal: effects.signal,
+        progress: (step, _, detail) => progress.update(step, detail),
+        resume: interrupted?.state,
+        save: (state) => writeImageFit(out, input, state),
+      },
+    )
+      .catch((error) => {
+        if (!(error instanceof DwpError && error.code === 'INTERRUPTED' && hasImageFit(out))) throw error;
+        throw new DwpError('INTERRUPTED', error.message, `go on with: dwp fit-images --resume ${out}`);
+      })
+      .finally(() => progress.stop());
     const seconds = (Date.now() - began) / 1000;
 
     const result = {
-      out: input.out,
+      out,
       config,
       seed: input.seed,
       train: { images: trained, validation: count - trained, epochs, batch, learningRate, steps, seconds },
@@ -119,7 +162,8 @@ export const fitImages = defineCommand({
     };
     const drawn = (await sampleImages(prior, DRAWN, engine, foldIn(key, 'draw'))).map((p) => 2 * p - 1);
     const png = kernelGridPng(drawn, DRAWN, h, w, { normalise: 'grid', scale: 2 });
-    writeImageFolder(input.out, prior, result, png);
+    writeImageFolder(out, prior, result, png);
+    removeImageFit(out);
     return result;
   },
   render: ({ out, config, train, bestEpoch, test }) =>
