@@ -18,6 +18,7 @@ export const PRIORS = [
   'laplace',
   'normal',
   'log-uniform',
+  'external',
   'standard-normal',
   'none',
 ] as const;

@@ -6,7 +6,7 @@ import { readJson, refuseExisting, writeJson } from '../formats/files.js';
 import { writeNpy } from '../formats/npy.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { ROLES } from '../kernels/index.js';
-import { families, type KernelPrior } from '../priors/index.js';
+import { type KernelPrior, storedFamilies } from '../priors/index.js';
 
 const density = z.object({
   n: z.number(),
@@ -51,11 +51,11 @@ export function writePriorFolder(
   folder: string,
   prior: KernelPrior,
   about: Omit<PriorDescription, 'format' | 'family' | 'size' | 'config'>,
-  real: { data: Float32Array; shape: number[] },
+  real?: { data: Float32Array; shape: number[] },
 ): void {
   refuseExisting(folder);
   const { family, size, config, parameters } = prior;
-  writeNpy(join(folder, 'real.npy'), real);
+  if (real) writeNpy(join(folder, 'real.npy'), real);
   writeSafetensors(join(folder, 'weights.safetensors'), parameters as never);
   writeJson(join(folder, 'prior.json'), { format: 'dwp-prior-1', family, size, config, ...about });
 }
@@ -72,9 +72,12 @@ export function readPriorFolder(folder: string): { prior: KernelPrior; about: Pr
     );
   }
   const about = parsed.data;
-  const family = Object.hasOwn(families, about.family) ? families[about.family] : undefined;
+  const family = Object.hasOwn(storedFamilies, about.family) ? storedFamilies[about.family] : undefined;
   if (!family)
-    throw inputError(`${path}: unknown family ${about.family}`, `known: ${Object.keys(families).join(', ')}`);
+    throw inputError(
+      `${path}: unknown family ${about.family}`,
+      `known: ${Object.keys(storedFamilies).join(', ')}`,
+    );
   const config = family.config.safeParse(about.config);
   if (!config.success)
     throw inputError(

@@ -77,11 +77,18 @@ export interface Learner<C> {
   bound(parameters: Tensors, w: tf.Tensor, noise: Tensors, size: KernelSize, config: C): tf.Tensor;
 }
 
-/** A family of priors: one file, one line in index.ts. */
-export interface PriorFamily<C extends Record<string, unknown> = Record<string, unknown>> {
+/** What reads the prior of a folder. */
+export interface StoredFamily<C extends Record<string, unknown> = Record<string, unknown>> {
   name: string;
   summary: string;
   config: z.ZodType<C>;
+  /** @throws DwpError INPUT when the arrays are not those of this family, size and configuration */
+  prior(size: KernelSize, config: C, parameters: Arrays): KernelPrior;
+}
+
+/** A family of priors: one file, one line in index.ts. */
+export interface PriorFamily<C extends Record<string, unknown> = Record<string, unknown>>
+  extends StoredFamily<C> {
   fit:
     | { kind: 'closed-form'; parameters(kernels: TrainingKernels, config: C): Arrays }
     | {
@@ -89,6 +96,4 @@ export interface PriorFamily<C extends Record<string, unknown> = Record<string, 
         parameters(kernels: TrainingKernels, config: C, key: Key, tick: Tick): Promise<Arrays>;
       }
     | ({ kind: 'gradient' } & Learner<C>);
-  /** @throws DwpError INPUT when the arrays are not those of this family, size and configuration */
-  prior(size: KernelSize, config: C, parameters: Arrays): KernelPrior;
 }

@@ -66,6 +66,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./sample-prior.js')).samplePriorCommand,
   },
   {
+    name: 'import-prior',
+    summary: 'make a prior that was fitted elsewhere, as ONNX graphs, one of ours',
+    load: async () => (await import('./import-prior.js')).importPriorCommand,
+  },
+  {
     name: 'fit-images',
     summary: 'fit a VAE of binary images with a choice of latent prior, and bound its log-likelihood',
     load: async () => (await import('./fit-images.js')).fitImages,
@@ -102,7 +107,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'export',
-    summary: 'write the network of a run, with posterior means as weights, as ONNX or Keras HDF5',
+    summary: 'write a run, a prior, or a network with kernels of priors for other programs (ONNX, Keras)',
     load: async () => (await import('./export.js')).exportCommand,
   },
   {

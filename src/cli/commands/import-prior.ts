@@ -1,0 +1,95 @@
+// dwp import-prior: a prior that was fitted elsewhere, as ONNX graphs, made one of ours.
+import { basename } from 'node:path';
+import { z } from 'zod';
+import { foldIn, seedKey } from '../../engine/index.js';
+import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
+import { importPrior } from '../../experiment/import-prior.js';
+import { writePriorFolder } from '../../experiment/prior-folder.js';
+import { refuseExisting } from '../../formats/files.js';
+import { readKernelDataset } from '../../kernels/index.js';
+import { samplePrior } from '../../train/sample-prior.js';
+import { argument, defineCommand, integer, option } from '../command.js';
+import { engineOptions, openEngine, seedOption } from '../options.js';
+
+/** Of its own samples, where no kernels are given to judge it on. */
+const DRAWN = 100;
+const SHOWN = 64;
+
+interface ImportResult {
+  out: string;
+  size: string;
+  graphs: string[];
+  weights: number;
+  judgedOn: string;
+  test: DensityReport;
+  licence?: string;
+}
+
+export const importPriorCommand = defineCommand({
+  name: 'import-prior',
+  description:
+    'Reads a description and ONNX graphs: an encoder and a decoder (normal or t, with a log standard deviation for each ' +
+    'pixel), or a log-density and a sampler. docs/interchange.md has the format, dwp export <prior> --onnx an example. ' +
+    'The result trains (--prior external), evaluates, samples and checks like any other prior.',
+  arguments: {
+    source: argument('<source>', 'folder with kernel-prior.json, or a .json or .yaml', z.string()),
+  },
+  options: {
+    out: option('--out <dir>', 'prior folder to write; must not exist yet', z.string()),
+    kernels: option(
+      '--kernels <path>',
+      'kernels to judge it on: a .npy, or a dataset: its test kernels (without: its own samples)',
+      z.string().optional(),
+    ),
+    samples: option('--samples <K>', 'of the importance-weighted bound', integer(1, 50_000).default(200)),
+    seed: seedOption,
+    ...engineOptions,
+  },
+  examples: [
+    'dwp import-prior vae-of-pytorch/prior.yaml --kernels kernels-dataset --out priors/theirs',
+    'dwp train --prior external --prior-path priors/theirs-7x7 priors/theirs-5x5 --out runs/theirs',
+  ],
+  async run(input): Promise<ImportResult> {
+    refuseExisting(input.out);
+    const { prior, about, sha256 } = importPrior(input.source);
+    const { h, w } = prior.size;
+    const engine = await openEngine(input);
+    const key = seedKey(input.seed);
+    const dataset = input.kernels ? readKernelDataset(input.kernels, `${h}x${w}`) : undefined;
+    const real = dataset && (dataset.test ?? dataset.train);
+    const data = real?.data ?? (await samplePrior(prior, DRAWN, engine, foldIn(key, 'samples')));
+    const test = await evaluateDensity(prior, data, input.samples, engine, foldIn(key, 'evaluate'));
+    const std = Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length);
+    const name = about.name ?? basename(input.source);
+    writePriorFolder(
+      input.out,
+      prior,
+      {
+        source: { name, sha256, train: 0, test: test.n, std },
+        seed: input.seed,
+        seconds: 0,
+        test,
+        baselines: {},
+      },
+      real && { data: real.data.slice(0, SHOWN * h * w), shape: [Math.min(SHOWN, real.count), h, w] },
+    );
+    return {
+      out: input.out,
+      size: `${h}x${w}`,
+      graphs: Object.keys(prior.config.graphs as object),
+      weights: Object.values(prior.parameters).reduce((sum, { data }) => sum + data.length, 0),
+      judgedOn: input.kernels ?? 'its own samples',
+      test,
+      ...(about.licence && { licence: about.licence }),
+    };
+  },
+  render: ({ out, size, graphs, weights, judgedOn, test, licence }) =>
+    [
+      `${size} prior of ${graphs.join(', ')}, ${weights} weights${licence ? `, licence ${licence}` : ''}`,
+      `${(test.logDensity ?? test.bound)!.toFixed(2)} ± ${test.standardError.toFixed(2)} nats per kernel on ${judgedOn}` +
+        (test.bound === undefined
+          ? ' (exact)'
+          : ` (${test.samples}-sample bound; ELBO ${test.elbo!.toFixed(2)})`),
+      `Written to ${out}.`,
+    ].join('\n'),
+});

@@ -1,0 +1,119 @@
+// A prior that others have fitted: their ONNX graphs and a description (interchange.ts), as JSON or YAML → a prior of
+// the family `external`.
+import { createHash } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { f32, type NdArray } from '../engine/index.js';
+import { inputError, messageOf } from '../errors.js';
+import { openSource, readAll } from '../formats/source.js';
+import { type ExternalConfig, external, LOG_STD } from '../priors/external.js';
+import type { KernelPrior } from '../priors/index.js';
+import { DESCRIPTION, type GraphName, type Interchange, interchange } from './interchange.js';
+import { onnxProgram, roleOf } from './onnx-program.js';
+
+const LARGEST_DESCRIPTION = 2 ** 26;
+
+/**
+ * @param path folder with kernel-prior.json, or a description of that kind
+ * @throws DwpError INPUT when a file is missing, damaged or another than described, or a graph cannot be read
+ */
+export function importPrior(path: string): { prior: KernelPrior; about: Interchange; sha256: string } {
+  const file = existsSync(path) && statSync(path).isDirectory() ? join(path, DESCRIPTION) : path;
+  const source = openSource(file);
+  try {
+    const text = new TextDecoder().decode(readAll(source, LARGEST_DESCRIPTION));
+    const about = parsed(file, text);
+    const { size, latent, observation } = about;
+    const d = size.h * size.w;
+    const graphs: Record<string, unknown> = {};
+    const parameters: Record<string, NdArray> = {};
+    const hash = createHash('sha256').update(text);
+    for (const name of needed(about)) {
+      const graph = about.graphs[name]!;
+      const model = source.sibling(graph.file);
+      const digest = createHash('sha256').update(readAll(model)).digest('hex');
+      if (graph.sha256 && graph.sha256 !== digest)
+        throw inputError(
+          `${model.path}: not the file that ${file} describes`,
+          'its sha256 differs; fetch both again',
+        );
+      hash.update(digest);
+      const { program, arrays } = onnxProgram(model, name, graph);
+      graphs[name] = program;
+      Object.assign(parameters, arrays);
+    }
+    const { logStd } = observation ?? {};
+    if (Array.isArray(logStd) && logStd.length !== d)
+      throw inputError(
+        `${file}: observation.logStd has ${logStd.length} numbers, not ${d}`,
+        'give one per pixel',
+      );
+    if (logStd !== undefined) {
+      const list = [logStd].flat();
+      parameters[LOG_STD] = f32(Array.isArray(logStd) ? [d] : [], Float32Array.from(list));
+    }
+    for (const [name, { data }] of Object.entries(parameters))
+      if (!(data as Float32Array).every(Number.isFinite))
+        throw inputError(`${file}: ${name} holds values that are not finite`, 'export the graph again');
+    const config = external.config.parse({
+      graphs,
+      latent: latent?.size,
+      latentPrior: latent?.prior === 'log-latent' ? 'log-latent' : 'standard',
+      observation: observation?.kind ?? 'normal',
+      ...(observation?.dof && { dof: observation.dof }),
+      noise: graphs.sampler ? noiseOf(file, about.graphs.sampler!.inputs) : {},
+    } satisfies Record<keyof ExternalConfig, unknown> | Record<string, unknown>);
+    return { prior: external.prior(size, config, parameters), about, sha256: hash.digest('hex') };
+  } finally {
+    source.close();
+  }
+}
+
+function parsed(file: string, text: string): Interchange {
+  let value: unknown;
+  try {
+    value = /\.ya?ml$/i.test(file) ? parseYaml(text, { maxAliasCount: 100 }) : JSON.parse(text);
+  } catch (error) {
+    throw inputError(
+      `${file}: neither JSON nor YAML (${messageOf(error)})`,
+      'see docs/interchange.md',
+      error,
+    );
+  }
+  const result = interchange.safeParse(value);
+  if (result.success) return result.data;
+  const [{ path, message }] = result.error.issues;
+  throw inputError(
+    `${file}: ${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`,
+    'see docs/interchange.md',
+  );
+}
+
+/** The graphs that the prior is made of; others say the same in another way. */
+function needed({ graphs, latent }: Interchange): GraphName[] {
+  const has = (name: GraphName) => graphs[name] !== undefined;
+  if (!has('encoder')) return (['log-density', 'sampler'] as const).filter(has);
+  const own = latent?.prior === 'log-latent';
+  const names: GraphName[] = ['encoder', has('decoder') ? 'decoder' : 'log-likelihood'];
+  if (own) names.push('log-latent');
+  if (own || !has('decoder')) names.push('sampler');
+  return names.filter(has);
+}
+
+function noiseOf(
+  file: string,
+  inputs: Record<string, { shape?: (number | string)[] }>,
+): Record<string, number[]> {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([role, { shape }]) => {
+      const [first, ...rest] = shape ?? [];
+      if (typeof first !== 'string' || rest.some((n) => typeof n !== 'number'))
+        throw inputError(
+          `${file}: graphs.sampler.inputs.${role} needs a shape [n, …]`,
+          'see docs/interchange.md',
+        );
+      return [roleOf(role), rest as number[]];
+    }),
+  );
+}
