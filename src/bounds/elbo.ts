@@ -32,6 +32,8 @@ export interface Model {
   estimator: Estimator;
   /** Prior of each random layer by its name (6); none for deterministic training. */
   priors: Readonly<Record<string, KernelPrior>>;
+  /** Names of the parameters of a layer's prior that are learned along, by layer (empirical Bayes). */
+  adapted?: Readonly<Record<string, readonly string[]>>;
   /** Training examples N. */
   examples: number;
   /** Kernels S of a layer in the prior term of one step; all when the layer has fewer. */
@@ -175,7 +177,7 @@ export function boundTerms(
       layer,
       prior,
       ofLayer(parameters, layer),
-      ofLayer(priorParameters, layer),
+      { ...ofLayer(priorParameters, layer), ...ofLayer(ofLayer(parameters, layer), ADAPTED) },
       ofLayer(noise, { name: `${layer.name}.prior` }),
       rows[layer.name] as tf.Tensor1D | undefined,
     );
@@ -238,6 +240,9 @@ function divergenceTerms(
 
 /** Step size of the chains over ζ, among the parameters of their layer. */
 export const CHAINS = { name: 'chain' };
+
+/** Parameters of the prior that are learned along, among those of their layer. */
+export const ADAPTED = { name: 'adapted' };
 
 /** Parameters of r(z|w) that are trained along, among those of their layer. */
 export const AUXILIARY = { name: 'auxiliary' };

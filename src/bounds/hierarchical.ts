@@ -29,7 +29,9 @@ export const logImportanceWeight = (
   w: tf.Tensor, // [.., d]
   z: tf.Tensor, // [.., l]
   r: DiagonalNormal, // [.., l]
-): tf.Tensor => tf.sub(tf.add(density.logLikelihood(w, z), density.logLatent(z)), logDensity(z, r));
+): tf.Tensor =>
+  density.logWeight?.(w, z, r) ??
+  tf.sub(tf.add(density.logLikelihood(w, z), density.logLatent(z)), logDensity(z, r));
 
 /**
  * (1), (4) Lower bound of log p(w): log (1/K) Σ_k p(w|z_k) p(z_k) / r(z_k|w), z_k ~ r. It does not fall with K and
@@ -96,7 +98,7 @@ function proposedLogWeights(
 ): tf.Tensor {
   const z = reparameterise(r, noise);
   const weights = logImportanceWeight(density, w, z, r);
-  if (gradients === 'plain') return weights;
+  if (gradients === 'plain' || density.logWeight) return weights; // (26) is of weights of one term
   const all = first ? tf.concat([first, weights], 0) : weights;
   const shares = tf.exp(tf.sub(weights, tf.expandDims(tf.logSumExp(all, 0), 0))); // [K, n]
   const fixed = { mean: scaleGradient(r.mean, 0), logStd: scaleGradient(r.logStd, 0) };

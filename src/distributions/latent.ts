@@ -11,4 +11,9 @@ export interface LatentDensity {
   logLikelihood(w: tf.Tensor, z: tf.Tensor): tf.Tensor;
   /** log p(z): [.., l] → [..]. */
   logLatent(z: tf.Tensor): tf.Tensor;
+  /**
+   * The log importance weight of a z that r has drawn, where it is none of the three above: w [n, d], z [.., n, l], r [n, l]
+   * → [.., n]. Its exponential has the expectation p(w) under r, whatever r is.
+   */
+  logWeight?(w: tf.Tensor, z: tf.Tensor, r: DiagonalNormal): tf.Tensor;
 }

@@ -1,6 +1,6 @@
 // E_q log p(w) and E_q log q(w) of a layer, enclosed from below and above with any numbers of samples K: (4), (27) and
 // (5), and, beside them, the bounds that the layer was trained with. Sums over all its kernels, in nats.
-import { AUXILIARY, kernelCount, type Model, ofLayer } from '../bounds/elbo.js';
+import { ADAPTED, AUXILIARY, kernelCount, type Model, ofLayer } from '../bounds/elbo.js';
 import { logImportanceWeight, proposalOf } from '../bounds/hierarchical.js';
 import { priorProposal } from '../bounds/prior-term.js';
 import { type BoundSettings, HIERARCHICAL } from '../bounds/settings.js';
@@ -60,7 +60,8 @@ export async function layerBounds(
   const [, , h, width] = kernelShape(layer);
   const d = h * width;
   const parameters = layerArrays(allParameters, layer.name);
-  const constants = { parameters, prior: prior.parameters };
+  const adapted = layerArrays(parameters, ADAPTED.name);
+  const constants = { parameters, prior: { ...prior.parameters, ...adapted } };
   const streams: WeightStream[] = [];
   const stream = async (of: Parameters<typeof weightStream>[0]) => {
     const made = await weightStream(of, engine, chunk);

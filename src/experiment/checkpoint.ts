@@ -1,6 +1,6 @@
 // The state of a training as one safetensors file: parameters, Adam's moments, and the step in its metadata.
 import { join } from 'node:path';
-import { AUXILIARY, CHAINS, type Model } from '../bounds/elbo.js';
+import { ADAPTED, AUXILIARY, CHAINS, type Model } from '../bounds/elbo.js';
 import { f32, type NdArray, seedKey } from '../engine/index.js';
 import { inputError } from '../errors.js';
 import type { Network } from '../evaluate/index.js';
@@ -12,7 +12,7 @@ import { initialState, type TrainingState } from '../train/train-network.js';
 const PARTS = ['parameters', 'first', 'second'] as const;
 export const CHECKPOINT = 'checkpoint.safetensors';
 /** Names of what is learned along: it depends on the priors. */
-const ALONG = new RegExp(`\\.(${AUXILIARY.name}|${CHAINS.name})\\.`);
+const ALONG = new RegExp(`\\.(${ADAPTED.name}|${AUXILIARY.name}|${CHAINS.name})\\.`);
 const pathOf = (folder: string) => join(folder, CHECKPOINT);
 
 export function writeCheckpoint(folder: string, { step, parameters, moments }: TrainingState): void {

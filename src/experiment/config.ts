@@ -4,9 +4,10 @@ import { BOUNDS, ENCODERS } from '../bounds/settings.js';
 import { DEVICES, ENGINES } from '../engine/index.js';
 import { architectures } from '../nn/index.js';
 import { ESTIMATORS, posteriors } from '../posteriors/index.js';
+import { ADAPTATIONS } from '../priors/index.js';
 import { SAMPLERS } from '../train/sample-network.js';
 
-/** `dwp` is a fitted vae; the others that are fitted are called as their family. */
+/** `dwp` is a fitted vae; the others that are fitted are called as their family; `fitted` is whatever there is. */
 export const PRIORS = [
   'dwp',
   'mixture',
@@ -19,10 +20,13 @@ export const PRIORS = [
   'normal',
   'log-uniform',
   'external',
+  'fitted',
   'standard-normal',
   'none',
 ] as const;
 export type PriorName = (typeof PRIORS)[number];
+export const FALLBACKS = ['resample', 'normal', 'none'] as const;
+export const MIXES = ['none', 'equal', 'learned'] as const;
 export const DENSE_PRIORS = ['none', 'normal', 'fitted'] as const;
 export const INITS = ['prior', 'filters', 'xavier'] as const;
 
@@ -53,8 +57,31 @@ export const runConfig = z.object({
   prior: z
     .enum(PRIORS)
     .default('dwp')
-    .describe('prior of convolution kernels; none trains without uncertainty'),
-  priorPath: listOf(z.string()).default([]).describe('folders of dwp fit-prior, one for each kernel size'),
+    .describe(
+      'prior of convolution kernels; fitted is whatever --prior-path has, none trains without uncertainty',
+    ),
+  priorPath: listOf(z.string())
+    .default([])
+    .describe('folders of fitted priors; each layer gets the one that fits it by size, role and inputs'),
+  fallback: z
+    .enum(FALLBACKS)
+    .default('resample')
+    .describe(
+      'where no prior fits a layer: one of another role or size, resampled; N(0, 2/(inputs·h·w)); or an error',
+    ),
+  mixPriors: z
+    .enum(MIXES)
+    .default('none')
+    .describe('priors that fit a layer equally well: refused, or mixed, with equal weights or learned ones'),
+  adaptPrior: listOf(z.enum(ADAPTATIONS))
+    .default([])
+    .describe(
+      'what of the priors of convolutions is learned along on the evidence bound: their scale, p(z) or the weights of ' +
+        'their components, their decoder',
+    ),
+  priorLearningRate: real(0, 10)
+    .optional()
+    .describe('of what is learned of the priors (default: 0.01, or 0.0001 with --adapt-prior decoder)'),
   posterior: z
     .enum([...Object.keys(posteriors).filter((name) => name !== 'point'), ...SAMPLERS])
     .default('mean-field')

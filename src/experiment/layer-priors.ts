@@ -1,8 +1,26 @@
 // The fitted priors of a run's layers: read from their folders, and chosen layer by layer.
+
+import { usageError } from '../errors.js';
 import { roleOf } from '../kernels/index.js';
 import { type Architecture, convLayers, kernelShape, randomLayers } from '../nn/index.js';
-import type { KernelPrior } from '../priors/index.js';
-import { choosePrior, type LayerNeed, nothingFits, type PriorOffer, sizeText } from './choose-prior.js';
+import {
+  type Adaptation,
+  type Arrays,
+  adaptPrior,
+  isotropicNormal,
+  type KernelPrior,
+  makePrior,
+  mixPriors,
+} from '../priors/index.js';
+import {
+  choosePrior,
+  chooseSubstitute,
+  type LayerNeed,
+  nothingFits,
+  type PriorOffer,
+  sizeText,
+} from './choose-prior.js';
+import type { RunConfig } from './config.js';
 import { readPriorFolder } from './prior-folder.js';
 
 /** A fitted prior at hand. */
@@ -16,6 +34,8 @@ export interface LayerPrior {
   prior: KernelPrior;
   paths: string[];
   reason: string;
+  /** Not made for such a layer: a fallback. */
+  substitute?: boolean;
 }
 
 /** What a summary says of it. */
@@ -27,6 +47,9 @@ export interface LayerPriorReport {
   family: string;
   paths: string[];
   reason: string;
+  substitute?: true;
+  /** What was learned of it: its scale s, and the weights of a mixture of priors in the order of `paths`. */
+  learned?: { scale?: number; weights?: number[] };
 }
 
 export function readOffer(path: string): FittedPrior {
@@ -52,16 +75,81 @@ export function layerNeeds(architecture: Architecture): Record<string, LayerNeed
 
 /**
  * @param why who asks, such as `--prior dwp`
+ * @param substitute a prior of the layer's size, made of another one, where that is what the layer gets
  * @throws DwpError USAGE when none fits, or several do equally well
  */
-export function layerPrior(need: LayerNeed, offers: readonly FittedPrior[], why: string): LayerPrior {
-  const choice = choosePrior(need, offers);
-  if (!choice) throw nothingFits(need, offers, why);
-  const [{ prior, path }] = choice.offers;
-  return { need, prior, paths: [path], reason: choice.reason };
+export function layerPrior(
+  need: LayerNeed,
+  offers: readonly FittedPrior[],
+  why: string,
+  { fallback, mixPriors: mix }: Pick<RunConfig, 'fallback' | 'mixPriors'>,
+  substitute?: KernelPrior,
+): LayerPrior {
+  const choice = choosePrior(need, offers, mix !== 'none');
+  if (choice) {
+    const priors = choice.offers.map(({ prior }) => prior);
+    const prior =
+      priors.length > 1
+        ? mixPriors(
+            priors,
+            priors.map(() => 1),
+          )
+        : priors[0];
+    return { need, prior, paths: choice.offers.map(({ path }) => path), reason: choice.reason };
+  }
+  const { h, w } = need.size;
+  if (fallback === 'normal')
+    return {
+      need,
+      prior: isotropicNormal({ h, w }, {}, Math.sqrt(2 / (need.inputs * h * w))),
+      paths: [],
+      reason: 'N(0, 2/(inputs·h·w)), as no prior fits',
+      substitute: true,
+    };
+  const other = fallback === 'resample' ? chooseSubstitute(need, offers) : undefined;
+  if (!other) throw nothingFits(need, offers, why);
+  const [{ path, prior }] = other.offers;
+  if (other.resampled && !substitute)
+    throw usageError(
+      `the resampled prior of layer ${need.name} is not in the run's folder`,
+      'start the run again',
+    );
+  return {
+    need,
+    prior: other.resampled ? substitute! : prior,
+    paths: [path],
+    reason: other.reason,
+    substitute: true,
+  };
 }
 
-export const reportOf = ({ need, prior, paths, reason }: LayerPrior): LayerPriorReport => ({
+/**
+ * Priors of convolutions with what is learned of them, and the names of that.
+ * @throws DwpError USAGE where a family has no such part
+ */
+export function adaptPriors(
+  priors: Readonly<Record<string, KernelPrior>>,
+  layers: readonly string[],
+  { adaptPrior: parts, mixPriors: mix }: Pick<RunConfig, 'adaptPrior' | 'mixPriors'>,
+): { priors: Record<string, KernelPrior>; adapted: Record<string, string[]> } {
+  const result = { priors: { ...priors }, adapted: {} as Record<string, string[]> };
+  const rebuild = (prior: KernelPrior, parameters: Arrays) => makePrior(prior, prior.size, parameters);
+  for (const layer of layers) {
+    const prior = priors[layer];
+    const weights = mix === 'learned' && prior.family === 'mixed' ? (['weights'] as const) : [];
+    const { prior: adapted, names } = adaptPrior(prior, [...weights, ...(parts as Adaptation[])], rebuild);
+    if (names.length === 0) continue;
+    result.priors[layer] = adapted;
+    result.adapted[layer] = names;
+  }
+  return result;
+}
+
+/** @param adapted the prior as it was learned */
+export const reportOf = (
+  { need, prior, paths, reason, substitute }: LayerPrior,
+  adapted?: KernelPrior,
+): LayerPriorReport => ({
   layer: need.name,
   size: sizeText(need.size),
   ...(need.role && { role: need.role }),
@@ -69,8 +157,20 @@ export const reportOf = ({ need, prior, paths, reason }: LayerPrior): LayerPrior
   family: prior.family,
   paths,
   reason,
+  ...(substitute && { substitute }),
+  ...(adapted && { learned: learnedOf(adapted.parameters) }),
 });
+
+function learnedOf({ logScale, ...others }: Arrays): { scale?: number; weights?: number[] } {
+  const logWeight = others['base.logWeight'] ?? others.logWeight;
+  const weights = logWeight && Array.from(logWeight.data, Math.exp);
+  const total = weights?.reduce((a, b) => a + b, 0) ?? 1;
+  return {
+    ...(logScale?.shape.length === 0 && { scale: Math.exp(logScale.data[0]) }),
+    ...(weights && { weights: weights.map((x) => x / total) }),
+  };
+}
 
 /** One line for a person. */
 export const choiceLine = ({ layer, family, paths, reason }: LayerPriorReport): string =>
-  `${layer}: ${family} prior ${paths.join(' + ')} (${reason})`;
+  `${layer}: ${family} prior${paths.length > 0 ? ` ${paths.join(' + ')}` : ''} (${reason})`;

@@ -6,7 +6,7 @@ import { readJson, refuseExisting, writeJson } from '../formats/files.js';
 import { writeNpy } from '../formats/npy.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { ROLES } from '../kernels/index.js';
-import { type KernelPrior, storedFamilies } from '../priors/index.js';
+import { type KernelPrior, makePrior } from '../priors/index.js';
 
 const density = z.object({
   n: z.number(),
@@ -39,8 +39,10 @@ const description = z.object({
     .optional(),
   seed: z.number(),
   seconds: z.number(),
+  /** Made of other priors, or changed: how. Nothing was fitted to kernels then. */
+  derived: z.object({ how: z.string(), from: z.array(z.string()) }).optional(),
   /** Nats per kernel on the test kernels. */
-  test: density,
+  test: density.optional(),
   baselines: z.record(z.string(), density),
 });
 
@@ -72,26 +74,33 @@ export function readPriorFolder(folder: string): { prior: KernelPrior; about: Pr
     );
   }
   const about = parsed.data;
-  const family = Object.hasOwn(storedFamilies, about.family) ? storedFamilies[about.family] : undefined;
-  if (!family)
-    throw inputError(
-      `${path}: unknown family ${about.family}`,
-      `known: ${Object.keys(storedFamilies).join(', ')}`,
-    );
-  const config = family.config.safeParse(about.config);
-  if (!config.success)
-    throw inputError(
-      `${path}: config.${config.error.issues[0].path.join('.')}: ${config.error.issues[0].message}`,
-    );
   const weightsPath = join(folder, 'weights.safetensors');
   const { tensors } = readSafetensors(weightsPath);
   for (const [name, { data }] of Object.entries(tensors))
     if (!data.every(Number.isFinite))
       throw inputError(`${weightsPath}: ${name} holds values that are not finite`, 'fit the prior again');
   try {
-    return { prior: family.prior(about.size, config.data, tensors), about };
+    return { prior: makePrior(about, about.size, tensors), about };
   } catch (error) {
-    if (error instanceof DwpError) throw inputError(`${weightsPath}: ${error.message}`, error.hint, error);
+    const named =
+      error instanceof DwpError && /^(unknown family|config\.)/.test(error.message) ? path : weightsPath;
+    if (error instanceof DwpError) throw inputError(`${named}: ${error.message}`, error.hint, error);
     throw error;
   }
+}
+
+/** Writes a prior that was made of those of other folders. */
+export function writeDerivedPrior(
+  folder: string,
+  prior: KernelPrior,
+  how: string,
+  from: readonly string[],
+): void {
+  writePriorFolder(folder, prior, {
+    source: { name: how, sha256: '', train: 0, test: 0, std: 0 },
+    seed: 0,
+    seconds: 0,
+    derived: { how, from: [...from] },
+    baselines: {},
+  });
 }

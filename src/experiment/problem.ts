@@ -21,7 +21,7 @@ import { isSampler } from '../train/sample-network.js';
 import { samplePrior } from '../train/sample-prior.js';
 import { xavier } from '../train/train-network.js';
 import type { RunConfig } from './config.js';
-import { type LayerPrior, layerNeeds, layerPrior, readOffer } from './layer-priors.js';
+import { adaptPriors, type LayerPrior, layerNeeds, layerPrior, readOffer } from './layer-priors.js';
 
 export interface Problem {
   model: Model;
@@ -52,10 +52,14 @@ export const buildArchitecture = (
 export const posteriorOf = ({ prior, posterior }: RunConfig) =>
   posteriors[prior === 'none' || isSampler(posterior) ? 'point' : posterior];
 
-/** @param dataset the dataset that `config` names, where it has been read already */
+/**
+ * @param dataset the dataset that `config` names, where it has been read already
+ * @param substitutes priors of layers whose size none of the given ones has (substitutes.ts)
+ */
 export function prepare(
   config: RunConfig,
   dataset: Dataset = loadDataset(config.data, config.dataDir),
+  substitutes: Readonly<Record<string, KernelPrior>> = {},
 ): Problem {
   const { train, test } = dataset;
   const architecture = buildArchitecture(config, train);
@@ -74,7 +78,7 @@ export function prepare(
   const needs = layerNeeds(architecture);
   const chosen: Record<string, LayerPrior> = {};
   const requireFitted = ({ name }: WeightLayer, why: string): KernelPrior => {
-    chosen[name] ??= layerPrior(needs[name], fitted, why);
+    chosen[name] ??= layerPrior(needs[name], fitted, why, config, substitutes[name]);
     return chosen[name].prior;
   };
   const wanted = config.prior === 'dwp' ? 'vae' : config.prior;
@@ -82,12 +86,13 @@ export function prepare(
     if (
       config.prior !== 'none' &&
       config.prior !== 'standard-normal' &&
+      config.prior !== 'fitted' &&
       prior.family !== wanted &&
       !(config.densePrior === 'fitted' && prior.size.h === 1 && prior.size.w === 1)
     )
       throw usageError(
         `--prior ${config.prior} with ${path}, which is a prior of family ${prior.family}`,
-        `fit one with dwp fit-prior --family ${wanted}`,
+        `fit one with dwp fit-prior --family ${wanted}, or take it as it is with --prior fitted`,
       );
   const priors: Record<string, KernelPrior> = {};
   for (const layer of layers) {
@@ -126,6 +131,8 @@ export function prepare(
     );
 
   if (isSampler(config.posterior)) requireDensity(config);
+  const learned = adaptPriors(priors, config.prior === 'none' ? [] : layers.map(({ name }) => name), config);
+  requireAdaptable(config, Object.keys(learned.adapted).length > 0);
   const init = initOf(config);
   if (init === 'prior') for (const layer of layers) requireFitted(layer, '--init prior');
   const filters = init === 'filters' ? layers.map((layer) => filtersFor(layer, config.filters)) : [];
@@ -136,7 +143,8 @@ export function prepare(
       architecture,
       posterior: posteriorOf(config),
       estimator: config.estimator,
-      priors,
+      priors: learned.priors,
+      ...(Object.keys(learned.adapted).length > 0 && { adapted: learned.adapted }),
       examples: config.examples,
       kernelSubsample: config.kernelSubsample,
       bound: boundSettings(config.bound, config.boundSamples, config.encoder),
@@ -216,4 +224,21 @@ function requireDensity({ posterior, prior, densePrior, temperature }: RunConfig
     );
   if (temperature === 0)
     throw usageError(`--posterior ${posterior} at --temperature 0`, 'the temperature must be above 0');
+}
+
+/** @throws DwpError USAGE where there is nothing that could be learned of a prior */
+function requireAdaptable({ adaptPrior, mixPriors, posterior, prior }: RunConfig, adapted: boolean): void {
+  const option = adaptPrior.length > 0 ? `--adapt-prior ${adaptPrior.join(' ')}` : '--mix-priors learned';
+  if (adaptPrior.length === 0 && mixPriors !== 'learned') return;
+  if (prior === 'none') throw usageError(`${option} with --prior none`, 'choose a --prior');
+  if (isSampler(posterior))
+    throw usageError(
+      `${option} with --posterior ${posterior}`,
+      'chains draw from the posterior of a prior that stays as it is: use a variational --posterior',
+    );
+  if (!adapted)
+    throw usageError(
+      `${option}, but no layer has more than one prior that fits it`,
+      'pass several priors of a size with --prior-path',
+    );
 }

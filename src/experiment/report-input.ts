@@ -105,14 +105,13 @@ async function priorFigures(path: string, engine: Engine): Promise<PriorFigures>
     isotropic: 'N(0, s²I)',
     gaussian: 'Gaussian, full covariance',
   };
-  const densities = [[prior.family, about.test] as const, ...Object.entries(about.baselines)].map(
-    ([name, d]) => ({
-      name: label[name] ?? name,
-      natsPerKernel: d.bound ?? d.logDensity ?? Number.NaN,
-      standardError: d.standardError,
-      bound: d.bound !== undefined,
-    }),
-  );
+  const own = about.test ? [[prior.family, about.test] as const] : [];
+  const densities = [...own, ...Object.entries(about.baselines)].map(([name, d]) => ({
+    name: label[name] ?? name,
+    natsPerKernel: d.bound ?? d.logDensity ?? Number.NaN,
+    standardError: d.standardError,
+    bound: d.bound !== undefined,
+  }));
   return {
     name: `${about.source.name}, ${h}×${w}`,
     size: `${h}x${w}`,

@@ -1,18 +1,19 @@
 // One training run in its folder: config.yaml, metrics.jsonl, checkpoint.safetensors, summary.json, environment.json,
 // priors.json.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { arch, cpus, platform, release } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { parse as parseYaml, stringify as stringifyYaml } from 'yaml';
 import { z } from 'zod';
-import type { Dataset } from '../data/index.js';
+import { type Dataset, loadDataset } from '../data/index.js';
 import { createEngine, type Engine, foldIn, layoutOf } from '../engine/index.js';
 import { inputError, messageOf, usageError } from '../errors.js';
 import type { ClassificationMetrics, EnsembleMetrics, ReliabilityBin } from '../evaluate/index.js';
 import { readBytes, readJson, writeFileAtomic, writeJson } from '../formats/files.js';
-import { auxiliaryParameters } from '../train/auxiliary.js';
+import type { Arrays, KernelPrior } from '../priors/index.js';
+import { adaptedPrior, auxiliaryParameters } from '../train/auxiliary.js';
 import { type BoundReport, finalBound } from '../train/final-bound.js';
 import { rateFactors } from '../train/rates.js';
 import { isSampler } from '../train/sample-network.js';
@@ -29,7 +30,9 @@ import { checkpointed } from './checkpointed.js';
 import { type RunConfig, runConfig } from './config.js';
 import { type Judgement, judge } from './judge.js';
 import { choiceLine, type LayerPriorReport, reportOf } from './layer-priors.js';
+import { writeDerivedPrior } from './prior-folder.js';
 import { initOf, type Problem, prepare } from './problem.js';
+import { makeSubstitutes, readSubstitutes, writeSubstitutes } from './substitutes.js';
 
 export interface RunSummary {
   prior: string;
@@ -58,6 +61,7 @@ export interface RunHooks {
   progress?(phase: 'training' | 'sampling' | 'predicting', done: number, total: number, detail: string): void;
   /** What the user should know before it starts. */
   info?(line: string): void;
+  warn?(line: string): void;
   /** Data that several runs share. */
   dataset?: Dataset;
   engine?: Engine;
@@ -68,8 +72,15 @@ const TRACE_POINTS = 200;
 
 export const networkOptions = (config: RunConfig): NetworkOptions => ({
   ...config,
+  priorLearningRate: config.priorLearningRate ?? defaultPriorRate(config),
   logEvery: Math.max(1, Math.round(config.steps / TRACE_POINTS)),
 });
+
+/** A scale or a weight has far to go, a decoder is nearly right. */
+const defaultPriorRate = ({ adaptPrior, mixPriors }: RunConfig): number | undefined => {
+  if (adaptPrior.length === 0 && mixPriors !== 'learned') return undefined;
+  return adaptPrior.includes('decoder') ? 1e-4 : 1e-2;
+};
 
 /** Starts a run in a new folder. Nothing is written before configuration, data and priors have been found good. */
 export async function startRun(config: RunConfig, folder: string, hooks: RunHooks = {}): Promise<RunSummary> {
@@ -80,13 +91,17 @@ export async function startRun(config: RunConfig, folder: string, hooks: RunHook
         ? 'choose another --out'
         : `it is an unfinished run: continue it with dwp train --resume ${folder}`,
     );
-  const problem = prepare(config, hooks.dataset);
+  const dataset = hooks.dataset ?? loadDataset(config.data, config.dataDir);
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
+  const substitutes = await makeSubstitutes(config, dataset.train, engine, { signal: hooks.signal });
+  const problem = prepare(config, dataset, substitutes);
   const state = isSampler(config.posterior) ? undefined : await startingState(config, problem, engine);
-  for (const choice of problem.choices) hooks.info?.(choiceLine(reportOf(choice)));
+  for (const choice of problem.choices)
+    (choice.substitute ? hooks.warn : hooks.info)?.(choiceLine(reportOf(choice)));
   writeFileAtomic(join(folder, 'config.yaml'), stringifyYaml(config));
   writeJson(join(folder, 'environment.json'), environment());
   writeJson(join(folder, PRIORS), priorHashes(config));
+  writeSubstitutes(folder, substitutes);
   if (!state) return continueChains(config, folder, problem, engine, hooks);
   writeFileAtomic(join(folder, 'metrics.jsonl'), '');
   writeCheckpoint(folder, state);
@@ -123,7 +138,8 @@ export async function resumeRun(folder: string, hooks: RunHooks = {}): Promise<R
   const config = readRunConfig(folder);
   if (existsSync(join(folder, 'summary.json')))
     throw usageError(`${folder} is finished`, `see dwp evaluate ${folder}`);
-  const problem = prepare(config, hooks.dataset);
+  const dataset = hooks.dataset ?? loadDataset(config.data, config.dataDir);
+  const problem = prepare(config, dataset, readSubstitutes(folder, config, dataset.train));
   const priors = join(folder, PRIORS);
   if (existsSync(priors) && !isDeepStrictEqual(readJson(priors), priorHashes(config)))
     throw inputError(
@@ -184,7 +200,7 @@ async function continueRun(
   const bound = model.posterior.kernels
     ? await finalBound(model, train.images, train.rows, final.parameters, engine, foldIn(key, 'bound'))
     : undefined;
-  return finish(config, folder, problem, judgement, seconds, { ...(bound && { bound }) });
+  return finish(config, folder, problem, judgement, seconds, { ...(bound && { bound }) }, final.parameters);
 }
 
 /** Markov chains, from the beginning or from where they have stopped. */
@@ -202,15 +218,22 @@ async function continueChains(
 function finish(
   config: RunConfig,
   folder: string,
-  { choices }: Problem,
+  { choices, model }: Problem,
   { ensemble, reliability }: Judgement,
   seconds: number,
   more: Pick<RunSummary, 'bound' | 'chains'>,
+  parameters: Arrays = {},
 ): RunSummary {
+  const adapted = Object.fromEntries(
+    Object.keys(model.adapted ?? {}).map((layer) => [layer, adaptedPrior(model, layer, parameters)]),
+  );
+  writeAdapted(folder, adapted, choices);
   const { samples: _, ...test } = ensemble.at(-1)!;
   const summary: RunSummary = {
     prior: config.prior,
-    ...(choices.length > 0 && { priors: choices.map(reportOf) }),
+    ...(choices.length > 0 && {
+      priors: choices.map((choice) => reportOf(choice, adapted[choice.need.name])),
+    }),
     init: isSampler(config.posterior) ? 'prior' : initOf(config),
     examples: config.examples,
     split: config.split,
@@ -224,6 +247,20 @@ function finish(
   };
   writeJson(join(folder, 'summary.json'), summary);
   return summary;
+}
+
+/** The priors that were learned along, as folders of their own: `priors/<layer>`. */
+function writeAdapted(
+  folder: string,
+  adapted: Readonly<Record<string, KernelPrior>>,
+  choices: Problem['choices'],
+): void {
+  for (const [layer, prior] of Object.entries(adapted)) {
+    const path = join(folder, 'priors', layer);
+    const paths = choices.find(({ need }) => need.name === layer)?.paths ?? [];
+    rmSync(path, { recursive: true, force: true }); // of a run that was killed while it was judged
+    writeDerivedPrior(path, prior, `adapted to layer ${layer} of a run`, paths);
+  }
 }
 
 /** @throws DwpError INPUT when the folder holds no run or its configuration is not valid. */

@@ -103,6 +103,7 @@ export const flow: PriorFamily<Config> = {
       generateNoise: (n) => ({ kernels: spec([n, d]) }),
       generate: (parameters, { kernels }) => generate(parameters, kernels, layers),
       density: { kind: 'exact', logDensity: (parameters, w) => logDensity(parameters, w, layers) },
+      adaptable: { decoder: { names: shapes.map(([name]) => name as string) } },
     };
   },
 };

@@ -1,17 +1,31 @@
 // Every family of kernel priors: a new one is one file and one line.
+
+import { inputError } from '../errors.js';
 import { correlated } from './correlated.js';
 import { external } from './external.js';
 import { flow } from './flow.js';
 import { gaussian } from './gaussian.js';
 import { laplace } from './laplace.js';
 import { logUniform } from './log-uniform.js';
+import { mixed } from './mixed.js';
 import { mixture } from './mixture.js';
 import { normal } from './normal.js';
-import type { PriorFamily, StoredFamily } from './prior.js';
+import type {
+  Arrays,
+  KernelPrior,
+  KernelSize,
+  PriorChoice,
+  PriorComposition,
+  PriorFamily,
+  StoredFamily,
+} from './prior.js';
 import { scaleMixture } from './scale-mixture.js';
+import { scaled } from './scaled.js';
 import { studentT } from './student-t.js';
 import { vae } from './vae.js';
 
+export { ADAPTATIONS, type Adaptation, adaptPrior } from './adapt.js';
+export { mixPriors } from './mixed.js';
 export { isotropicNormal } from './normal.js';
 export * from './prior.js';
 
@@ -26,3 +40,34 @@ export const storedFamilies: Readonly<Record<string, StoredFamily>> = {
   ...families,
   external: external as unknown as StoredFamily,
 };
+
+/** Priors that are made of others. */
+export const compositions: Readonly<Record<string, PriorComposition>> = Object.fromEntries(
+  [mixed, scaled].map((each) => [each.name, each as unknown as PriorComposition]),
+);
+
+/**
+ * A prior of its description and arrays.
+ * @throws DwpError INPUT when there is no such family, or configuration or arrays are not right
+ */
+export function makePrior(
+  { family: name, config }: PriorChoice,
+  size: KernelSize,
+  parameters: Arrays,
+): KernelPrior {
+  const family = Object.hasOwn(storedFamilies, name) ? storedFamilies[name] : undefined;
+  const composition = Object.hasOwn(compositions, name) ? compositions[name] : undefined;
+  if (!family && !composition)
+    throw inputError(
+      `unknown family ${name}`,
+      `known: ${[...Object.keys(storedFamilies), ...Object.keys(compositions)].join(', ')}`,
+    );
+  const parsed = (family ?? composition)!.config.safeParse(config);
+  if (!parsed.success) {
+    const [{ path, message }] = parsed.error.issues;
+    throw inputError(`config.${path.join('.')}: ${message}`, 'the prior folder is damaged');
+  }
+  return family
+    ? family.prior(size, parsed.data, parameters)
+    : composition!.prior(size, parsed.data, parameters, makePrior);
+}

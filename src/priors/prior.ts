@@ -26,6 +26,43 @@ export interface KernelPrior {
   generate(parameters: Tensors, noise: Tensors): tf.Tensor;
   /** How log p(w) is known: exactly, or as a latent-variable density that is bounded. */
   density: ExactDensity | LatentVariableDensity;
+  /** What of it a network may learn along with itself; a part that there is none of is left out. */
+  adaptable?: Partial<Record<AdaptablePart, Adaptable>>;
+  /** Arrays that were learned along, as the family stores them. */
+  finished?(parameters: Arrays): Arrays;
+}
+
+/** p(z) or the weights of components; the decoder; of a mixture of priors their weights alone. */
+export type AdaptablePart = 'latent' | 'decoder' | 'weights';
+
+export interface Adaptable {
+  /** Of the parameters. */
+  names: readonly string[];
+  /** Parameters among them that the prior has only when they are learned, at the values that change nothing. */
+  added?: Arrays;
+}
+
+/** What a prior is, without its arrays. */
+export interface PriorChoice {
+  family: string;
+  config: Readonly<Record<string, unknown>>;
+}
+
+/** A prior made of others, which are fitted on their own. */
+export interface PriorComposition<C extends Record<string, unknown> = Record<string, unknown>> {
+  name: string;
+  summary: string;
+  config: z.ZodType<C>;
+  /**
+   * @param make of a part
+   * @throws DwpError INPUT when the arrays do not fit
+   */
+  prior(
+    size: KernelSize,
+    config: C,
+    parameters: Arrays,
+    make: (part: PriorChoice, size: KernelSize, parameters: Arrays) => KernelPrior,
+  ): KernelPrior;
 }
 
 export interface LatentVariableDensity {

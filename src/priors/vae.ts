@@ -6,6 +6,7 @@ import type { LatentDensity } from '../distributions/latent.js';
 import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
 import { f32, foldIn, spec, tf } from '../engine/index.js';
 import { type LatentMarginal, latentPriors } from './latent/index.js';
+import { movable, movedShapes, unmoved } from './latent/moved.js';
 import { checkComponents, componentShapes } from './mixture/components.js';
 import { fitStraightMixture } from './mixture/fit.js';
 import { radialShape } from './mixture/radial.js';
@@ -48,7 +49,7 @@ function latentDensity(parameters: Tensors, size: KernelSize, config: VaeConfig)
     const [mean, logStd] = tf.split(out, 2, -1);
     return { mean, logStd: floorLogStd(logStd) };
   };
-  const latent = latentPriors[config.latentPrior].of(parameters, encode);
+  const latent = movable(latentPriors[config.latentPrior].of(parameters, encode), parameters);
   return {
     latentSize: config.latent,
     encode,
@@ -133,6 +134,7 @@ export const vae: PriorFamily<VaeConfig> = {
       ...(config.variance === 'shared' && { 'decoder.logStd': [d] }),
       ...latent.shapes(given, d),
       ...(mixture && { ...componentShapes(given, d), ...radialShape(given) }),
+      ...movedShapes(given, config.latent),
       scale: [],
     });
     requirePositive('scale', parameters.scale.data);
@@ -162,6 +164,10 @@ export const vae: PriorFamily<VaeConfig> = {
         ...(!mixture && {
           decode: (parameters, z) => latentDensity(parameters, size, config).observation.normal!(z),
         }),
+      },
+      adaptable: {
+        latent: { names: Object.keys(unmoved(config.latent)), added: unmoved(config.latent) },
+        decoder: { names: Object.keys(parameters).filter((name) => /^(decoder|gate)\./.test(name)) },
       },
     };
   },

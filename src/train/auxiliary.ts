@@ -1,15 +1,38 @@
-// What is learned along with a network and is none of its posterior's: parameters of r(z|w), step sizes of chains over ζ.
-import { AUXILIARY, CHAINS, kernelCount, type Model } from '../bounds/elbo.js';
+// What is learned along with a network and is none of its posterior's: parameters of r(z|w), step sizes of
+// chains over ζ, and of the priors what is adapted.
+import { ADAPTED, AUXILIARY, CHAINS, kernelCount, type Model } from '../bounds/elbo.js';
 import { INITIAL_LOG_STEP } from '../bounds/unbiased.js';
 import { f32, type NdArray } from '../engine/index.js';
 import { randomLayers } from '../nn/index.js';
-import type { Arrays } from '../priors/index.js';
+import type { Arrays, KernelPrior } from '../priors/index.js';
 
 /** All of it before the first step. */
 export const auxiliaryParameters = (model: Model): Arrays => ({
   ...encoderParameters(model),
   ...chainParameters(model),
+  ...adaptedParameters(model),
 });
+
+/** What is learned of the priors, `layer.adapted.name`, as they are given. */
+const adaptedParameters = ({ priors, adapted = {} }: Model): Arrays =>
+  Object.fromEntries(
+    Object.entries(adapted).flatMap(([layer, names]) =>
+      names.map((name) => [`${layer}.${ADAPTED.name}.${name}`, priors[layer].parameters[name]]),
+    ),
+  );
+
+/** A layer's prior as a network has learned it. */
+export function adaptedPrior({ priors }: Model, layer: string, parameters: Arrays): KernelPrior {
+  const prior = priors[layer];
+  const learned = Object.fromEntries(
+    Object.keys(prior.parameters).flatMap((name) => {
+      const array = parameters[`${layer}.${ADAPTED.name}.${name}`];
+      return array ? [[name, array]] : [];
+    }),
+  );
+  const whole = { ...prior.parameters, ...learned };
+  return { ...prior, parameters: prior.finished?.(whole) ?? whole };
+}
 
 /** Log step size of the chains of each layer, `layer.chain.logStep`, where a layer has chains. */
 function chainParameters({ architecture, posterior, priors, bound }: Model): Arrays {

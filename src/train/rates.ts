@@ -1,5 +1,5 @@
 // Learning rates by part: the posterior's parameters φ, those of s(ζ|w), ξ, and those of r(z|w), ψ.
-import { AUXILIARY, CHAINS } from '../bounds/elbo.js';
+import { ADAPTED, AUXILIARY, CHAINS } from '../bounds/elbo.js';
 import { type Layout, sizeOf } from '../engine/index.js';
 import { usageError } from '../errors.js';
 import { AUXILIARY_POSTERIOR } from '../posteriors/index.js';
@@ -11,6 +11,8 @@ export interface LearningRates {
   encoderLearningRate?: number;
   /** ξ: s(ζ|w) of a semi-implicit posterior. */
   auxiliaryLearningRate?: number;
+  /** What is learned of the priors. */
+  priorLearningRate?: number;
 }
 
 /** Of log step sizes of chains, whatever the others are: the acceptance is right after some tens of steps. */
@@ -23,11 +25,12 @@ const CHAIN_RATE = 0.03;
  */
 export function rateFactors(
   layout: Layout,
-  { learningRate, encoderLearningRate, auxiliaryLearningRate }: LearningRates,
+  { learningRate, encoderLearningRate, auxiliaryLearningRate, priorLearningRate }: LearningRates,
 ): Float32Array | undefined {
   const parts: { rate?: number; prefix: string; missing?: { message: string; hint: string } }[] = [
     { rate: encoderLearningRate, prefix: `${AUXILIARY.name}.`, missing: ENCODER_MISSING },
     { rate: auxiliaryLearningRate, prefix: AUXILIARY_POSTERIOR, missing: AUXILIARY_MISSING },
+    { rate: priorLearningRate, prefix: `${ADAPTED.name}.`, missing: ADAPTED_MISSING },
     { rate: CHAIN_RATE, prefix: `${CHAINS.name}.` },
   ].filter(({ rate }) => rate !== undefined);
   const belongs = (name: string, prefix: string) => name.startsWith(prefix, name.indexOf('.') + 1); // `layer.prefix…`
@@ -52,4 +55,8 @@ const ENCODER_MISSING = {
 const AUXILIARY_MISSING = {
   message: '--auxiliary-learning-rate, but the posterior has no auxiliary network',
   hint: 'use it with --posterior semi-implicit',
+};
+const ADAPTED_MISSING = {
+  message: '--prior-learning-rate, but nothing of a prior is learned',
+  hint: 'use it with --adapt-prior or --mix-priors learned',
 };

@@ -21,7 +21,11 @@ export async function samplePrior(
     { inputs: { noise: specs } as never, constants: prior.parameters },
   );
   const noise = noiseFor(specs, key);
-  if (denoised && noise.latent && noise.kernels) noise.kernels.data.fill(0);
+  if (denoised)
+    for (const name of Object.keys(noise)) {
+      const [, part] = /^(.*)kernels$/.exec(name) ?? []; // of a mixture of priors `m.kernels`
+      if (part !== undefined && noise[`${part}latent`]) noise[name].data.fill(0);
+    }
   const { kernels } = (await step.run({ noise } as never)) as unknown as { kernels: NdArray };
   await step.release();
   return Float32Array.from(kernels.data);

@@ -96,7 +96,12 @@ type Case = [name: string, args: () => string[], code: number, message: RegExp];
 const cases: Case[] = [
   // Priors
   ['a missing prior folder', () => withPrior('nowhere'), 3, /nowhere\/prior\.json: no such file/],
-  ['no prior for a layer', () => withPrior('vae-7'), 2, /prior of size 5x5 for layer conv2 .*vae-7 \(7x7\)/],
+  [
+    'no prior for a layer',
+    () => [...withPrior('vae-7'), '--fallback', 'none'],
+    2,
+    /prior of size 5x5 for layer conv2 .*vae-7 \(7x7\)/,
+  ],
   ['no prior at all', () => train('--prior', 'dwp'), 2, /prior of size 7x7 .*given: none/],
   [
     'a prior of another family',

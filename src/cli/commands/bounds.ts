@@ -1,10 +1,12 @@
 // dwp bounds: how far a trained run's bounds can be from what they bound, from both sides.
 import { z } from 'zod';
+import { loadDataset } from '../../data/index.js';
 import { createEngine, foldIn, seedKey } from '../../engine/index.js';
 import { DwpError, usageError } from '../../errors.js';
 import { readCheckpoint } from '../../experiment/checkpoint.js';
 import { prepare } from '../../experiment/problem.js';
 import { readRunConfig } from '../../experiment/run.js';
+import { readSubstitutes } from '../../experiment/substitutes.js';
 import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
 import { type NetworkBounds, networkBounds } from '../../train/network-bounds.js';
 import { isSampler } from '../../train/sample-network.js';
@@ -71,7 +73,8 @@ export const bounds = defineCommand({
         `${run} is a run by Markov chains (${config.posterior}): its law has no density to bound`,
         'use a run with a variational posterior',
       );
-    const { model, train } = prepare(config);
+    const dataset = loadDataset(config.data, config.dataDir);
+    const { model, train } = prepare(config, dataset, readSubstitutes(run, config, dataset.train));
     const state = readCheckpoint(run, model);
     if (state.step < config.steps)
       throw usageError(

@@ -9,6 +9,7 @@ import { readCheckpoint } from '../../experiment/checkpoint.js';
 import { judge } from '../../experiment/judge.js';
 import { prepare } from '../../experiment/problem.js';
 import { readRunConfig } from '../../experiment/run.js';
+import { readSubstitutes } from '../../experiment/substitutes.js';
 import { isSampler } from '../../train/sample-network.js';
 import { argument, defineCommand, integer, option } from '../command.js';
 import { table } from '../table.js';
@@ -41,7 +42,8 @@ export const evaluate = defineCommand({
     effects,
   ): Promise<{ run: string; data: string; test: EnsembleMetrics[] }> {
     const config = readRunConfig(run);
-    const problem = prepare(config);
+    const dataset = loadDataset(config.data, config.dataDir);
+    const problem = prepare(config, dataset, readSubstitutes(run, config, dataset.train));
     const state = isSampler(config.posterior) ? undefined : readCheckpoint(run, problem.model);
     const step = state?.step ?? stepOfChains(run);
     if (step < config.steps)

@@ -61,6 +61,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./check-prior.js')).checkPrior,
   },
   {
+    name: 'mix-priors',
+    summary: 'make one prior of several, a mixture of them',
+    load: async () => (await import('./mix-priors.js')).mixPriorsCommand,
+  },
+  {
     name: 'sample-prior',
     summary: 'draw kernels from a fitted prior',
     load: async () => (await import('./sample-prior.js')).samplePriorCommand,

@@ -21,6 +21,10 @@ const FLAGS: Record<keyof RunConfig, string> = {
   channels: '--channels <n...>',
   prior: '--prior <name>',
   priorPath: '--prior-path <dirs...>',
+  fallback: '--fallback <kind>',
+  mixPriors: '--mix-priors <kind>',
+  adaptPrior: '--adapt-prior <parts...>',
+  priorLearningRate: '--prior-learning-rate <x>',
   posterior: '--posterior <name>',
   densePrior: '--dense-prior <kind>',
   densePriorStd: '--dense-prior-std <x>',
@@ -109,7 +113,21 @@ export const train = defineCommand({
       hooks.stop();
     }
   },
-  render({ out, prior, init, examples, split, judgedOn, test, ensemble, bound, chains, steps, seconds }) {
+  render({
+    out,
+    prior,
+    priors = [],
+    init,
+    examples,
+    split,
+    judgedOn,
+    test,
+    ensemble,
+    bound,
+    chains,
+    steps,
+    seconds,
+  }) {
     const rows = ensemble.map((e) => [
       e.samples,
       percent(e.accuracy),
@@ -133,6 +151,7 @@ export const train = defineCommand({
       `${examples} examples (split ${split}), prior ${prior}, started from ${init}: ${steps} steps in ${seconds.toFixed(1)} s`,
       '',
       table(['weight draws', 'accuracy', 'NLL (nats)', 'ECE', 'Brier'], rows),
+      ...priorLines(priors),
       ...parts,
       ...(chains ? chainLines(chains) : []),
       '',
@@ -140,6 +159,22 @@ export const train = defineCommand({
     ].join('\n');
   },
 });
+
+/** Fallbacks, and what was learned of priors. */
+function priorLines(priors: NonNullable<RunSummary['priors']>): string[] {
+  const lines = priors.flatMap(({ layer, substitute, reason, learned, paths }) => [
+    ...(substitute ? [`${layer}: fallback prior, ${reason}`] : []),
+    ...(learned?.scale !== undefined
+      ? [`${layer}: learned scale of the prior ${learned.scale.toFixed(3)}`]
+      : []),
+    ...(learned?.weights?.length === paths.length && paths.length > 1
+      ? [
+          `${layer}: learned weights ${learned.weights.map((x, i) => `${x.toFixed(3)} ${paths[i]}`).join(', ')}`,
+        ]
+      : []),
+  ]);
+  return lines.length > 0 ? ['', ...lines] : [];
+}
 
 /** Whether the chains agree, function by function; the judged images in one line. */
 function chainLines({ method, chains, draws, acceptance, functions }: ChainReport): string[] {
@@ -181,6 +216,7 @@ export function progressHooks(effects: Effects, prefix = '') {
   return {
     signal: effects.signal,
     info: (line: string) => effects.info(`${prefix}${line}`),
+    warn: (line: string) => effects.warn(`${prefix}${line}`),
     progress(phase: 'training' | 'sampling' | 'predicting', done: number, total: number, detail: string) {
       if (open?.phase !== phase) {
         open?.bar.stop();

@@ -102,6 +102,27 @@ export function componentLogDensities(
   return tf.sub(weight, falling);
 }
 
+/** log Σ_c w_c, 0 until the weights are learned along with a network. */
+export const logTotalWeight = (parameters: Tensors): tf.Tensor => tf.logSumExp(parameters[NAMES.logWeight]);
+
+/** The weights as probabilities again. */
+export function normaliseWeights(arrays: Arrays): Arrays {
+  const { shape, data } = arrays[NAMES.logWeight];
+  const logs = Array.from(data);
+  const most = Math.max(...logs);
+  const total = most + Math.log(logs.reduce((sum, x) => sum + Math.exp(x - most), 0));
+  return {
+    ...arrays,
+    [NAMES.logWeight]: f32(
+      [...shape],
+      Float32Array.from(logs, (x) => x - total),
+    ),
+  };
+}
+
+/** Names of the weights, for what learns them. */
+export const WEIGHT_NAMES: readonly string[] = [NAMES.logWeight];
+
 /** Standard normals that {@link drawComponents} needs. */
 export const drawNoise = (n: number, d: number, dof: number | undefined): Specs => ({
   component: spec([n]),
@@ -114,7 +135,7 @@ const tailFactor = (tail: tf.Tensor): tf.Tensor =>
   tf.sqrt(tf.div(tail.shape[1]!, tf.sum(tf.square(tail), 1, true)));
 
 /** One of C by its weights, given a standard normal x: [n], log weights [n, C] or [C] → int32 [n]. */
-function weightedComponent(x: tf.Tensor, logWeights: tf.Tensor): tf.Tensor1D {
+export function weightedComponent(x: tf.Tensor, logWeights: tf.Tensor): tf.Tensor1D {
   const c = logWeights.shape.at(-1)!;
   const weights = tf.softmax(tf.reshape(logWeights, [-1, c])); // [n, C] or [1, C]
   const uniform = tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5);

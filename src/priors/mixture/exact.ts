@@ -9,6 +9,9 @@ import {
   coordinates,
   drawComponents,
   drawNoise,
+  logTotalWeight,
+  normaliseWeights,
+  WEIGHT_NAMES,
 } from './components.js';
 
 /** @param dof of t; undefined for normals */
@@ -36,8 +39,11 @@ export function mixturePrior(
       logDensity(parameters, w) {
         const y = coordinates(parameters, tf.reshape(w, [-1, d]));
         const logs = componentLogDensities(parameters, tf.sum(tf.square(y), 2), dof, d);
-        return tf.reshape(tf.logSumExp(logs, 1), w.shape.slice(0, -1));
+        const total = tf.sub(tf.logSumExp(logs, 1), logTotalWeight(parameters));
+        return tf.reshape(total, w.shape.slice(0, -1));
       },
     },
+    adaptable: { latent: { names: WEIGHT_NAMES } },
+    finished: normaliseWeights,
   };
 }

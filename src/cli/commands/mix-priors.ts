@@ -1,0 +1,60 @@
+// dwp mix-priors: several fitted priors of one size as one.
+import { z } from 'zod';
+import { usageError } from '../../errors.js';
+import { readPriorFolder, writeDerivedPrior } from '../../experiment/prior-folder.js';
+import { refuseExisting } from '../../formats/files.js';
+import { mixPriors } from '../../priors/index.js';
+import { argument, defineCommand, option } from '../command.js';
+
+interface MixResult {
+  out: string;
+  size: string;
+  components: { path: string; family: string; weight: number }[];
+}
+
+export const mixPriorsCommand = defineCommand({
+  name: 'mix-priors',
+  description:
+    'Writes the mixture p(w) = Σ π_m p_m(w) of priors of one kernel size as a prior folder. dwp train --prior fitted ' +
+    'takes it; with --adapt-prior latent it learns the weights along.',
+  arguments: { priors: argument('<priors...>', 'folders of fitted priors', z.array(z.string()).min(2)) },
+  options: {
+    weights: option(
+      '--weights <x...>',
+      'one for each prior, above 0; divided by their sum',
+      z.array(z.coerce.number().positive('must be above 0')).optional(),
+      'equal',
+    ),
+    out: option('--out <dir>', 'folder to write; must not exist yet', z.string()),
+  },
+  examples: ['dwp mix-priors priors/grey-7x7 priors/colour-7x7 --weights 0.7 0.3 --out priors/mixed-7x7'],
+  async run({ priors: paths, weights = paths.map(() => 1), out }): Promise<MixResult> {
+    refuseExisting(out);
+    if (weights.length !== paths.length)
+      throw usageError(
+        `${weights.length} weights for ${paths.length} priors`,
+        'give one for each, in the same order',
+      );
+    const priors = paths.map((path) => readPriorFolder(path).prior);
+    const sizes = priors.map(({ size: { h, w } }) => `${h}x${w}`);
+    const other = sizes.findIndex((size) => size !== sizes[0]);
+    if (other !== -1)
+      throw usageError(
+        `${paths[0]} is of ${sizes[0]}, ${paths[other]} of ${sizes[other]}`,
+        'only priors of one kernel size can be mixed',
+      );
+    writeDerivedPrior(out, mixPriors(priors, weights), `a mixture of ${paths.length} priors`, paths);
+    const total = weights.reduce((a, b) => a + b, 0);
+    const components = paths.map((path, m) => ({
+      path,
+      family: priors[m].family,
+      weight: weights[m] / total,
+    }));
+    return { out, size: sizes[0], components };
+  },
+  render: ({ out, size, components }) =>
+    [
+      `${size}: ${components.map(({ path, family, weight }) => `${weight.toFixed(3)} ${path} (${family})`).join(' + ')}`,
+      `Written to ${out}. Train with it:  dwp train --prior fitted --prior-path ${out} --out runs/mixed`,
+    ].join('\n'),
+});

@@ -1,0 +1,66 @@
+// Priors that a run makes for itself, by resampling, where none that it was given has the size of a layer. They lie in its
+// folder, so that resuming and evaluating it find them.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ImageSet } from '../data/index.js';
+import { type Engine, foldIn, seedKey } from '../engine/index.js';
+import { randomLayers } from '../nn/index.js';
+import type { KernelPrior } from '../priors/index.js';
+import type { FitHooks } from '../train/fit-prior.js';
+import { resamplePrior } from '../train/resample-prior.js';
+import { choosePrior, chooseSubstitute, type LayerNeed } from './choose-prior.js';
+import type { RunConfig } from './config.js';
+import { type FittedPrior, layerNeeds, readOffer } from './layer-priors.js';
+import { readPriorFolder, writeDerivedPrior } from './prior-folder.js';
+import { buildArchitecture, initOf } from './problem.js';
+
+export type Substitutes = Readonly<Record<string, KernelPrior>>;
+
+const FOLDER = 'priors';
+const folderOf = (run: string, layer: string) => join(run, FOLDER, `${layer}-resampled`);
+
+/** Layers that need a fitted prior of a size that there is none of, and what theirs is made of. */
+function missing(config: RunConfig, images: ImageSet): { need: LayerNeed; offer: FittedPrior }[] {
+  if (config.fallback !== 'resample' || config.priorPath.length === 0) return [];
+  const architecture = buildArchitecture(config, images);
+  const offers = config.priorPath.map(readOffer);
+  const needs = layerNeeds(architecture);
+  const fitted = !['none', 'standard-normal'].includes(config.prior) || initOf(config) === 'prior';
+  return randomLayers(architecture)
+    .filter(({ kind }) => (kind === 'conv' ? fitted : config.densePrior === 'fitted'))
+    .flatMap(({ name }) => {
+      const need = needs[name];
+      if (choosePrior(need, offers, config.mixPriors !== 'none')) return [];
+      const substitute = chooseSubstitute(need, offers);
+      return substitute?.resampled ? [{ need, offer: substitute.offers[0] }] : [];
+    });
+}
+
+/** Fits what is missing, the same for the same priors. */
+export async function makeSubstitutes(
+  config: RunConfig,
+  images: ImageSet,
+  engine: Engine,
+  hooks: FitHooks = {},
+): Promise<Substitutes> {
+  const made: Record<string, KernelPrior> = {};
+  for (const { need, offer } of missing(config, images)) {
+    const key = foldIn(seedKey(0), 'resample', need.size.h, need.size.w);
+    made[need.name] = await resamplePrior(offer.prior, need.size, engine, key, hooks);
+  }
+  return made;
+}
+
+export function writeSubstitutes(run: string, substitutes: Substitutes): void {
+  for (const [layer, prior] of Object.entries(substitutes))
+    writeDerivedPrior(folderOf(run, layer), prior, 'resampled to another size', []);
+}
+
+/** Those of a run's layers, as far as it has some. */
+export const readSubstitutes = (run: string, config: RunConfig, images: ImageSet): Substitutes =>
+  Object.fromEntries(
+    missing(config, images)
+      .map(({ need }) => need.name)
+      .filter((layer) => existsSync(folderOf(run, layer)))
+      .map((layer) => [layer, readPriorFolder(folderOf(run, layer)).prior]),
+  );

@@ -1,0 +1,118 @@
+// Kernels and priors at another size.
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type Engine, RandomStream, seedKey } from '../../src/engine/index.js';
+import { families, type TrainingKernels } from '../../src/priors/index.js';
+import { kernelMap, resampleKernels, resamplingMatrix } from '../../src/priors/resample.js';
+import { resamplePrior } from '../../src/train/resample-prior.js';
+import { samplePrior } from '../../src/train/sample-prior.js';
+import { engines } from '../engine/reference.js';
+import { estimate } from '../monte-carlo.js';
+
+let native: Engine;
+beforeAll(async () => {
+  ({ native } = await engines());
+});
+
+/** Smooth kernels: a ramp of random slope, and a little noise. */
+function ramps(k: number, count: number): TrainingKernels {
+  const stream = new RandomStream(seedKey(520));
+  const data = new Float32Array(count * k * k);
+  for (let i = 0; i < count; i++) {
+    const [a, b] = [stream.normal(), stream.normal()];
+    for (let y = 0; y < k; y++)
+      for (let x = 0; x < k; x++)
+        data[(i * k + y) * k + x] = (a * (x + 0.5)) / k + (b * (y + 0.5)) / k + 0.05 * stream.normal();
+  }
+  return { h: k, w: k, data, count };
+}
+
+describe('the map', () => {
+  test.each([
+    [7, 5],
+    [5, 7],
+    [3, 5],
+    [9, 3],
+    [1, 4],
+    [4, 1],
+  ])('%i to %i: a constant stays, and rows are means', (k, m) => {
+    const matrix = resamplingMatrix(k, m);
+    for (const row of matrix.to2DArray()) {
+      expect(row.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 12);
+      expect(Math.min(...row)).toBeGreaterThanOrEqual(0);
+    }
+    // symmetric: turned around, it is the same map
+    expect(
+      matrix
+        .to2DArray()
+        .map((row) => [...row].reverse())
+        .reverse(),
+    ).toEqual(matrix.to2DArray().map((row) => row.map((x) => expect.closeTo(x, 12))));
+  });
+  test('of cells: 3 to 2 by hand', () => {
+    expect(resamplingMatrix(3, 2).to2DArray()).toEqual([
+      [2 / 3, 1 / 3, 0].map((x) => expect.closeTo(x, 12)),
+      [0, 1 / 3, 2 / 3].map((x) => expect.closeTo(x, 12)),
+    ]);
+    expect(kernelMap({ h: 3, w: 2 }, { h: 2, w: 1 }).to2DArray()[0]).toEqual(
+      [1 / 3, 1 / 3, 1 / 6, 1 / 6, 0, 0].map((x) => expect.closeTo(x, 12)),
+    );
+  });
+});
+
+test.each([
+  [5, 3],
+  [3, 5],
+])('%i×%i to %i: the mean squared norm stays, and the covariance is full', (k, m) => {
+  const kernels = ramps(k, 500);
+  const { data } = resampleKernels(kernels, { h: m, w: m }, seedKey(521));
+  const energy = (x: Float32Array) => x.reduce((sum, y) => sum + y * y, 0) / 500;
+  const ratio = energy(data) / energy(kernels.data);
+  if (m < k) expect(ratio).toBeCloseTo(1, 4);
+  else {
+    expect(ratio).toBeGreaterThan(1); // ε adds its own
+    expect(ratio).toBeLessThan(1.3);
+  }
+  const { fit, config, prior } = families.gaussian;
+  if (fit.kind !== 'closed-form') throw new Error('closed form');
+  const whole = config.parse({ jitter: 1e-12 });
+  const made = prior({ h: m, w: m }, whole, fit.parameters({ h: m, w: m, data, count: 500 }, whole));
+  const variances = Array.from(
+    { length: m * m },
+    (_, j) => made.parameters.cholesky.data[j * (m * m + 1)] ** 2,
+  );
+  expect(Math.min(...variances)).toBeGreaterThan(1e-5);
+});
+
+test('a resampled Gaussian has the moments of N(Aμ, AΣAᵀ), scaled', async () => {
+  const kernels = ramps(4, 400);
+  const { fit, config, prior } = families.gaussian;
+  if (fit.kind !== 'closed-form') throw new Error('closed form');
+  const whole = config.parse({});
+  const parameters = fit.parameters(kernels, whole);
+  const given = prior({ h: 4, w: 4 }, whole, parameters);
+  const made = await resamplePrior(given, { h: 2, w: 2 }, native, seedKey(522));
+  expect(made).toMatchObject({ family: 'mixture', size: { h: 2, w: 2 } });
+
+  const map = kernelMap({ h: 4, w: 4 }, { h: 2, w: 2 }).to2DArray();
+  const lower = Array.from(parameters.cholesky.data);
+  const root = map.map((row) =>
+    Array.from({ length: 16 }, (_, j) => row.reduce((sum, x, i) => sum + x * lower[i * 16 + j], 0)),
+  ); // A L
+  const mean = map.map((row) => row.reduce((sum, x, i) => sum + x * parameters.mean.data[i], 0));
+  const second = root.map((a, i) =>
+    root.map((b, j) => a.reduce((s, x, l) => s + x * b[l], 0) + mean[i] * mean[j]),
+  );
+  const before =
+    lower.reduce((s, x) => s + x * x, 0) + Array.from(parameters.mean.data).reduce((s, x) => s + x * x, 0);
+  const c2 = before / second.reduce((sum, row, i) => sum + row[i], 0);
+  const n = 4000;
+  const drawn = await samplePrior(made, n, native, seedKey(523));
+  for (let i = 0; i < 4; i++)
+    for (let j = 0; j <= i; j++) {
+      const { mean: found, standardError } = estimate(
+        Array.from({ length: n }, (_, r) => drawn[4 * r + i] * drawn[4 * r + j]),
+      );
+      // of the samples here, and of the 20,000 that the mixture was fitted to
+      expect(Math.abs(found - c2 * second[i][j])).toBeLessThan(5 * standardError * Math.sqrt(1 + n / 20_000));
+    }
+});
