@@ -29,8 +29,9 @@ export const programSchema = z.object({
 export type Program = z.infer<typeof programSchema>;
 export type ProgramNode = z.infer<typeof node>;
 
-/** Most numbers that a value between two nodes may have. */
+/** Most numbers that a value between two nodes may have, and most of whole numbers that are known. */
 const LARGEST = 2 ** 28;
+const MOST_INTEGERS = 100_000;
 
 const described = ({ op, name }: ProgramNode) => `node ${JSON.stringify(name)} (${op})`;
 
@@ -77,7 +78,7 @@ export function runProgram(label: string, program: Program, given: Tensors, para
         if (!name) return;
         const value = outputs[i];
         if (!value) throw new Error(`it has no result ${i}`);
-        if (!(sizeOf(value.shape) <= LARGEST))
+        if (!(sizeOf(value.shape) <= (isIntegers(value) ? MOST_INTEGERS : LARGEST)))
           throw new Error(`a result of shape [${value.shape}] is too large`);
         values.set(name, value);
       });
