@@ -25,6 +25,8 @@ export interface RunFigures {
   ensemble: RunSummary['ensemble'];
   reliability: RunSummary['reliability'];
   test: RunSummary['test'];
+  /** The fitted prior of each layer. */
+  layerPriors: NonNullable<RunSummary['priors']>;
 }
 
 export interface PriorFigures {
@@ -79,7 +81,7 @@ function runFigures({ path, label, summary }: FinishedRun): RunFigures {
     const [, , h, w] = shape;
     return [{ layer: name.slice(0, -'.mean'.length), h, w, kernels: rowsOf(data as Float32Array, h * w) }];
   });
-  const { prior, examples, split, ensemble, reliability, test } = summary;
+  const { prior, priors = [], examples, split, ensemble, reliability, test } = summary;
   return {
     path,
     label,
@@ -91,6 +93,7 @@ function runFigures({ path, label, summary }: FinishedRun): RunFigures {
     ensemble,
     reliability,
     test,
+    layerPriors: priors,
   };
 }
 

@@ -86,12 +86,30 @@ function kernels(runs: readonly ReportRun[], series: readonly Series[]): Html | 
 }
 
 function priors(input: ReportInput): Html | undefined {
-  if (input.priors.length === 0) return undefined;
-  return figure(
+  const notes = layerNotes(input.runs);
+  if (input.priors.length === 0 && notes.length === 0) return undefined;
+  const list = notes.length > 0 && html`<ul>${notes.map((note) => html`<li>${note}</li>`)}</ul>`;
+  if (input.priors.length === 0) return html`${list}`;
+  const cards = figure(
     html`<div class="cards">${input.priors.map(priorCard)}</div>`,
     `Kernels of the source nets beside draws from the prior that was fitted to them: the closer the two look, the better the prior. The tables give the log density of kernels that were held out, in nats; higher is better. Values with ≥ are lower bounds, the others exact; ± is the standard error. ${SCALE_NOTE}`,
   );
+  return html`${list || ''}${cards}`;
 }
+
+/** Layers whose prior is a fallback, or was learned along. */
+const layerNotes = (runs: readonly ReportRun[]): string[] =>
+  runs.flatMap(({ label, examples, split, layerPriors = [] }) =>
+    layerPriors
+      .filter(({ substitute, learned }) => substitute || learned)
+      .map(({ layer, family, reason, substitute, learned: { scale, weights } = {} }) =>
+        [
+          `${label}, N = ${examples}, split ${split}, ${layer}: ${substitute ? 'fallback, ' : ''}${family} prior (${reason})`,
+          ...(scale === undefined ? [] : [`learned scale ${scale.toFixed(3)}`]),
+          ...(weights ? [`weights ${weights.map((x) => x.toFixed(3)).join(', ')}`] : []),
+        ].join('; '),
+      ),
+  );
 
 function calibration(runs: readonly ReportRun[], series: readonly Series[]): Html | undefined {
   const examples = shownExamples(runs);

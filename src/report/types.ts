@@ -51,7 +51,18 @@ export interface ReliabilityBin {
   count: number;
 }
 
+/** Of a layer of a run: whether its prior is a fallback, and what was learned of it. */
+export interface LayerPrior {
+  layer: string;
+  family: string;
+  reason: string;
+  substitute?: boolean;
+  learned?: { scale?: number; weights?: number[] };
+}
+
 export interface ReportRun {
+  /** Fitted priors by layer. */
+  layerPriors?: LayerPrior[];
   path: string;
   label: string;
   prior: string;

@@ -1,5 +1,5 @@
 import { parseHTML } from 'linkedom';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { escapeHtml, html } from '../../src/report/html.js';
 import { decimals, meanAndDeviation, percent } from '../../src/report/numbers.js';
 import { renderReport } from '../../src/report/report.js';
@@ -81,6 +81,18 @@ describe('renderReport', () => {
   it('is the same text every time', () => {
     expect(renderReport(realistic()) === page).toBe(true);
   });
+});
+
+test('fallbacks and what was learned of priors are named, escaped', () => {
+  const input = realistic();
+  const [run, ...others] = input.runs;
+  const layerPriors = [
+    { layer: 'conv1', family: 'vae', reason: 'role first' },
+    { layer: 'conv2', family: 'mixture', reason: 'from <7x7>', substitute: true, learned: { scale: 0.25 } },
+  ];
+  const page = renderReport({ ...input, priors: [], runs: [{ ...run!, layerPriors }, ...others] });
+  expect(page).toContain('conv2: fallback, mixture prior (from &lt;7x7&gt;); learned scale 0.250');
+  expect(page).not.toContain('role first');
 });
 
 describe('html`…`', () => {
