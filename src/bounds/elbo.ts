@@ -8,6 +8,7 @@ import {
   type Architecture,
   forward,
   isBiased,
+  kernelLayout,
   kernelShape,
   randomLayers,
   type WeightLayer,
@@ -56,7 +57,7 @@ export interface BoundTerms {
 }
 
 /** Kernels of a layer; in a dense one every weight is a kernel of 1×1 (35). */
-export const kernelCount = ({ shape }: WeightLayer): number => shape[0] * shape[1];
+export const kernelCount = (layer: WeightLayer): number => kernelLayout(layer).count;
 
 /** How many of a layer's kernels a step's prior term uses. */
 export function subsampleSize({ priors, posterior, kernelSubsample }: Model, layer: WeightLayer): number {

@@ -2,7 +2,13 @@
 // else by the lower bound (1) or (4). The prior says what its density is; how it is estimated is decided here.
 import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
 import { spec, tf } from '../engine/index.js';
-import type { KernelPrior, LatentVariableDensity, Specs, Tensors } from '../priors/index.js';
+import {
+  type KernelPrior,
+  kernelLength,
+  type LatentVariableDensity,
+  type Specs,
+  type Tensors,
+} from '../priors/index.js';
 import { lowerBound, proposalOf } from './hierarchical.js';
 import { type BoundSettings, HIERARCHICAL } from './settings.js';
 
@@ -17,7 +23,7 @@ export const latentNoise = (
 export const priorNoise = (prior: KernelPrior, n: number, settings: BoundSettings = HIERARCHICAL): Specs => {
   const { density, size } = prior;
   if (density.kind === 'exact' && density.expectedLogDensity) return {};
-  return { kernels: spec([n, size.h * size.w]), ...latentNoise(prior, n, settings) };
+  return { kernels: spec([n, kernelLength(size)]), ...latentNoise(prior, n, settings) };
 };
 
 /**

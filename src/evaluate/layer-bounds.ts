@@ -1,12 +1,12 @@
 // E_q log p(w) and E_q log q(w) of a layer, enclosed from below and above with any numbers of samples K: (4), (27) and
 // (5), and, beside them, the bounds that the layer was trained with. Sums over all its kernels, in nats.
-import { ADAPTED, AUXILIARY, kernelCount, type Model, ofLayer } from '../bounds/elbo.js';
+import { ADAPTED, AUXILIARY, type Model, ofLayer } from '../bounds/elbo.js';
 import { logImportanceWeight, proposalOf } from '../bounds/hierarchical.js';
 import { priorProposal } from '../bounds/prior-term.js';
 import { type BoundSettings, HIERARCHICAL } from '../bounds/settings.js';
 import { negativeEntropy, reparameterise } from '../distributions/normal.js';
 import { type Engine, foldIn, type Key, type NdArray, noiseFor, spec, tf } from '../engine/index.js';
-import { kernelShape, type WeightLayer } from '../nn/index.js';
+import { kernelLayout, type WeightLayer } from '../nn/index.js';
 import { groupCount, kernelRows, type SemiImplicitPosterior } from '../posteriors/index.js';
 import type { Arrays, Specs, Tensors } from '../priors/index.js';
 import { byTangents, fromAbove, fromBelow } from './importance.js';
@@ -56,9 +56,7 @@ export async function layerBounds(
 ): Promise<LayerBounds> {
   const { posterior, bound = HIERARCHICAL } = model;
   const prior = model.priors[layer.name];
-  const n = kernelCount(layer);
-  const [, , h, width] = kernelShape(layer);
-  const d = h * width;
+  const { count: n, length: d } = kernelLayout(layer);
   const parameters = layerArrays(allParameters, layer.name);
   const adapted = layerArrays(parameters, ADAPTED.name);
   const constants = { parameters, prior: { ...prior.parameters, ...adapted } };

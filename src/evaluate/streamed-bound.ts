@@ -2,7 +2,7 @@
 // all rows when only some of them can be given so many.
 import { lowerBound } from '../bounds/hierarchical.js';
 import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, spec } from '../engine/index.js';
-import type { KernelPrior, Tensors } from '../priors/index.js';
+import { type KernelPrior, kernelLength, type Tensors } from '../priors/index.js';
 
 /** Samples that one call draws in all; of one row, at most half of it. Fewer where p(z) has more normals than these. */
 const DRAWS = 1000;
@@ -31,7 +31,7 @@ export async function streamedBound(
   progress?: (done: number) => void,
 ): Promise<RowBounds> {
   if (density.kind === 'exact') throw new RangeError('an exact density needs no bound');
-  const d = size.h * size.w;
+  const d = kernelLength(size);
   const n = rows.length / d;
   const atOnce = Math.ceil(DRAWS / Math.max(1, (density.components ?? 1) / COMPONENTS));
   const chunks = Math.ceil(samples / Math.ceil(atOnce / 2));

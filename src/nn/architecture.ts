@@ -7,6 +7,8 @@ export interface ConvLayer {
   /** [out, in, h, w] */
   shape: readonly [number, number, number, number];
   pad: 'valid' | 'same';
+  /** Input channels that one kernel of its prior spans: consecutive ones of an output. 1 unless given. */
+  span?: number;
   /** Height and width of its input, and of its output. */
   inputSize: readonly [number, number];
   outputSize: readonly [number, number];
@@ -70,6 +72,28 @@ export const isBiased = ({ biased }: WeightLayer): boolean => biased !== false;
 /** Shape of a layer's weights as a posterior holds them, [out, in, h, w]. */
 export const kernelShape = (layer: WeightLayer): readonly [number, number, number, number] =>
   layer.kind === 'conv' ? layer.shape : [layer.shape[1], layer.shape[0], 1, 1];
+
+/**
+ * How a layer's weights [out, in, h, w] are the kernels [n, d] of its prior: in rows of d = span·h·w numbers, since
+ * consecutive input channels lie side by side (101).
+ */
+export function kernelLayout(layer: WeightLayer): { count: number; length: number } {
+  const [out, inputs, h, w] = kernelShape(layer);
+  const span = (layer.kind === 'conv' && layer.span) || 1;
+  return { count: (out * inputs) / span, length: span * h * w };
+}
+
+/** The same network, in which kernels of the named layers span several input channels each. */
+export const withSpans = (
+  architecture: Architecture,
+  spans: Readonly<Record<string, number | undefined>>,
+): Architecture => ({
+  ...architecture,
+  layers: architecture.layers.map((layer) => {
+    const span = layer.kind === 'conv' ? (spans[layer.name] ?? 1) : 1;
+    return span > 1 ? { ...layer, span } : layer;
+  }),
+});
 
 /** Shape of what a layer makes of one example: [h, w, out], or [out]. */
 export const outputShape = (layer: WeightLayer): readonly number[] =>

@@ -3,7 +3,7 @@
 import type { LatentDensity } from '../distributions/latent.js';
 import type { DiagonalNormal } from '../distributions/normal.js';
 import { type Key, type NdArray, type TensorSpec, tf } from '../engine/index.js';
-import { kernelShape, type WeightLayer } from '../nn/index.js';
+import { kernelLayout, kernelShape, type WeightLayer } from '../nn/index.js';
 
 export type Arrays = Readonly<Record<string, NdArray>>;
 export type Tensors = Readonly<Record<string, tf.Tensor>>;
@@ -74,13 +74,12 @@ export interface Posterior {
 
 /** How many ζ a layer has. */
 export function groupCount(layer: WeightLayer, shared: Sharing): number {
-  const [out, inputs] = kernelShape(layer);
-  return { kernel: out * inputs, filter: out, layer: 1 }[shared];
+  return { kernel: kernelLayout(layer).count, filter: kernelShape(layer)[0], layer: 1 }[shared];
 }
 
-/** A layer's weights [out, in, h, w] as kernels in rows [out · in, h · w]; only `rows` of them where given. */
+/** A layer's weights [out, in, h, w] as kernels in rows [n, d], see {@link kernelLayout}; only `rows` of them where given. */
 export function kernelRows(layer: WeightLayer, x: tf.Tensor, rows?: tf.Tensor1D): tf.Tensor {
-  const [out, inputs, h, w] = kernelShape(layer);
-  const all = tf.reshape(x, [out * inputs, h * w]);
+  const { count, length } = kernelLayout(layer);
+  const all = tf.reshape(x, [count, length]);
   return rows ? tf.gather(all, rows) : all;
 }

@@ -8,7 +8,7 @@ import {
   reparameterise,
 } from '../distributions/normal.js';
 import { foldIn, tf } from '../engine/index.js';
-import { kernelShape } from '../nn/index.js';
+import { kernelLayout } from '../nn/index.js';
 import { givenLatent } from './given-latent.js';
 import { normalParameters } from './mean-field.js';
 import { network, networkParameters } from './networks.js';
@@ -22,8 +22,7 @@ export const semiImplicit = givenLatent({
   name: 'semi-implicit',
   latent: () => ({ shared: 'kernel', size: LATENT }),
   initial(layer, weights, logStd, key) {
-    const [, , h, w] = kernelShape(layer);
-    const d = h * w;
+    const { length: d } = kernelLayout(layer);
     const mixing = { inputs: LATENT, hidden: HIDDEN, outputs: d, linear: true };
     const auxiliary = { inputs: d, hidden: HIDDEN, outputs: 2 * LATENT, linear: true };
     return {

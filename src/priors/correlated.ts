@@ -1,11 +1,18 @@
 // A stationary Gaussian: neighbouring pixels are alike, the more so the nearer. N(0, σ² C), where C is
-// (1 − ν) exp(−(|Δ|/ℓ)^p) for pixels Δ apart plus ν on the diagonal: four numbers, whatever the size.
+// (1 − ν) exp(−(|Δ|/ℓ)^p) for pixels Δ apart plus ν on the diagonal: four numbers, whatever the size. Of a filter of
+// several channels N(0, A ⊗ C): the channels have a covariance A in the place of σ², and share C.
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import { z } from 'zod';
 import { f32 } from '../engine/index.js';
 import { gaussianPrior } from './gaussian.js';
 import { lowerInverse } from './mixture/linear-algebra.js';
-import type { Arrays, KernelSize, PriorFamily, TrainingKernels } from './prior.js';
+import {
+  type Arrays,
+  type KernelSize,
+  kernelLength,
+  type PriorFamily,
+  type TrainingKernels,
+} from './prior.js';
 
 const config = z.object({});
 type Config = z.infer<typeof config>;
@@ -28,19 +35,29 @@ export function correlationMatrix({ h, w }: KernelSize, { length, nugget, power 
   return c;
 }
 
-/** The likeliest variance given the shape, and the log-likelihood per kernel up to a constant. */
+/** The likeliest A given the shape (100), as its Cholesky factor, and the log-likelihood per kernel up to a constant. */
 function judge(second: Matrix, size: KernelSize, shape: Shape) {
+  const { channels = 1 } = size;
   const lower = new CholeskyDecomposition(correlationMatrix(size, shape)).lowerTriangularMatrix;
   const inverse = lowerInverse(lower);
-  const d = lower.rows;
-  const variance = inverse.mmul(second).mmul(inverse.transpose()).trace() / d; // tr(C⁻¹ S) / d
-  const logDeterminant = lower.diagonal().reduce((sum, x) => sum + Math.log(x), 0);
-  return { lower, inverse, variance, value: -logDeterminant - 0.5 * d * Math.log(variance) };
+  const d = lower.rows; // of one channel
+  const covariance = Matrix.zeros(channels, channels);
+  for (let a = 0; a < channels; a++)
+    for (let b = 0; b <= a; b++) {
+      const block = second.subMatrix(a * d, a * d + d - 1, b * d, b * d + d - 1); // S_ab
+      const value = inverse.mmul(block).mmul(inverse.transpose()).trace() / d; // tr(C⁻¹ S_ab) / d
+      covariance.set(a, b, value);
+      covariance.set(b, a, value);
+    }
+  const between = new CholeskyDecomposition(covariance).lowerTriangularMatrix;
+  const logDeterminant = (m: Matrix) => m.diagonal().reduce((sum, x) => sum + Math.log(x), 0);
+  return { lower, inverse, between, value: -channels * logDeterminant(lower) - d * logDeterminant(between) };
 }
 
 /** Maximum likelihood by a search on a grid that narrows around the best shape. */
-function fit({ data, count, h, w }: TrainingKernels): Arrays {
-  const d = h * w;
+function fit(kernels: TrainingKernels): Arrays {
+  const { data, count } = kernels;
+  const d = kernelLength(kernels);
   const second = Matrix.zeros(d, d);
   for (let i = 0; i < count; i++)
     for (let a = 0; a < d; a++)
@@ -48,7 +65,7 @@ function fit({ data, count, h, w }: TrainingKernels): Arrays {
         second.set(a, b, second.get(a, b) + (data[i * d + a] * data[i * d + b]) / count);
   for (let a = 0; a < d; a++) for (let b = 0; b < a; b++) second.set(b, a, second.get(a, b));
   let best: Shape = { length: 1, nugget: 0.1, power: 1 };
-  let bestValue = judge(second, { h, w }, best).value;
+  let bestValue = judge(second, kernels, best).value;
   for (let step = 1; step > 0.02; step /= 2)
     for (let improved = true; improved; ) {
       improved = false;
@@ -58,18 +75,17 @@ function fit({ data, count, h, w }: TrainingKernels): Arrays {
         { ...best, power: Math.min(2, Math.max(0.2, best.power + 0.5 * s)) },
       ]);
       for (const shape of around) {
-        const { value } = judge(second, { h, w }, shape);
+        const { value } = judge(second, kernels, shape);
         if (value > bestValue + 1e-6) [best, bestValue, improved] = [shape, value, true];
       }
     }
-  const { lower, inverse, variance } = judge(second, { h, w }, best);
-  const std = Math.sqrt(variance);
-  const array = (m: Matrix, factor: number) =>
-    f32(
-      [d, d],
-      Float32Array.from(m.to1DArray(), (x) => x * factor),
-    );
-  return { mean: f32([d]), cholesky: array(lower, std), inverseCholesky: array(inverse, 1 / std) };
+  const { lower, inverse, between } = judge(second, kernels, best);
+  const product = (a: Matrix, b: Matrix) => f32([d, d], Float32Array.from(a.kroneckerProduct(b).to1DArray()));
+  return {
+    mean: f32([d]),
+    cholesky: product(between, lower),
+    inverseCholesky: product(lowerInverse(between), inverse),
+  };
 }
 
 export const correlated: PriorFamily<Config> = {

@@ -5,7 +5,7 @@ import { logStandardDensity } from '../distributions/normal.js';
 import { f32, foldIn, spec, tf } from '../engine/index.js';
 import { gaussian } from './gaussian.js';
 import { requirePositive, requireShapes } from './parameters.js';
-import type { Arrays, KernelSize, PriorFamily, Tensors } from './prior.js';
+import { type Arrays, kernelLength, type PriorFamily, type Tensors } from './prior.js';
 import { stack, stackParameters } from './vae-dense.js';
 
 const config = z.object({
@@ -19,11 +19,11 @@ const halves = (d: number, layer: number): [read: number, moved: number] =>
   layer % 2 === 0 ? [Math.floor(d / 2), Math.ceil(d / 2)] : [Math.ceil(d / 2), Math.floor(d / 2)];
 const layersOf = (d: number, { layers }: Config) => (d > 1 ? layers : 0);
 
-const networks = ({ h, w }: KernelSize, config: Config, key: Parameters<typeof foldIn>[0]): Arrays =>
+const networks = (d: number, config: Config, key: Parameters<typeof foldIn>[0]): Arrays =>
   Object.assign(
-    { logScale: f32([h * w]), shift: f32([h * w]) },
-    ...Array.from({ length: layersOf(h * w, config) }, (_, i) => {
-      const [read, moved] = halves(h * w, i);
+    { logScale: f32([d]), shift: f32([d]) },
+    ...Array.from({ length: layersOf(d, config) }, (_, i) => {
+      const [read, moved] = halves(d, i);
       const arrays = stackParameters(`layer.${i}`, [read, config.hidden, 2 * moved], foldIn(key, i));
       const last = `layer.${i}.out.kernel`;
       return { ...arrays, [last]: f32(arrays[last].shape) };
@@ -72,16 +72,16 @@ export const flow: PriorFamily<Config> = {
     initial(kernels, config, key) {
       if (gaussian.fit.kind !== 'closed-form') throw new Error('the Gaussian has a closed form');
       const fixed = gaussian.fit.parameters(kernels, gaussian.config.parse({}));
-      return { trainable: networks(kernels, config, key), fixed };
+      return { trainable: networks(kernelLength(kernels), config, key), fixed };
     },
     noise: () => ({}),
-    bound: (parameters, w, _, { h, w: width }, config) =>
-      logDensity(parameters, w, layersOf(h * width, config)),
+    bound: (parameters, w, _, size, config) =>
+      logDensity(parameters, w, layersOf(kernelLength(size), config)),
   },
   prior(size, config, given) {
-    const d = size.h * size.w;
+    const d = kernelLength(size);
     const layers = layersOf(d, config);
-    const shapes = Object.entries(networks(size, config, [0, 0, 0, 1])).map(([name, { shape }]) => [
+    const shapes = Object.entries(networks(d, config, [0, 0, 0, 1])).map(([name, { shape }]) => [
       name,
       shape,
     ]);

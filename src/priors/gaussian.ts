@@ -6,7 +6,14 @@ import { f32, spec, tf } from '../engine/index.js';
 import { inputError } from '../errors.js';
 import { lowerInverse } from './mixture/linear-algebra.js';
 import { requirePositive, requireShapes } from './parameters.js';
-import type { Arrays, KernelPrior, KernelSize, PriorFamily, TrainingKernels } from './prior.js';
+import {
+  type Arrays,
+  type KernelPrior,
+  type KernelSize,
+  kernelLength,
+  type PriorFamily,
+  type TrainingKernels,
+} from './prior.js';
 
 const config = z.object({
   jitter: z.number().positive().default(1e-6).describe("added to Σ's diagonal, relative to its mean"),
@@ -14,8 +21,9 @@ const config = z.object({
 type Config = z.infer<typeof config>;
 
 /** Mean, lower Cholesky factor L of Σ, and its inverse: [d], [d, d], [d, d]. */
-function fit({ data, count, h, w }: TrainingKernels, { jitter }: Config): Arrays {
-  const d = h * w;
+function fit(kernels: TrainingKernels, { jitter }: Config): Arrays {
+  const { data, count } = kernels;
+  const d = kernelLength(kernels);
   if (count <= d)
     throw inputError(`${count} kernels cannot determine a ${d}×${d} covariance`, `give more than ${d}`);
   const mean = new Float64Array(d);
@@ -45,7 +53,7 @@ export function gaussianPrior(
   config: Record<string, unknown>,
   given: Arrays,
 ): KernelPrior {
-  const d = size.h * size.w;
+  const d = kernelLength(size);
   const parameters = requireShapes(given, { mean: [d], cholesky: [d, d], inverseCholesky: [d, d] });
   const diagonal = Array.from({ length: d }, (_, j) => parameters.cholesky.data[j * d + j]);
   requirePositive("cholesky's diagonal", diagonal);

@@ -8,7 +8,7 @@ import { type DiagonalNormal, reparameterise } from '../distributions/normal.js'
 import { foldIn, type Key, spec, tf } from '../engine/index.js';
 import { LATENT_PRIORS, type LatentMarginal, latentPriors } from './latent/index.js';
 import { requireShapes } from './parameters.js';
-import type { Arrays, PriorFamily, Tensors } from './prior.js';
+import { type Arrays, kernelLength, type PriorFamily, type Tensors } from './prior.js';
 import { dense, denseParameters } from './vae-dense.js';
 
 export const imageVaeConfig = z.object({
@@ -108,7 +108,7 @@ export const imageVae: PriorFamily<ImageVaeConfig> = {
     },
   },
   prior(size, config, given) {
-    const d = size.h * size.w;
+    const d = kernelLength(size);
     const { noise, shapes, components } = latentPriors[config.latentPrior];
     const own = Object.entries(networks(d, config, [0, 0, 0, 1]));
     const parameters = requireShapes(given, {

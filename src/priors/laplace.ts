@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { f32, spec, tf } from '../engine/index.js';
 import { requirePositive, requireShapes } from './parameters.js';
-import type { PriorFamily } from './prior.js';
+import { kernelLength, type PriorFamily } from './prior.js';
 
 const config = z.object({});
 type Config = z.infer<typeof config>;
@@ -14,8 +14,9 @@ export const laplace: PriorFamily<Config> = {
   fit: {
     kind: 'closed-form',
     // b_j = mean of |w_j|, which is maximum likelihood
-    parameters({ data, count, h, w }) {
-      const d = h * w;
+    parameters(kernels) {
+      const { data, count } = kernels;
+      const d = kernelLength(kernels);
       const width = new Float64Array(d);
       for (let i = 0; i < count; i++)
         for (let j = 0; j < d; j++) width[j] += Math.abs(data[i * d + j]) / count;
@@ -28,7 +29,7 @@ export const laplace: PriorFamily<Config> = {
     },
   },
   prior(size, config, given) {
-    const d = size.h * size.w;
+    const d = kernelLength(size);
     const parameters = requireShapes(given, { width: [d] });
     requirePositive('width', parameters.width.data);
     // −Σ_j [ |w_j| / b_j + log 2 b_j ]

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { f32, spec, tf } from '../engine/index.js';
 import { requirePositive, requireShapes } from './parameters.js';
-import type { PriorFamily } from './prior.js';
+import { kernelLength, type PriorFamily } from './prior.js';
 
 const config = z.object({
   floor: z.number().positive().max(1).default(1e-3).describe("a, in units of the kernels' root mean square"),
@@ -26,7 +26,7 @@ export const logUniform: PriorFamily<Config> = {
     },
   },
   prior(size, config, given) {
-    const d = size.h * size.w;
+    const d = kernelLength(size);
     const parameters = requireShapes(given, { floor: [], largest: [] });
     for (const name of ['floor', 'largest']) requirePositive(name, parameters[name].data);
     const [a, b] = [parameters.floor.data[0], parameters.largest.data[0]];

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { mixturePrior } from './mixture/exact.js';
 import { fitMixture } from './mixture/fit.js';
-import type { PriorFamily } from './prior.js';
+import { kernelLength, type PriorFamily } from './prior.js';
 
 const config = z.object({
   components: z
@@ -27,7 +27,7 @@ export const mixture: PriorFamily<Config> = {
     kind: 'iterative',
     parameters: (kernels, { components, members }, key, tick) =>
       fitMixture(
-        { ...kernels, size: kernels.h * kernels.w },
+        { ...kernels, size: kernelLength(kernels) },
         {
           components: components === 'auto' ? undefined : components,
           members,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { LOG_2PI } from '../distributions/normal.js';
 import { f32, spec, tf } from '../engine/index.js';
 import { requirePositive, requireShapes } from './parameters.js';
-import type { KernelPrior, KernelSize, PriorFamily } from './prior.js';
+import { type KernelPrior, type KernelSize, kernelLength, type PriorFamily } from './prior.js';
 
 const config = z.object({
   std: z
@@ -37,7 +37,7 @@ export const normal: PriorFamily<Config> = {
 
 /** N(0, std²I) over kernels of any size. */
 export function isotropicNormal(size: KernelSize, config: Record<string, unknown>, std: number): KernelPrior {
-  const d = size.h * size.w;
+  const d = kernelLength(size);
   const constant = -d * (Math.log(std) + 0.5 * LOG_2PI);
   return {
     family: 'normal',

@@ -4,10 +4,16 @@ import type { LatentDensity } from '../distributions/latent.js';
 import type { DiagonalNormal } from '../distributions/normal.js';
 import type { Key, NdArray, TensorSpec, tf } from '../engine/index.js';
 
+/** A kernel is a slice [h, w], or a filter [channels, h, w] of several input channels. */
 export interface KernelSize {
   h: number;
   w: number;
+  /** 1 unless given. */
+  channels?: number;
 }
+
+/** d, the numbers of one kernel. */
+export const kernelLength = ({ channels = 1, h, w }: KernelSize): number => channels * h * w;
 
 /** Flat lists of named arrays: what is stored in weights.safetensors. */
 export type Arrays = Readonly<Record<string, NdArray>>;
@@ -87,7 +93,7 @@ export interface ExactDensity {
   expectedLogDensity?(parameters: Tensors, q: DiagonalNormal): tf.Tensor;
 }
 
-/** Kernels to fit a prior on: rows of d = h·w numbers, [n, d]. */
+/** Kernels to fit a prior on: rows of d = channels·h·w numbers, [n, d]. */
 export interface TrainingKernels extends KernelSize {
   data: Float32Array;
   count: number;

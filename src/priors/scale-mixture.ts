@@ -6,7 +6,7 @@ import { storedComponents } from './mixture/components.js';
 import type { Component } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
 import { lowerInverse } from './mixture/linear-algebra.js';
-import type { PriorFamily, TrainingKernels } from './prior.js';
+import { kernelLength, type PriorFamily, type TrainingKernels } from './prior.js';
 
 const config = z.object({
   components: z.number().int().min(1).max(100).default(10).describe('number of scales'),
@@ -16,8 +16,9 @@ type Config = z.infer<typeof config>;
 const ROUNDS = 60;
 const JITTER = 1e-6;
 
-function fit({ data, count, h, w }: TrainingKernels, { components: k }: Config) {
-  const d = h * w;
+function fit(kernels: TrainingKernels, { components: k }: Config) {
+  const { data, count } = kernels;
+  const d = kernelLength(kernels);
   const scales = new Float64Array(k);
   const weights = new Float64Array(k).fill(1 / k);
   let sigma = weightedSecondMoment(data, count, d, () => 1);

@@ -6,7 +6,7 @@ import { expectationMaximisation, meanLogDensity } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
 import { take } from './mixture/select.js';
 import { requireShapes } from './parameters.js';
-import type { PriorFamily } from './prior.js';
+import { kernelLength, type PriorFamily } from './prior.js';
 
 const config = z.object({
   tails: z
@@ -27,7 +27,7 @@ export const studentT: PriorFamily<Config> = {
     kind: 'iterative',
     async parameters(kernels, { tails }, key, tick) {
       const stream = new RandomStream(foldIn(key, 'order'));
-      const all = { ...kernels, size: kernels.h * kernels.w };
+      const all = { ...kernels, size: kernelLength(kernels) };
       const points = take(all, stream.permutation(all.count).subarray(0, 20_000));
       const held = Math.max(1, Math.round(0.1 * points.count));
       const order = stream.permutation(points.count);

@@ -14,8 +14,8 @@ interface Stage {
   size: [number, number];
 }
 
-/** 3×3 stages down to at most 3×3, then one filter of what is left. `outer` of the first stage is the kernel's 1. */
-function stages({ h, w }: KernelSize, { hidden }: VaeConfig, last: number, first = 1): Stage[] {
+/** 3×3 stages down to at most 3×3, then one filter of what is left. `outer` of the first stage is the kernel's channels. */
+function stages({ h, w }: KernelSize, { hidden }: VaeConfig, last: number, first: number): Stage[] {
   const list: Stage[] = [];
   let size: [number, number] = [h, w];
   let outer = first;
@@ -54,9 +54,10 @@ function parametersOf(
   );
 }
 
-const encoderStages = (size: KernelSize, config: VaeConfig) => stages(size, config, 2 * config.latent);
+const encoderStages = (size: KernelSize, config: VaeConfig) =>
+  stages(size, config, 2 * config.latent, size.channels ?? 1);
 const decoderStages = (size: KernelSize, config: VaeConfig) =>
-  stages(size, config, config.latent, config.variance === 'latent' ? 2 : 1);
+  stages(size, config, config.latent, (config.variance === 'latent' ? 2 : 1) * (size.channels ?? 1));
 
 export const convolutionalNetworks: VaeNetworks = {
   initial: (size, config, key) => ({
@@ -69,7 +70,12 @@ export const convolutionalNetworks: VaeNetworks = {
   }),
   encode(parameters, u, size, config) {
     const list = encoderStages(size, config);
-    const image = tf.reshape(u, [-1, size.h, size.w, 1]) as tf.Tensor4D;
+    const { channels = 1, h, w } = size;
+    const image = (
+      channels === 1
+        ? tf.reshape(u, [-1, h, w, 1])
+        : tf.transpose(tf.reshape(u, [-1, channels, h, w]), [0, 2, 3, 1])
+    ) as tf.Tensor4D;
     const out = list.reduce((x, _, i) => {
       const y = tf.conv2d(x, parameters[`encoder.${i}.kernel`] as tf.Tensor4D, 1, 'valid');
       const biased = tf.add(y, parameters[`encoder.${i}.bias`]) as tf.Tensor4D;

@@ -1,6 +1,6 @@
 // Dense encoder and decoder: two hidden layers of ELU each.
 import { f32, foldIn, type Key, RandomStream, tf } from '../engine/index.js';
-import type { Arrays, Tensors } from './prior.js';
+import { type Arrays, kernelLength, type Tensors } from './prior.js';
 import type { VaeNetworks } from './vae-networks.js';
 
 /** Kernel and bias of a dense layer; Glorot's normal initialisation. */
@@ -34,8 +34,8 @@ export const stackParameters = (
 });
 
 export const denseNetworks: VaeNetworks = {
-  initial({ h, w }, { latent, hidden, variance }, key) {
-    const d = h * w;
+  initial(size, { latent, hidden, variance }, key) {
+    const d = kernelLength(size);
     return {
       ...stackParameters('encoder', [d, hidden, 2 * latent], foldIn(key, 'encoder')),
       ...stackParameters(

@@ -1,7 +1,7 @@
 // p(w|z) of a kernel VAE, given what its decoder says: in units of the data's scale, a diagonal normal over pixels.
 import { type DiagonalNormal, logDensity, reparameterise } from '../distributions/normal.js';
 import { spec, tf } from '../engine/index.js';
-import type { KernelSize, Specs, Tensors } from './prior.js';
+import { type KernelSize, kernelLength, type Specs, type Tensors } from './prior.js';
 import type { VaeConfig } from './vae-networks.js';
 
 export interface Observation {
@@ -29,7 +29,7 @@ export interface ObservationModel {
 
 /** N( w | c μ(z), c² diag σ²(z) ), c = `scale`. */
 export const pixels: ObservationModel = {
-  noise: (n, { h, w }) => ({ kernels: spec([n, h * w]) }),
+  noise: (n, size) => ({ kernels: spec([n, kernelLength(size)]) }),
   of({ scale }, _size, _config, decode) {
     const scaled = (z: tf.Tensor): DiagonalNormal => {
       const { mean, logStd } = decode(z);

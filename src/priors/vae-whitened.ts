@@ -10,7 +10,7 @@ import {
   drawNoise,
 } from './mixture/components.js';
 import { bend, RADIAL, straighten } from './mixture/radial.js';
-import type { Arrays } from './prior.js';
+import { type Arrays, kernelLength } from './prior.js';
 import { stack, stackParameters } from './vae-dense.js';
 import type { VaeConfig } from './vae-networks.js';
 import type { ObservationModel } from './vae-observation.js';
@@ -20,9 +20,9 @@ export const gateParameters = ({ latent, hidden }: VaeConfig, prepared: Arrays, 
   stackParameters('gate', [latent, hidden, 2 * componentCount(prepared)], key);
 
 export const whitened: ObservationModel = {
-  noise: (n, { h, w }, { tails }) => drawNoise(n, h * w, tails),
-  of(parameters, { h, w: width }, { tails }, decode) {
-    const d = h * width;
+  noise: (n, size, { tails }) => drawNoise(n, kernelLength(size), tails),
+  of(parameters, size, { tails }, decode) {
+    const d = kernelLength(size);
     const knots = parameters[RADIAL];
     const gate = (z: tf.Tensor) => {
       const rows = tf.reshape(z, [-1, z.shape.at(-1)!]) as tf.Tensor2D;

@@ -11,7 +11,7 @@ import { checkComponents, componentShapes } from './mixture/components.js';
 import { fitStraightMixture } from './mixture/fit.js';
 import { radialShape } from './mixture/radial.js';
 import { requirePositive, requireShapes } from './parameters.js';
-import type { Arrays, KernelPrior, KernelSize, PriorFamily, Tensors } from './prior.js';
+import { type Arrays, type KernelPrior, type KernelSize, kernelLength, type PriorFamily, type Tensors } from './prior.js';
 import { convolutionalNetworks } from './vae-convolutional.js';
 import { denseNetworks } from './vae-dense.js';
 import { type VaeConfig, type VaeNetworks, vaeConfig } from './vae-networks.js';
@@ -78,7 +78,7 @@ export const vae: PriorFamily<VaeConfig> = {
       if (config.whitening === 'none') return {};
       const { members, tails } = config;
       return fitStraightMixture(
-        { ...kernels, size: kernels.h * kernels.w },
+        { ...kernels, size: kernelLength(kernels) },
         { members, dof: tails },
         key,
         tick,
@@ -100,9 +100,9 @@ export const vae: PriorFamily<VaeConfig> = {
         };
       }
       const shared: Arrays =
-        config.variance === 'shared' ? { 'decoder.logStd': f32([kernels.h * kernels.w]) } : {};
+        config.variance === 'shared' ? { 'decoder.logStd': f32([kernelLength(kernels)]) } : {};
       const latent = latentPriors[config.latentPrior].initial(
-        { ...kernels, size: kernels.h * kernels.w },
+        { ...kernels, size: kernelLength(kernels) },
         config.components,
         foldIn(key, 'latent'),
       );
@@ -122,7 +122,7 @@ export const vae: PriorFamily<VaeConfig> = {
     },
   },
   prior(size, config, given): KernelPrior {
-    const d = size.h * size.w;
+    const d = kernelLength(size);
     const mixture = config.whitening === 'mixture';
     const networks = Object.entries({
       ...networksOf(config).initial(size, config, [0, 0, 0, 1]),

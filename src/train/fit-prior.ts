@@ -14,14 +14,16 @@ import {
   valueAndGradients,
 } from '../engine/index.js';
 import { DwpError } from '../errors.js';
-import type {
-  Arrays,
-  KernelPrior,
-  Learner,
-  PriorFamily,
-  Tensors,
-  Tick,
-  TrainingKernels,
+import {
+  type Arrays,
+  type KernelPrior,
+  type KernelSize,
+  kernelLength,
+  type Learner,
+  type PriorFamily,
+  type Tensors,
+  type Tick,
+  type TrainingKernels,
 } from '../priors/index.js';
 import { type AdamState, type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
 
@@ -88,7 +90,8 @@ export async function fitPrior<C extends Record<string, unknown>>(
   key: Key,
   hooks: FitHooks = {},
 ): Promise<{ prior: KernelPrior; report?: FitReport }> {
-  const size = { h: kernels.h, w: kernels.w };
+  const { channels = 1, h, w } = kernels;
+  const size: KernelSize = { h, w, ...(channels > 1 && { channels }) };
   if (family.fit.kind === 'closed-form')
     return { prior: family.prior(size, config, family.fit.parameters(kernels, config)) };
   if (family.fit.kind === 'iterative') {
@@ -109,7 +112,7 @@ async function learn<C>(
   hooks: FitHooks,
 ): Promise<{ parameters: Arrays; report: FitReport }> {
   const { signal, progress, resume, save } = hooks;
-  const d = kernels.h * kernels.w;
+  const d = kernelLength(kernels);
   const order = new RandomStream(foldIn(key, 'validation')).permutation(kernels.count);
   const validationCount = Math.max(
     1,
@@ -258,13 +261,14 @@ const tickOf =
 /** Training kernels that a learner may look at before it starts: enough for its scale and first points. */
 const START_ROWS = 100_000;
 
-function rowsOf({ h, w, data }: TrainingKernels, rows: Int32Array): TrainingKernels {
-  const d = h * w;
+function rowsOf(kernels: TrainingKernels, rows: Int32Array): TrainingKernels {
+  const { data } = kernels;
+  const d = kernelLength(kernels);
   const chosen = new Float32Array(rows.length * d);
   rows.forEach((row, i) => {
     chosen.set(data.subarray(row * d, (row + 1) * d), i * d);
   });
-  return { h, w, data: chosen, count: rows.length };
+  return { ...kernels, data: chosen, count: rows.length };
 }
 
 interface StepInputs {
@@ -312,7 +316,7 @@ async function boundStep<C>(
   fixed: Arrays,
   rows: Int32Array,
 ) {
-  const d = kernels.h * kernels.w;
+  const d = kernelLength(kernels);
   const w = f32([rows.length, d], rowsOf(kernels, rows).data);
   const specs = learner.noise(rows.length, config, kernels);
   const step = await engine.compile(

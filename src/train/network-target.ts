@@ -16,7 +16,7 @@ import {
   unpack,
   valueAndGradients,
 } from '../engine/index.js';
-import { applyWeights, isBiased, kernelShape, randomLayers } from '../nn/index.js';
+import { applyWeights, isBiased, kernelLayout, kernelShape, randomLayers } from '../nn/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 import { priorConstants } from './train-network.js';
 
@@ -32,8 +32,8 @@ export function normalsLayout({ architecture, priors }: SampledModel): Layout {
   return layoutOf(
     Object.fromEntries(
       randomLayers(architecture).flatMap((layer) => {
-        const [out, inputs] = kernelShape(layer);
-        const normals = Object.entries(priors[layer.name].generateNoise(out * inputs));
+        const [out] = kernelShape(layer);
+        const normals = Object.entries(priors[layer.name].generateNoise(kernelLayout(layer).count));
         return [
           ...normals.map(([name, { shape }]) => [`${layer.name}.${name}`, { shape }]),
           ...(isBiased(layer) ? [[`${layer.name}.bias`, { shape: [out] }]] : []),

@@ -1,7 +1,7 @@
 // A mixture of normals or t's as a prior: its density is known.
 import { tf } from '../../engine/index.js';
 import { requireShapes } from '../parameters.js';
-import type { Arrays, KernelPrior, KernelSize } from '../prior.js';
+import { type Arrays, type KernelPrior, type KernelSize, kernelLength } from '../prior.js';
 import {
   checkComponents,
   componentLogDensities,
@@ -22,7 +22,7 @@ export function mixturePrior(
   given: Arrays,
   dof: number | undefined,
 ): KernelPrior {
-  const d = size.h * size.w;
+  const d = kernelLength(size);
   const parameters = requireShapes(given, componentShapes(given, d));
   checkComponents(parameters);
   return {
