@@ -67,17 +67,23 @@ let scratch = { sums: new Float64Array(0), squares: new Float64Array(0) };
  * Checks in the order of {@link Dropped}, so that each slice is counted once. Slices of one value are never
  * constant, only (near) zero.
  *
- * @param data slices of h·w values
+ * @param data kernels of channels·h·w values
  */
-export function cleanLayer(data: Float32Array, h: number, w: number, options: CleanOptions = {}): CleanLayer {
+export function cleanLayer(
+  data: Float32Array,
+  h: number,
+  w: number,
+  options: CleanOptions = {},
+  channels = 1,
+): CleanLayer {
   const { minNorm, duplicates = 'exact', tolerance = NEAR_TOLERANCE } = options;
-  const size = h * w;
+  const size = channels * h * w;
   const count = Math.floor(data.length / size);
   if (scratch.sums.length < count)
     scratch = { sums: new Float64Array(count), squares: new Float64Array(count) };
   const { sums, squares } = scratch;
   const hashes = new Uint32Array(new ArrayBuffer(8 * count));
-  const mostSquares = measure(data, size, count, seedOf(h, w), sums, squares, hashes);
+  const mostSquares = measure(data, size, count, seedOf(h, w, channels), sums, squares, hashes);
   const limit = minNorm ?? RELATIVE_MIN_NORM * Math.sqrt(mostSquares);
   const leastSquares = limit * limit;
   const isConstant = constancy(data, size, count, squares, mostSquares);
@@ -109,7 +115,7 @@ export function cleanLayer(data: Float32Array, h: number, w: number, options: Cl
     return { ...clean, hashes: { rows: new Uint32Array(0), hashes: new Uint32Array(0) } };
   return {
     ...clean,
-    hashes: { rows: own, hashes: hashesOf(data, h, w, own, duplicates, tolerance) },
+    hashes: { rows: own, hashes: hashesOf(data, h, w, own, duplicates, tolerance, channels) },
   };
 }
 

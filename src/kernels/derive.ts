@@ -1,7 +1,7 @@
 // Datasets of datasets: merged, split anew, or a part of one. Models are not needed; where rows come from stays known.
 import { type CollectHooks, type Collection, collectKernels } from './collect.js';
 import type { DatasetDescription } from './description.js';
-import { compareSizes } from './kernels.js';
+import { compareSizes, parseKernelSize, weightsOf } from './kernels.js';
 import type { CollectOptions } from './options.js';
 import type { OpenModel } from './scan.js';
 import { identityOf, type StoredDataset, type StoredLayer } from './stored.js';
@@ -52,7 +52,8 @@ export function deriveDataset(
       layers: layers.map((layer) => ({
         name: String(numbers.get(layer)),
         kind: layer.record.kind,
-        shape: [layer.rows, 1, layer.record.shape[2], layer.record.shape[3]],
+        shape: [layer.rows, spanOf(layer), layer.record.shape[2], layer.record.shape[3]],
+        channels: spanOf(layer),
         dtype: layer.record.dtype,
         read: layer.read,
         trainRows: layer.record.train.count,
@@ -60,7 +61,7 @@ export function deriveDataset(
       close() {},
     };
   };
-  const bytesOf = ({ rows, record }: StoredLayer) => 4 * rows * record.shape[2] * record.shape[3];
+  const bytesOf = ({ rows, record }: StoredLayer) => 4 * rows * weightsOf(parseKernelSize(record.size));
   const ways = new Set(datasets.map(({ description }) => description.options.normalize));
   const options: CollectOptions = {
     sizes: [...new Set(all.map(({ record }) => record.size))].sort(compareSizes),
@@ -85,6 +86,9 @@ export function deriveDataset(
     }),
   });
 }
+
+/** Input channels that one kernel of a layer spans. */
+const spanOf = ({ record }: StoredLayer) => parseKernelSize(record.size).channels ?? 1;
 
 const originOf = ({ name, sha256, description: { options, sizes } }: StoredDataset) =>
   ({

@@ -5,7 +5,7 @@ import { ROLES } from './roles.js';
 
 const count = z.number().int().nonnegative();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const size = z.string().regex(/^[1-9]\d?x[1-9]\d?$/);
+const size = z.string().regex(/^([1-9]\d?x){1,2}[1-9]\d?$/);
 const rows = z.object({ offset: count, count });
 const dropped = z.object({
   nonFinite: count,
@@ -20,6 +20,8 @@ const part = z.object({ rows: count, sha256, scales: sha256.optional() });
 
 const options = z.object({
   sizes: z.array(size).optional(),
+  filters: count.optional(),
+  grouped: z.boolean().optional(),
   depthwise: z.enum(['include', 'exclude', 'only']),
   transposed: z.enum(['include', 'exclude']),
   roles: z.array(z.enum(ROLES)).optional(),

@@ -1,7 +1,7 @@
 // What two datasets have in common: sources by digest, layers by source and name, kernels by their hashes.
 import { cleanLayer } from './clean.js';
 import { DuplicateFinder } from './duplicates.js';
-import { compareSizes, type KernelSize } from './kernels.js';
+import { compareSizes, type KernelSize, parseKernelSize } from './kernels.js';
 import { identityOf, type StoredDataset, type StoredLayer } from './stored.js';
 
 export interface DatasetDifference {
@@ -68,8 +68,9 @@ export async function diffDatasets(
   return { sources: diffSources(first, second), layers: diffLayers(summaries[0], summaries[1]), kernels };
 }
 
-function hashed({ record: { shape }, read }: StoredLayer) {
-  return cleanLayer(read(), shape[2], shape[3], { minNorm: 0 });
+function hashed({ record: { size }, read }: StoredLayer) {
+  const { h, w, channels } = parseKernelSize(size);
+  return cleanLayer(read(), h, w, { minNorm: 0 }, channels);
 }
 
 function sumOf(hashes: Uint32Array, start: number): number {

@@ -5,7 +5,15 @@ import type { ConvLayer } from '../importers/index.js';
 import { readKernelDataset } from './dataset.js';
 import type { DatasetDescription } from './description.js';
 import { GroupBuilder, type KernelGroup } from './group.js';
-import { compareSizes, concatKernels, type KernelSize, type Kernels, kernelSize } from './kernels.js';
+import {
+  compareSizes,
+  concatKernels,
+  type KernelSize,
+  type Kernels,
+  kernelSize,
+  parseKernelSize,
+  slicesOf,
+} from './kernels.js';
 import { type LayerQuality, measureLayer } from './quality/index.js';
 import { distributionShift, type Shift } from './shift.js';
 
@@ -80,9 +88,18 @@ export function examineDatasetSize(
   size: KernelSize,
   { layers, sources }: DatasetDescription,
 ): ExaminedSize {
-  const { train, test } = readKernelDataset(path, size);
+  const { channels = 1 } = parseKernelSize(size);
+  const { train: filters, test: heldOut } = readKernelDataset(path, size);
+  // whole filters are looked at slice by slice
+  const [train, test] = [slicesOf(filters), heldOut && slicesOf(heldOut)];
   const { h, w } = train;
-  const own = layers.filter((layer) => layer.size === size);
+  const inSlices = (rows: { offset: number; count: number }) => ({
+    offset: rows.offset * channels,
+    count: rows.count * channels,
+  });
+  const own = layers
+    .filter((layer) => layer.size === size)
+    .map((layer) => ({ ...layer, train: inSlices(layer.train), test: inSlices(layer.test) }));
   const counts = new Map<number, number>();
   for (const { model, train, test } of own)
     counts.set(model, (counts.get(model) ?? 0) + train.count + test.count);
@@ -120,8 +137,9 @@ export function examineDatasetSize(
 
 /** A bare array of kernels: one layer, as far as anyone knows. */
 export function examineKernels(kernels: Kernels): KernelGroup {
-  const builder = new GroupBuilder(kernels.h, kernels.w, kernels.count);
-  builder.add(kernels);
+  const slices = slicesOf(kernels);
+  const builder = new GroupBuilder(slices.h, slices.w, slices.count);
+  builder.add(slices);
   return builder.finish();
 }
 

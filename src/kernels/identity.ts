@@ -25,8 +25,9 @@ export function finish(word: number): number {
   return (x ^ (x >>> 16)) >>> 0;
 }
 
-/** Where the hash of a slice begins: slices of different sizes are never the same. */
-export const seedOf = (h: number, w: number): number => SEED_A ^ (128 * h + w);
+/** Where the hash of a kernel begins: kernels of different sizes are never the same. */
+export const seedOf = (h: number, w: number, channels = 1): number =>
+  SEED_A ^ (128 * h + w + 16_384 * (channels - 1));
 
 /** Hash of the words that `order` lists, to `out[at]` and `out[at + 1]`; clean.ts has the same for words in a row. */
 function hashWords(words: Uint32Array, seed: number, order: Int32Array, out: Uint32Array, at: number): void {
@@ -44,7 +45,7 @@ function hashWords(words: Uint32Array, seed: number, order: Int32Array, out: Uin
 /**
  * Hashes of rows that are no exact copies but the same all the same.
  *
- * @param data slices of h·w values
+ * @param data kernels of channels·h·w values
  * @param rows which of them
  * @param tolerance of `near`
  * @returns two words for each of `rows`
@@ -56,12 +57,13 @@ export function hashesOf(
   rows: ArrayLike<number>,
   identity: 'near' | 'symmetric',
   tolerance: number,
+  channels = 1,
 ): Uint32Array<ArrayBuffer> {
-  const size = h * w;
+  const size = channels * h * w;
   const out = new Uint32Array(new ArrayBuffer(8 * rows.length));
   const values = new Float32Array(size);
   const words = new Uint32Array(values.buffer);
-  const seed = seedOf(h, w);
+  const seed = seedOf(h, w, channels);
   if (identity === 'near') {
     const order = Int32Array.from({ length: size }, (_, i) => i);
     const cells = new Int32Array(values.buffer);
@@ -75,7 +77,7 @@ export function hashesOf(
     }
     return out;
   }
-  const orders = symmetries(h, w);
+  const orders = symmetries(h, w, channels);
   const candidate = new Uint32Array(2);
   for (let i = 0; i < rows.length; i++) {
     const from = rows[i] * size;
@@ -93,18 +95,19 @@ export function hashesOf(
   return out;
 }
 
-/** Places of the weights after each mirroring and turning that keeps the size: eight of a square, else four. */
-function symmetries(h: number, w: number): Int32Array[] {
+/** Places of the weights after each mirroring and turning, of all channels alike, that keeps the size: eight of a square, else four. */
+function symmetries(h: number, w: number, channels: number): Int32Array[] {
   const orders: Int32Array[] = [];
   for (const transposed of h === w ? [false, true] : [false])
     for (const up of [false, true])
       for (const left of [false, true])
         orders.push(
-          Int32Array.from({ length: h * w }, (_, i) => {
-            const y = Math.floor(i / w);
+          Int32Array.from({ length: channels * h * w }, (_, i) => {
+            const y = Math.floor(i / w) % h;
             const x = i % w;
             const [p, q] = transposed ? [x, y] : [y, x];
-            return (up ? h - 1 - p : p) * w + (left ? w - 1 - q : q);
+            const channel = Math.floor(i / (h * w)) * h * w; // stays
+            return channel + (up ? h - 1 - p : p) * w + (left ? w - 1 - q : q);
           }),
         );
   return orders;

@@ -2,60 +2,79 @@
 import { type Key, RandomStream } from '../engine/random.js';
 import { inputError, usageError } from '../errors.js';
 
-/** `7x7`: height × width. */
+/** `7x7`: height × width; `3x7x7`: whole filters, channels × height × width. */
 export type KernelSize = string;
 
 export interface Kernels {
-  /** [count, h, w], row-major. */
+  /** [count, h, w] of single slices, [count, channels, h, w] of whole filters; row-major. */
   data: Float32Array;
   count: number;
   h: number;
   w: number;
+  /** Of a whole filter; 1 unless given. */
+  channels?: number;
 }
 
-/** @throws DwpError USAGE when `text` is not like `3x3`, each side 1 to 99. */
-export function parseKernelSize(text: KernelSize): { h: number; w: number } {
-  const match = /^([1-9]\d?)[x×]([1-9]\d?)$/.exec(text);
+/** Numbers of one kernel. */
+export const weightsOf = ({ channels = 1, h, w }: Pick<Kernels, 'channels' | 'h' | 'w'>): number =>
+  channels * h * w;
+
+/** Whole filters taken apart: their channels as kernels of their own, in order. */
+export const slicesOf = ({ data, count, h, w, channels = 1 }: Kernels): Kernels => ({
+  ...{ data, count: count * channels, h, w },
+});
+
+/** @throws DwpError USAGE when `text` is not like `3x3`, or `3x7x7` for whole filters, each number 1 to 99. */
+export function parseKernelSize(text: KernelSize): { h: number; w: number; channels?: number } {
+  const match = /^(?:([1-9]\d?)[x×])?([1-9]\d?)[x×]([1-9]\d?)$/.exec(text);
   if (!match)
-    throw usageError(`"${text}" is no kernel size`, 'write height x width, such as 3x3, 5x5 or 1x7');
-  return { h: Number(match[1]), w: Number(match[2]) };
+    throw usageError(
+      `"${text}" is no kernel size`,
+      'write height x width, such as 3x3, 5x5 or 1x7, or channels x height x width',
+    );
+  const [channels, h, w] = match.slice(1).map((digits) => Number(digits ?? 1));
+  return { h, w, ...(channels > 1 && { channels }) };
 }
 
-export const kernelSize = (h: number, w: number): KernelSize => `${h}x${w}`;
+export const kernelSize = (h: number, w: number, channels = 1): KernelSize =>
+  `${channels > 1 ? `${channels}x` : ''}${h}x${w}`;
 
-/** By area, then height. Sizes of models may be larger than those that {@link parseKernelSize} lets a user ask for. */
+/** By area, then height, then channels. Sizes of models may be larger than {@link parseKernelSize} allows. */
 export function compareSizes(a: KernelSize, b: KernelSize): number {
-  const [[h, w], [otherH, otherW]] = [a, b].map((size) => size.split('x').map(Number));
-  return h * w - otherH * otherW || h - otherH;
+  const [[w, h, c = 1], [otherW, otherH, otherC = 1]] = [a, b].map((size) =>
+    size.split('x').map(Number).reverse(),
+  );
+  return h * w - otherH * otherW || h - otherH || c - otherC;
 }
 
 /** @param rows in any order, repeats allowed; each in [0, count) */
 export function takeKernels(kernels: Kernels, rows: ArrayLike<number>): Kernels {
-  const { h, w } = kernels;
-  const size = h * w;
+  const { h, w, channels } = kernels;
+  const size = weightsOf(kernels);
   const data = new Float32Array(rows.length * size);
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i];
     if (!(row >= 0 && row < kernels.count)) throw new RangeError(`row ${row} of ${kernels.count} kernels`);
     data.set(kernels.data.subarray(row * size, (row + 1) * size), i * size);
   }
-  return { data, count: rows.length, h, w };
+  return { data, count: rows.length, h, w, ...(channels && { channels }) };
 }
 
 /** One after the other. @throws DwpError INPUT when the sizes differ or there is nothing to join. */
 export function concatKernels(sets: readonly Kernels[]): Kernels {
   if (sets.length === 0) throw inputError('no kernels to join');
-  const { h, w } = sets[0];
-  const other = sets.find((set) => set.h !== h || set.w !== w);
-  if (other) throw inputError(`kernels of ${h}x${w} and of ${other.h}x${other.w} cannot be joined`);
+  const { h, w, channels } = sets[0];
+  const size = (set: Kernels) => kernelSize(set.h, set.w, set.channels);
+  const other = sets.find((set) => size(set) !== size(sets[0]));
+  if (other) throw inputError(`kernels of ${size(sets[0])} and of ${size(other)} cannot be joined`);
   const count = sets.reduce((sum, set) => sum + set.count, 0);
-  const data = new Float32Array(count * h * w);
+  const data = new Float32Array(count * weightsOf(sets[0]));
   let at = 0;
   for (const set of sets) {
     data.set(set.data, at);
     at += set.data.length;
   }
-  return { data, count, h, w };
+  return { data, count, h, w, ...(channels && { channels }) };
 }
 
 /**

@@ -9,6 +9,10 @@ export type Normalisation = 'none' | 'layer' | 'unit';
 export interface CollectOptions extends CleanOptions {
   /** Sizes wanted; undefined: every size but 1x1, whose slices have no shape to learn. */
   sizes?: KernelSize[];
+  /** Whole filters of so many input channels, of layers that have just as many; undefined: single slices. */
+  filters?: number;
+  /** With `filters`: so many consecutive slices of a filter, of layers with a multiple of these inputs. */
+  grouped?: boolean;
   depthwise: 'include' | 'exclude' | 'only';
   /** Whether kernels of transposed convolutions count; they paint rather than match. */
   transposed: 'include' | 'exclude';
@@ -33,16 +37,29 @@ export interface CollectOptions extends CleanOptions {
   seed: number;
 }
 
+/** Input channels that one kernel of a layer spans; undefined where the layer has no such kernels. */
+export function channelsOf(
+  { filters = 1, grouped }: Pick<CollectOptions, 'filters' | 'grouped'>,
+  { shape, channels }: Pick<ConvLayer, 'shape'> & { channels?: number },
+): number | undefined {
+  if (channels !== undefined) return channels; // of a dataset
+  if (filters === 1) return 1;
+  return (grouped ? shape[1] % filters === 0 : shape[1] === filters) ? filters : undefined;
+}
+
 /** @param index of the layer among all `count` convolutions of its model */
 export function wantsLayer(
-  { sizes, depthwise, transposed, roles, depth }: CollectOptions,
-  layer: Pick<ConvLayer, 'kind' | 'shape'>,
+  { sizes, depthwise, transposed, roles, depth, filters, grouped }: CollectOptions,
+  layer: Pick<ConvLayer, 'kind' | 'shape'> & { channels?: number },
   index: number,
   count: number,
 ): boolean {
   const { kind, shape } = layer;
   const size = kernelSize(shape[2], shape[3]);
-  if (sizes ? !sizes.includes(size) : size === '1x1') return false;
+  const channels = channelsOf({ filters, grouped }, layer);
+  if (channels === undefined) return false;
+  const named = [size, kernelSize(shape[2], shape[3], channels)];
+  if (sizes ? !named.some((name) => sizes.includes(name)) : size === '1x1') return false;
   const role = roleOf(layer, index, count);
   if (roles && !roles.includes(role)) return false;
   if (depth && !isInDepth(depth, index, count)) return false;

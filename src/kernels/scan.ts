@@ -3,7 +3,7 @@ import { DwpError } from '../errors.js';
 import { type ConvLayer, type LayerKind, type Model, type ModelFile, openModel } from '../importers/index.js';
 import { type CleanLayer, cleanLayer } from './clean.js';
 import { type KernelSize, kernelSize } from './kernels.js';
-import { type CollectOptions, wantsLayer } from './options.js';
+import { type CollectOptions, channelsOf, wantsLayer } from './options.js';
 import { type Role, relativeDepth, roleOf } from './roles.js';
 
 /** Larger ones are no kernels to learn shapes from, and their names are no sizes. */
@@ -19,6 +19,8 @@ export interface ScannedLayer extends CleanLayer {
   kind: LayerKind;
   shape: ConvLayer['shape'];
   size: KernelSize;
+  /** Input channels that one kernel spans. */
+  channels: number;
   dtype: string;
   role: Role;
   /** 0 for the model's first convolution, 1 for its last. */
@@ -85,18 +87,20 @@ export async function scanModel(
         skipped.push({ layer: layer.name, reason: reasonOf(error, path) });
         continue;
       }
+      const channels = channelsOf(options, layer)!;
       hooks.layer({
         index,
         name: layer.name,
         kind: layer.kind,
         shape: layer.shape,
-        size: kernelSize(h, w),
+        size: kernelSize(h, w, channels),
+        channels,
         dtype: layer.dtype,
         role: roleOf(layer, index, count),
         depth: relativeDepth(index, count),
-        found: out * inputs,
+        found: (out * inputs) / channels,
         ...('trainRows' in layer && { trainRows: layer.trainRows as number }),
-        ...cleanLayer(data, h, w, options),
+        ...cleanLayer(data, h, w, options, channels),
       });
       hooks.progress((index + 1) / (count + 1));
     }

@@ -8,7 +8,7 @@ import { type NpyRows, openNpyRows } from '../formats/npy-rows.js';
 import { shown } from '../formats/source.js';
 import { readDatasetDescription } from './dataset.js';
 import type { DatasetDescription, DatasetSource, LayerRecord } from './description.js';
-import { parseKernelSize } from './kernels.js';
+import { parseKernelSize, weightsOf } from './kernels.js';
 
 export interface StoredLayer {
   record: LayerRecord;
@@ -37,11 +37,12 @@ export function openStored(folder: string): StoredDataset {
   };
   try {
     for (const [size, { train, test }] of Object.entries(description.sizes)) {
-      const { h, w } = parseKernelSize(size);
+      const { h, w, channels } = parseKernelSize(size);
+      const row = channels ? [channels, h, w] : [h, w];
       const unit = description.options.normalize === 'unit';
       for (const [which, part] of Object.entries({ train, test })) {
         if (!part) continue;
-        open(`${size}/${which}.npy`, [part.rows, h, w], part.sha256);
+        open(`${size}/${which}.npy`, [part.rows, ...row], part.sha256);
         if (unit) open(`${size}/${which}.scale.npy`, [part.rows], part.scales);
       }
     }
@@ -88,8 +89,7 @@ function storedLayer(
     if (record[which].offset + record[which].count > limits[which] && record[which].count > 0)
       throw damaged(`has rows that ${which}.npy has not`);
   if (options.normalize === 'layer' && scale === null) throw damaged('has no scale');
-  const { h, w } = parseKernelSize(size);
-  const d = h * w;
+  const d = weightsOf(parseKernelSize(size));
   const rows = train.count + test.count;
   return {
     record,

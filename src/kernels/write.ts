@@ -26,7 +26,7 @@ export class SizeWriter {
   private sum = 0;
   private squares = 0;
   private readonly d: number;
-  private readonly shape: { h: number; w: number };
+  private readonly shape: { h: number; w: number; channels: number };
   private readonly models = new Map<number, QualityAccumulator>();
 
   /** @param folder of the dataset; this size's own is made in it */
@@ -37,14 +37,15 @@ export class SizeWriter {
     private readonly normalize: Normalisation,
     files: FileWork,
   ) {
-    const { h, w } = parseKernelSize(size);
-    this.shape = { h, w };
-    this.d = h * w;
+    const { h, w, channels = 1 } = parseKernelSize(size);
+    this.shape = { h, w, channels };
+    this.d = channels * h * w;
     const own = join(folder, size);
     mkdirSync(own);
     const writer = (name: string, shape: number[]) => new NpyWriter(join(own, name), shape, files);
+    const row = channels > 1 ? [channels, h, w] : [h, w];
     const side = (name: string, rows: number): Side => ({
-      kernels: writer(`${name}.npy`, [rows, h, w]),
+      kernels: writer(`${name}.npy`, [rows, ...row]),
       ...(normalize === 'unit' && { scales: writer(`${name}.scale.npy`, [rows]) }),
       rows: 0,
     });
@@ -133,12 +134,13 @@ export class SizeWriter {
 
   /** Quality of some of the layer's kernels, which also count for its model. */
   private measure(data: Float32Array, { model, found, kept, count }: PlannedLayer): LayerRecord['quality'] {
-    const { h, w } = this.shape;
-    const rows: number[] = [];
+    const { h, w, channels } = this.shape;
+    const rows: number[] = []; // of single slices
     const share = Math.min(1, MOST_MEASURED / count);
     for (let row = 0, seen = 0; row < found; row++)
       if (hasBit(kept, row)) {
-        if (Math.floor((seen + 1) * share) > Math.floor(seen * share)) rows.push(row);
+        if (Math.floor((seen + 1) * share) > Math.floor(seen * share))
+          for (let c = 0; c < channels; c++) rows.push(row * channels + c);
         seen++;
       }
     const own = new QualityAccumulator(h, w);
