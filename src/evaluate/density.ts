@@ -1,7 +1,7 @@
 // The density of held-out kernels under a prior: exact where it is known, else ELBO and importance-weighted bound.
 import { lowerBound } from '../bounds/hierarchical.js';
 import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, spec, tf } from '../engine/index.js';
-import type { Arrays, KernelPrior, Tensors } from '../priors/index.js';
+import { type Arrays, type KernelPrior, kernelLength, type Tensors } from '../priors/index.js';
 
 /** Nats per kernel, with standard errors over kernels. */
 export interface DensityReport {
@@ -23,6 +23,8 @@ const FREE_COMPONENTS = 64;
 /**
  * @param w kernels [n, d]
  * @param samples K of bound (4)
+ * @param together so many rows, one after the other, count as one: a filter whose slices are independent has the sum of
+ *   their densities (102)
  */
 export async function evaluateDensity(
   prior: KernelPrior,
@@ -31,8 +33,9 @@ export async function evaluateDensity(
   engine: Engine,
   key: Key,
   progress?: (done: number, total: number) => void,
+  together = 1,
 ): Promise<DensityReport> {
-  const d = prior.size.h * prior.size.w;
+  const d = kernelLength(prior.size);
   const n = w.length / d;
   const { density } = prior;
   const cost =
@@ -79,13 +82,24 @@ export async function evaluateDensity(
     progress?.(Math.min(n, start + rows), n);
   }
   await step.release();
-  const mean = (x: Float64Array) => x.reduce((a, b) => a + b, 0) / n;
-  const main = totals.logDensity ?? totals.bound;
+  const units = n / together;
+  const mean = (x: Float64Array) => x.reduce((a, b) => a + b, 0) / units;
+  const main = sums(totals.logDensity ?? totals.bound, together);
   const center = mean(main);
   const standardError = Math.sqrt(
-    main.reduce((sum, x) => sum + (x - center) ** 2, 0) / Math.max(1, n - 1) / n,
+    main.reduce((sum, x) => sum + (x - center) ** 2, 0) / Math.max(1, units - 1) / units,
   );
   return totals.logDensity
-    ? { n, logDensity: center, standardError }
-    : { n, elbo: mean(totals.elbo), bound: center, samples, standardError };
+    ? { n: units, logDensity: center, standardError }
+    : { n: units, elbo: mean(totals.elbo), bound: center, samples, standardError };
+}
+
+/** Of every `together` values in a row. */
+function sums(x: Float64Array, together: number): Float64Array {
+  if (together === 1) return x;
+  const out = new Float64Array(x.length / together);
+  x.forEach((value, i) => {
+    out[Math.floor(i / together)] += value;
+  });
+  return out;
 }

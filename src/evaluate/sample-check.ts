@@ -64,14 +64,15 @@ const pValueOf = (value: number, nulls: readonly number[]): number =>
   (1 + nulls.filter((x) => x >= value).length) / (1 + nulls.length);
 
 /**
- * @param samples as many rows as `kernels`, [n, h·w]
+ * @param samples as many rows as `kernels`, [n, channels·h·w]; of filters, neighbours are those of one channel, the middle
+ *   one, and spectra means over channels
  * @param permutations of the p-values
  */
 export function checkSamples(
   samples: Sample,
   kernels: Sample,
   train: Sample | undefined,
-  { h, w }: { h: number; w: number },
+  { h, w, channels = 1 }: { h: number; w: number; channels?: number },
   permutations: number,
   key: Key,
 ): SampleCheck {
@@ -80,9 +81,12 @@ export function checkSamples(
     const [a, b] = [of(samples).sort(), of(kernels).sort()];
     return { samples: [...a], kernels: [...b], ...distributionTest(a, b, permutations, keyOf(name)) };
   };
-  const lag = h * w > 1 ? scalar((sample) => lagOnes(sample, h, w), 'lag') : undefined;
+  const lag =
+    h * w > 1
+      ? scalar((sample) => lagOnes(middleChannel(sample, channels), h, w), 'lag')
+      : undefined;
   const enough = lag && 2 * Math.min(lag.samples.length, lag.kernels.length) >= kernels.count;
-  const spectra = [samples, kernels].map((sample) => radialSpectra(sample, h, w));
+  const spectra = [samples, kernels].map((sample) => meanSpectra(sample, h, w, channels));
   const band: Float64Array[] = [];
   const spectrum = halves(
     (side, rows) => meanRow(spectra[side], RINGS.length, rows),
@@ -119,6 +123,31 @@ export function checkSamples(
     },
     ...(train && { nearest: nearestTrain(samples, kernels, train) }),
   };
+}
+
+/** Of each filter its middle channel: slices of one filter are no independent draws. */
+function middleChannel({ data, count }: Sample, channels: number): Sample {
+  if (channels === 1) return { data, count };
+  const d = data.length / count / channels;
+  const out = new Float32Array(count * d);
+  for (let row = 0; row < count; row++) {
+    const from = (row * channels + (channels >> 1)) * d;
+    out.set(data.subarray(from, from + d), row * d);
+  }
+  return { data: out, count };
+}
+
+/** Radial spectra of filters: means over their channels, [n, rings]. */
+function meanSpectra({ data, count }: Sample, h: number, w: number, channels: number): Float64Array {
+  const all = radialSpectra({ data, count: count * channels }, h, w);
+  if (channels === 1) return all;
+  const rings = all.length / count / channels;
+  return Float64Array.from({ length: count * rings }, (_, i) => {
+    const [row, ring] = [Math.floor(i / rings), i % rings];
+    let sum = 0;
+    for (let c = 0; c < channels; c++) sum += all[(row * channels + c) * rings + ring];
+    return sum / channels;
+  });
 }
 
 /** Kolmogorov–Smirnov distance of two sets of numbers. */

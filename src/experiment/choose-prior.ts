@@ -31,7 +31,19 @@ export interface PriorChoice<O extends PriorOffer = PriorOffer> {
   reason: string;
 }
 
-export const sizeText = ({ h, w }: KernelSize): string => `${h}x${w}`;
+export const sizeText = ({ h, w, channels = 1 }: KernelSize): string =>
+  `${channels > 1 ? `${channels}x` : ''}${h}x${w}`;
+
+/**
+ * Whether the prior's kernels are kernels of the layer: of its size, and of one input, of all its inputs, or of a group of
+ * them where the prior has learned of groups, too.
+ */
+function fits({ size, inputs }: LayerNeed, offer: PriorOffer): boolean {
+  const { channels = 1, h, w } = offer.size;
+  const whole = offer.inputs?.length && offer.inputs.every((n) => n === channels);
+  const spans = channels === 1 || channels === inputs || (!whole && inputs % channels === 0);
+  return h === size.h && w === size.w && spans;
+}
 
 /** Layers behind the first one that see features: a prior of one serves the other. */
 const INSIDE: readonly Role[] = ['middle', 'last'];
@@ -62,14 +74,16 @@ export function choosePrior<O extends PriorOffer>(
   mix = false,
 ): PriorChoice<O> | undefined {
   const fitting = offers
-    .filter(({ size }) => sizeText(size) === sizeText(need.size))
+    .filter((offer) => fits(need, offer))
     .map((offer) => ({ offer, ...byRole(need, offer), seen: sees(need, offer) }))
     .filter(({ rank }) => rank > 0);
   if (fitting.length === 0) return undefined;
   const rank = Math.max(...fitting.map((fit) => fit.rank));
   const ofRole = fitting.filter((fit) => fit.rank === rank);
   const ofInputs = ofRole.filter(({ seen }) => seen);
-  const best = ofInputs.length > 0 ? ofInputs : ofRole;
+  const alike = ofInputs.length > 0 ? ofInputs : ofRole;
+  const spans = Math.max(...alike.map(({ offer }) => offer.size.channels ?? 1));
+  const best = alike.filter(({ offer }) => (offer.size.channels ?? 1) === spans);
   if (best.length > 1 && !mix)
     throw usageError(
       `layer ${need.name} (${sizeText(need.size)}${need.role ? `, ${need.role}` : ''}, ${need.inputs} inputs): ` +
@@ -78,7 +92,8 @@ export function choosePrior<O extends PriorOffer>(
     );
   const { why, seen } = best[0];
   const reason = [
-    sizeText(need.size),
+    sizeText(best[0].offer.size),
+    ...(spans > 1 ? [spans === need.inputs ? 'whole filters' : `groups of ${spans} input channels`] : []),
     why,
     ...(seen ? [`${need.inputs} inputs among those seen`] : []),
     ...(fitting.length > best.length ? [`the best of ${fitting.length} of this size`] : []),
@@ -95,7 +110,8 @@ export function chooseSubstitute<O extends PriorOffer>(
   offers: readonly O[],
 ): (PriorChoice<O> & { resampled: boolean }) | undefined {
   const area = ({ h, w }: KernelSize) => Math.log(h * w);
-  const order = [...offers].sort((a, b) => {
+  const slices = offers.filter(({ size: { channels = 1 } }) => channels === 1); // only these resample
+  const order = slices.sort((a, b) => {
     const distance = ({ size }: PriorOffer) => Math.abs(area(size) - area(need.size));
     return (
       distance(a) - distance(b) ||

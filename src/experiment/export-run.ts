@@ -9,7 +9,7 @@ import { readCheckpoint } from './checkpoint.js';
 import { networkToKeras } from './export-keras.js';
 import { networkToOnnx } from './export-onnx.js';
 import { plainWeights } from './plain-weights.js';
-import { buildArchitecture, posteriorOf } from './problem.js';
+import { buildArchitecture, posteriorOf, prepare } from './problem.js';
 import { readRunConfig } from './run.js';
 
 export interface ExportedRun {
@@ -33,8 +33,12 @@ export async function exportRun(
       `${run} is a run by Markov chains (${config.posterior}): it has many networks, not one`,
       `they are in ${join(run, 'samples')}, as safetensors`,
     );
-  const { train } = loadDataset(config.data, config.dataDir);
-  const architecture = buildArchitecture(config, train);
+  const dataset = loadDataset(config.data, config.dataDir);
+  // where each kernel has a ζ, it is the prior that says what a kernel is
+  const architecture =
+    config.posterior === 'semi-implicit'
+      ? prepare(config, dataset).model.architecture
+      : buildArchitecture(config, dataset.train);
   const network = { architecture, posterior: posteriorOf(config) };
   const { parameters } = readCheckpoint(run, network);
   const engine = await createEngine(config.engine, config.threads, config.device);

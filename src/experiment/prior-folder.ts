@@ -20,7 +20,11 @@ const density = z.object({
 const description = z.object({
   format: z.literal('dwp-prior-1'),
   family: z.string(),
-  size: z.object({ h: z.number().int().min(1).max(32), w: z.number().int().min(1).max(32) }),
+  size: z.object({
+    h: z.number().int().min(1).max(32),
+    w: z.number().int().min(1).max(32),
+    channels: z.number().int().min(2).max(99).optional(),
+  }),
   config: z.record(z.string(), z.unknown()),
   /** What it was fitted on. */
   source: z.object({

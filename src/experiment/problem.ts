@@ -4,7 +4,7 @@ import { boundSettings } from '../bounds/settings.js';
 import { type Dataset, type ImageSet, loadDataset, stratifiedSplit } from '../data/index.js';
 import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, seedKey } from '../engine/index.js';
 import { usageError } from '../errors.js';
-import { type Kernels, readKernelDataset } from '../kernels/index.js';
+import { type Kernels, kernelSize, readKernelDataset, weightsOf } from '../kernels/index.js';
 import {
   type Architecture,
   architectures,
@@ -14,9 +14,10 @@ import {
   randomLayers,
   type WeightLayer,
   withRandomDense,
+  withSpans,
 } from '../nn/index.js';
 import { posteriors } from '../posteriors/index.js';
-import { isotropicNormal, type KernelPrior } from '../priors/index.js';
+import { isotropicNormal, type KernelPrior, kernelLength } from '../priors/index.js';
 import { isSampler } from '../train/sample-network.js';
 import { samplePrior } from '../train/sample-prior.js';
 import { xavier } from '../train/train-network.js';
@@ -62,8 +63,8 @@ export function prepare(
   substitutes: Readonly<Record<string, KernelPrior>> = {},
 ): Problem {
   const { train, test } = dataset;
-  const architecture = buildArchitecture(config, train);
-  const layers = convLayers(architecture);
+  const network = buildArchitecture(config, train);
+  const layers = convLayers(network);
   // The draw of examples depends on the split alone: every prior and seed sees the same ones.
   const splitKey = foldIn(seedKey(0), 'split', config.split);
   const { train: rows, validation } = stratifiedSplit(
@@ -75,7 +76,7 @@ export function prepare(
   );
 
   const fitted = config.priorPath.map(readOffer);
-  const needs = layerNeeds(architecture);
+  const needs = layerNeeds(network);
   const chosen: Record<string, LayerPrior> = {};
   const requireFitted = ({ name }: WeightLayer, why: string): KernelPrior => {
     chosen[name] ??= layerPrior(needs[name], fitted, why, config, substitutes[name]);
@@ -110,7 +111,7 @@ export function prepare(
       '--dense-decay and --dense-prior are both priors of the classifier',
       'leave one of them out',
     );
-  for (const layer of randomLayers(architecture))
+  for (const layer of randomLayers(network))
     if (layer.kind === 'dense')
       priors[layer.name] =
         config.densePrior === 'fitted'
@@ -133,6 +134,8 @@ export function prepare(
   if (isSampler(config.posterior)) requireDensity(config);
   const learned = adaptPriors(priors, config.prior === 'none' ? [] : layers.map(({ name }) => name), config);
   requireAdaptable(config, Object.keys(learned.adapted).length > 0);
+  const spans = Object.entries(priors).map(([name, { size }]) => [name, size.channels]);
+  const architecture = withSpans(network, Object.fromEntries(spans));
   const init = initOf(config);
   if (init === 'prior') for (const layer of layers) requireFitted(layer, '--init prior');
   const filters = init === 'filters' ? layers.map((layer) => filtersFor(layer, config.filters)) : [];
@@ -161,11 +164,9 @@ export function prepare(
         else if (init === 'filters') weights[layer.name] = drawFilters(layer, filters[i], layerKey);
         else {
           // As published, posterior means start as outputs of the decoder, without the noise of p(w|z).
-          const count = layer.shape[0] * layer.shape[1];
-          weights[layer.name] = f32(
-            layer.shape,
-            await samplePrior(chosen[layer.name].prior, count, engine, layerKey, true),
-          );
+          const { prior } = chosen[layer.name];
+          const count = kernelShape(layer).reduce((a, b) => a * b) / kernelLength(prior.size);
+          weights[layer.name] = f32(layer.shape, await samplePrior(prior, count, engine, layerKey, true));
         }
       }
       return weights;
@@ -180,19 +181,21 @@ export const initOf = (config: RunConfig) =>
 function filtersFor(layer: ConvLayer, paths: readonly string[]): Kernels {
   if (paths.length === 0)
     throw usageError('--init filters needs --filters', 'pass a kernel dataset or .npy files');
+  const [, inputs, h, w] = layer.shape;
   let reason: unknown;
-  for (const path of paths)
-    try {
-      return readKernelDataset(path, sizeOf(layer)).train;
-    } catch (error) {
-      reason = error;
-    }
+  for (const size of [kernelSize(h, w, inputs), sizeOf(layer)])
+    for (const path of paths)
+      try {
+        return readKernelDataset(path, size).train;
+      } catch (error) {
+        reason = error;
+      }
   throw reason;
 }
 
 function drawFilters(layer: ConvLayer, kernels: Kernels, key: Key): NdArray {
   const weights = f32(layer.shape);
-  const d = kernels.h * kernels.w;
+  const d = weightsOf(kernels);
   const stream = new RandomStream(key);
   for (let at = 0; at < weights.data.length; at += d) {
     const row = stream.integer(kernels.count);

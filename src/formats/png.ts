@@ -1,4 +1,4 @@
-// PNG images of 8 bit grey, with or without transparency.
+// PNG images of 8 bit grey or colour, with or without transparency.
 import { encode } from 'fast-png';
 
 /**
@@ -23,6 +23,29 @@ export function encodeGreyPng(
     data[2 * i + 1] = alpha[i]!;
   }
   return encode({ width, height, data, channels: 2, depth: 8 });
+}
+
+/**
+ * A colour PNG file.
+ * @param planes red, green and blue, each [height, width] row-major, 0 to 255
+ * @param alpha [height, width], 0 transparent to 255 opaque; opaque everywhere when left out
+ * @throws RangeError when the lengths do not fit the size
+ */
+export function encodeColourPng(
+  planes: readonly Uint8Array[],
+  width: number,
+  height: number,
+  alpha?: Uint8Array,
+): Uint8Array {
+  const all = alpha ? [...planes, alpha] : planes;
+  const n = width * height;
+  if (planes.length !== 3 || n === 0 || all.some((plane) => plane.length !== n))
+    throw new RangeError(`a ${width}×${height} image needs three planes of ${n} bytes`);
+  const data = new Uint8Array(all.length * n);
+  all.forEach((plane, c) => {
+    for (let i = 0; i < n; i++) data[all.length * i + c] = plane[i]!;
+  });
+  return encode({ width, height, data, channels: alpha ? 4 : 3, depth: 8 });
 }
 
 /** A PNG file as the value of an image's src: the page that holds it asks for no other file. */

@@ -14,6 +14,8 @@ import {
   kernelSize,
   parseKernelSize,
   pooledMoments,
+  slicesOf,
+  weightsOf,
 } from './kernels.js';
 import { type Origin, originOf, takeRoles } from './origin.js';
 import type { Role } from './roles.js';
@@ -64,9 +66,9 @@ export interface ReadDatasetOptions {
 }
 
 /**
- * Kernels of one size, from a dataset folder or a bare .npy of [n, k, k] or [n, 1, k, k].
+ * Kernels of one size, from a dataset folder or a bare .npy of [n, k, k], [n, 1, k, k] or, of whole filters, [n, c, k, k].
  *
- * @param size may be left out for a .npy and for a dataset of one size
+ * @param size may be left out for a .npy and for a dataset of one size; `7x7` of whole filters `3x7x7` are their slices
  * @throws DwpError INPUT when there is no such size, no kernel, a value that is not finite, or a damaged file
  */
 export function readKernelDataset(
@@ -74,13 +76,15 @@ export function readKernelDataset(
   size?: KernelSize,
   { asStored = false, roles }: ReadDatasetOptions = {},
 ): KernelDataset {
-  const wanted = size === undefined ? undefined : kernelSize(...sides(size));
+  const wanted = size === undefined ? undefined : canonical(size);
   const name = basename(resolve(path));
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
     const bytes = readBytes(path);
-    const train = parseKernels(bytes, path);
-    const present = kernelSize(train.h, train.w);
-    if (wanted && present !== wanted) throw noSuchSize(path, wanted, [present]);
+    const whole = parseKernels(bytes, path);
+    const present = sizeOf(whole);
+    if (wanted && wanted !== present && wanted !== sliceSize(present))
+      throw noSuchSize(path, wanted, [present]);
+    const train = wanted && wanted !== present ? slicesOf(whole) : whole;
     const origin = roles && { origin: { roles: [...roles], inputs: [] } };
     return { train, sha256: digest(bytes), name, ...pooledMoments(train.data), ...origin };
   }
@@ -89,20 +93,22 @@ export function readKernelDataset(
   const present = Object.keys(sizes).sort(compareSizes);
   if (wanted === undefined && present.length !== 1)
     throw inputError(`${path}: kernels of ${present.join(', ') || 'no size'}`, 'choose one with --size');
-  const chosen = wanted ?? present[0];
-  if (!Object.hasOwn(sizes, chosen)) throw noSuchSize(path, chosen, present);
+  const named = wanted ?? present[0];
+  const chosen = Object.hasOwn(sizes, named) ? named : present.find((size) => sliceSize(size) === named);
+  if (!chosen) throw noSuchSize(path, named, present);
   const read = (which: 'train' | 'test', { rows, sha256 }: { rows: number; sha256: string }) => {
     const file = join(path, chosen, `${which}.npy`);
     const bytes = readBytes(file);
     if (digest(bytes) !== sha256)
       throw inputError(`${file}: not the file that dataset.json describes`, 'collect the kernels again');
     const kernels = parseKernels(bytes, file);
-    if (kernels.count !== rows || kernelSize(kernels.h, kernels.w) !== chosen)
+    if (kernels.count !== rows || sizeOf(kernels) !== chosen)
       throw inputError(
-        `${file}: holds ${kernels.count} kernels of ${kernels.h}x${kernels.w}, not ${rows} of ${chosen}`,
+        `${file}: holds ${kernels.count} kernels of ${sizeOf(kernels)}, not ${rows} of ${chosen}`,
       );
     if (!asStored) undoNormalisation(kernels, path, chosen, which, description);
-    return roles ? takeRoles(kernels, description, chosen, which, roles, path) : kernels;
+    const taken = roles ? takeRoles(kernels, description, chosen, which, roles, path) : kernels;
+    return named === chosen ? taken : slicesOf(taken);
   };
   const origin = originOf(description, chosen);
   if (roles && !origin.roles?.some((role) => roles.includes(role)))
@@ -126,13 +132,14 @@ export function readKernelDataset(
 
 /** Multiplies back, in place, what each kernel was divided by. */
 function undoNormalisation(
-  { data, count, h, w }: Kernels,
+  kernels: Kernels,
   folder: string,
   size: KernelSize,
   which: 'train' | 'test',
   { options, sizes, layers }: DatasetDescription,
 ): void {
-  const d = h * w;
+  const { data, count } = kernels;
+  const d = weightsOf(kernels);
   if (options.normalize === 'unit') {
     const file = join(folder, size, `${which}.scale.npy`);
     const bytes = readBytes(file);
@@ -158,23 +165,31 @@ function undoNormalisation(
 /** @throws DwpError INPUT, see {@link readKernelDataset}. */
 function parseKernels(bytes: Uint8Array, path: string): Kernels {
   const { data, shape } = parseNpy(bytes, path);
-  const [n, h, w] = shape.length === 4 && shape[1] === 1 ? [shape[0], shape[2], shape[3]] : shape;
-  if (!(shape.length === 3 || (shape.length === 4 && shape[1] === 1)))
-    throw inputError(`${path}: an array of [${shape}], not of kernels`, 'expected [n, k, k] or [n, 1, k, k]');
-  if (n === 0 || h * w === 0) throw inputError(`${path}: holds no kernels (shape [${shape}])`);
-  if (h > 99 || w > 99) throw inputError(`${path}: kernels of ${h}x${w}`, 'at most 99x99');
+  if (shape.length !== 3 && shape.length !== 4)
+    throw inputError(`${path}: an array of [${shape}], not of kernels`, 'expected [n, k, k] or [n, c, k, k]');
+  const [n, channels, h, w] = shape.length === 4 ? shape : [shape[0], 1, shape[1], shape[2]];
+  const size = channels * h * w;
+  if (n * size === 0) throw inputError(`${path}: holds no kernels (shape [${shape}])`);
+  if (Math.max(h, w, channels) > 99)
+    throw inputError(`${path}: kernels of ${kernelSize(h, w, channels)}`, 'at most 99x99, of 99 channels');
   const bad = data.findIndex((x) => !Number.isFinite(x));
   if (bad !== -1)
     throw inputError(
-      `${path}: kernel ${Math.floor(bad / (h * w))} (counted from 0) holds ${data[bad]}`,
+      `${path}: kernel ${Math.floor(bad / size)} (counted from 0) holds ${data[bad]}`,
       'remove the kernels that are not finite',
     );
-  return { data, count: n, h, w };
+  return { data, count: n, h, w, ...(channels > 1 && { channels }) };
 }
 
-function sides(size: KernelSize): [number, number] {
+const sizeOf = ({ h, w, channels }: { h: number; w: number; channels?: number }): KernelSize =>
+  kernelSize(h, w, channels);
+
+const canonical = (size: KernelSize): KernelSize => sizeOf(parseKernelSize(size));
+
+/** Of one channel of such kernels. */
+function sliceSize(size: KernelSize): KernelSize {
   const { h, w } = parseKernelSize(size);
-  return [h, w];
+  return kernelSize(h, w);
 }
 
 const noSuchSize = (path: string, wanted: KernelSize, present: KernelSize[]) =>

@@ -34,7 +34,9 @@ export {
   kernelSize,
   parseKernelSize,
   pooledMoments,
+  slicesOf,
   takeKernels,
+  weightsOf,
 } from './kernels.js';
 export type { CollectOptions, Normalisation } from './options.js';
 export type { Origin } from './origin.js';

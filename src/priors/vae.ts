@@ -11,7 +11,14 @@ import { checkComponents, componentShapes } from './mixture/components.js';
 import { fitStraightMixture } from './mixture/fit.js';
 import { radialShape } from './mixture/radial.js';
 import { requirePositive, requireShapes } from './parameters.js';
-import { type Arrays, type KernelPrior, type KernelSize, kernelLength, type PriorFamily, type Tensors } from './prior.js';
+import {
+  type Arrays,
+  type KernelPrior,
+  type KernelSize,
+  kernelLength,
+  type PriorFamily,
+  type Tensors,
+} from './prior.js';
 import { convolutionalNetworks } from './vae-convolutional.js';
 import { denseNetworks } from './vae-dense.js';
 import { type VaeConfig, type VaeNetworks, vaeConfig } from './vae-networks.js';

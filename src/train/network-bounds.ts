@@ -6,7 +6,7 @@ import type { ImageSet } from '../data/index.js';
 import { type Engine, foldIn, type Key } from '../engine/index.js';
 import { type Enclosure, type LayerDraw, layerBounds } from '../evaluate/layer-bounds.js';
 import { mean, standardError } from '../evaluate/summary.js';
-import { kernelShape, randomLayers } from '../nn/index.js';
+import { kernelLayout, kernelShape, randomLayers } from '../nn/index.js';
 import type { Arrays } from '../priors/index.js';
 import { logLikelihoods } from './log-likelihood.js';
 
@@ -138,9 +138,10 @@ export async function networkBounds(
   const whole = Array.from({ length: draws }, (_, m) => sumOf(drawn.map((all) => all[m])));
   const reported = layers.map((layer, i): BoundedLayer => {
     const [, , h, w] = kernelShape(layer);
+    const span = kernelLayout(layer).length / (h * w);
     return {
       layer: layer.name,
-      size: `${h}x${w}`,
+      size: `${span > 1 ? `${span}x` : ''}${h}x${w}`,
       kernels: kernelCount(layer),
       ...summary(drawn[i], bounds[i].exact, kernelCount(layer)),
     };

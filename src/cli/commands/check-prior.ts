@@ -4,10 +4,11 @@ import { foldIn, type Key, RandomStream, seedKey } from '../../engine/index.js';
 import { DwpError, inputError } from '../../errors.js';
 import { checkSamples } from '../../evaluate/sample-check.js';
 import type { Sample } from '../../evaluate/sample-statistics.js';
+import { sizeText } from '../../experiment/choose-prior.js';
 import { type HeldOut, heldOutOf, heldOutWarning } from '../../experiment/held-out.js';
 import { readPriorFolder } from '../../experiment/prior-folder.js';
 import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
-import { kernelSize, readKernelDataset } from '../../kernels/index.js';
+import { readKernelDataset } from '../../kernels/index.js';
 import { samplePrior } from '../../train/sample-prior.js';
 import { type CheckSummary, checkRows, checkSentence, memorySentence, summaryOf } from '../check-text.js';
 import { argument, defineCommand, integer, option } from '../command.js';
@@ -70,8 +71,7 @@ export const checkPrior = defineCommand({
   async run(input, effects): Promise<CheckResult> {
     if (input.html !== undefined) refuseExisting(input.html);
     const { prior, about } = readPriorFolder(input.prior);
-    const { h, w } = prior.size;
-    const size = kernelSize(h, w);
+    const size = sizeText(prior.size);
     const held = heldOutOf(readKernelDataset(input.kernels, size), about);
     if (held.kernels.count < 20)
       throw inputError(

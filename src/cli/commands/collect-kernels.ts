@@ -28,6 +28,8 @@ function optionsOf(input: {
   size?: KernelSize[];
   role?: Role[];
   depth?: string;
+  filters?: number;
+  grouped: boolean;
   foldBn: boolean;
   tolerance?: number;
   minNorm?: number;
@@ -40,7 +42,20 @@ function optionsOf(input: {
   testFraction: number;
   seed: number;
 }): CollectOptions {
-  const { size, role, depth, foldBn, tolerance, minNorm, maxPerLayer, maxPerModel, ...others } = input;
+  const {
+    size,
+    role,
+    depth,
+    filters,
+    grouped,
+    foldBn,
+    tolerance,
+    minNorm,
+    maxPerLayer,
+    maxPerModel,
+    ...others
+  } = input;
+  if (grouped && filters === undefined) throw usageError('--grouped is of --filters', 'give both or neither');
   if (tolerance !== undefined && others.duplicates !== 'near')
     throw usageError('--tolerance is of --duplicates near', 'give both or neither');
   return {
@@ -48,6 +63,8 @@ function optionsOf(input: {
     ...(size && { sizes: size }),
     ...(role && { roles: role }),
     ...(depth !== undefined && { depth: parseDepth(depth) }),
+    ...(filters !== undefined && { filters }),
+    ...(grouped && { grouped: true }),
     ...(foldBn && { foldBatchNorm: true }),
     ...(others.duplicates === 'near' && { tolerance: tolerance ?? NEAR_TOLERANCE }),
     ...(minNorm !== undefined && { minNorm }),
@@ -98,6 +115,18 @@ export const collectKernelsCommand = defineCommand({
       'kernel sizes to keep, such as 3x3 5x5',
       list(z.string().regex(/^[1-9]\d?x[1-9]\d?$/, 'write height x width, such as 3x3')).optional(),
       'every size but 1x1',
+    ),
+    filters: option(
+      '--filters <c>',
+      'whole filters [c, k, k] of layers with c input channels, such as 3 for those that see colours, instead of single ' +
+        'slices; 7x7 is then called 3x7x7',
+      integer(2, 99).optional(),
+      'slices',
+    ),
+    grouped: option(
+      '--grouped',
+      'with --filters: c consecutive slices of a filter, of all layers with a multiple of c inputs',
+      z.boolean().default(false),
     ),
     depthwise: option(
       '--depthwise <which>',
@@ -186,6 +215,7 @@ export const collectKernelsCommand = defineCommand({
     'dwp collect-kernels pretrained --out kernels',
     'dwp collect-kernels models/*.onnx weights.h5 --out kernels --size 3x3 5x5 --depthwise exclude',
     'dwp collect-kernels models --out first-layers --role first --size 7x7 11x11 --licence Apache-2.0',
+    'dwp collect-kernels models --out colour-kernels --filters 3',
     'dwp collect-kernels models --out balanced --max-per-model 20000 --max-per-layer 2000 --duplicates symmetric',
     'dwp collect-kernels models --out folded --fold-bn --depth 0-0.5 --format json',
   ],

@@ -1,7 +1,9 @@
 // dwp eval-prior: the density of other kernels under a fitted prior.
 import { z } from 'zod';
 import { seedKey } from '../../engine/index.js';
+import { usageError } from '../../errors.js';
 import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
+import { sizeText } from '../../experiment/choose-prior.js';
 import { heldOutOf, heldOutWarning } from '../../experiment/held-out.js';
 import { readPriorFolder } from '../../experiment/prior-folder.js';
 import { readKernelDataset } from '../../kernels/index.js';
@@ -21,8 +23,13 @@ export const evalPrior = defineCommand({
   options: {
     kernels: option(
       '--kernels <path>',
-      'a .npy of [n, h, w], or a kernel dataset: then its test kernels',
+      'a .npy of [n, h, w] or [n, c, h, w], or a kernel dataset: then its test kernels',
       z.string(),
+    ),
+    filters: option(
+      '--filters <c>',
+      'of a prior of single slices: report whole filters of c channels, whose density is the sum over their slices',
+      integer(1, 99).optional(),
     ),
     samples: option(
       '--samples <K>',
@@ -32,10 +39,20 @@ export const evalPrior = defineCommand({
     seed: seedOption,
     ...engineOptions,
   },
-  examples: ['dwp eval-prior priors/7x7 --kernels other-filters.npy --samples 1000'],
+  examples: [
+    'dwp eval-prior priors/7x7 --kernels other-filters.npy --samples 1000',
+    'dwp eval-prior priors/7x7 --kernels colour-kernels --filters 3',
+  ],
   async run(input, effects): Promise<EvalResult> {
     const { prior, about } = readPriorFolder(input.prior);
-    const dataset = readKernelDataset(input.kernels, `${prior.size.h}x${prior.size.w}`);
+    const { filters = 1 } = input;
+    if (filters > 1 && (prior.size.channels ?? 1) > 1)
+      throw usageError(
+        `--filters with ${input.prior}, which is a prior of whole filters (${sizeText(prior.size)})`,
+        'leave it out',
+      );
+    const size = { ...prior.size, ...(filters > 1 && { channels: filters }) };
+    const dataset = readKernelDataset(input.kernels, sizeText(size));
     const held = heldOutOf(dataset, about);
     const partly = held.from === 'held out by the fit';
     const { data, count } = partly ? dataset.train : held.kernels;
@@ -45,8 +62,14 @@ export const evalPrior = defineCommand({
     if (warning) effects.warn(warning);
     const engine = await openEngine(input);
     const progress = effects.progress('evaluating', count);
-    const report = await evaluateDensity(prior, data, input.samples, engine, seedKey(input.seed), (done) =>
-      progress.update(done),
+    const report = await evaluateDensity(
+      prior,
+      data,
+      input.samples,
+      engine,
+      seedKey(input.seed),
+      (done) => progress.update(Math.floor(done / filters)),
+      filters,
     );
     progress.stop();
     return { prior: input.prior, ...report, seen: partly ? 'yes' : held.seen, ...(warning && { warning }) };

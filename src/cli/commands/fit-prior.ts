@@ -3,10 +3,17 @@ import { z } from 'zod';
 import { foldIn, seedKey } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
 import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
+import { sizeText } from '../../experiment/choose-prior.js';
 import { writePriorFolder } from '../../experiment/prior-folder.js';
 import { refuseExisting } from '../../formats/files.js';
-import { holdOut, ROLES, type Role, readKernelDataset } from '../../kernels/index.js';
-import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../../priors/index.js';
+import { holdOut, ROLES, type Role, readKernelDataset, slicesOf, weightsOf } from '../../kernels/index.js';
+import {
+  families,
+  type KernelPrior,
+  kernelLength,
+  type PriorFamily,
+  type TrainingKernels,
+} from '../../priors/index.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
 import { defaultFit, fitPrior, refinement } from '../../train/fit-prior.js';
 import { argument, defineCommand, integer, option, real } from '../command.js';
@@ -26,7 +33,10 @@ interface FitResult {
   bestStep?: number;
   /** Nats per kernel on test kernels. */
   test: DensityReport;
-  baselines: Record<'standardNormal' | 'isotropic' | 'gaussian', DensityReport>;
+  /** Without the Gaussian where there are too few kernels for its covariance. */
+  baselines: Partial<Record<'standardNormal' | 'isotropic' | 'gaussian', DensityReport>>;
+  /** Of whole filters: the best independent slices can do with a Gaussian, nats per filter. */
+  slices?: DensityReport;
 }
 
 /** Test kernels kept beside the prior, for pictures. */
@@ -58,14 +68,14 @@ const FAMILY_OPTIONS = [
 export const fitPriorCommand = defineCommand({
   name: 'fit-prior',
   description:
-    'Takes a kernel dataset or a bare .npy of [n, h, w]. Part of the train kernels decides when to stop; test kernels ' +
+    'Takes a kernel dataset or a bare .npy of [n, h, w], or [n, c, h, w] of whole filters. Part of the train kernels decides when to stop; test kernels ' +
     'are used once, for the figures printed at the end. Without a test split of its own, --test-fraction of the ' +
     'kernels is held out at random.',
   arguments: { dataset: argument('<dataset>', 'folder of dwp collect-kernels, or a .npy file', z.string()) },
   options: {
     size: option(
       '--size <kxk>',
-      'which kernels of the dataset',
+      'which kernels of the dataset; of whole filters such as 3x7x7 their slices, with 7x7',
       z.string().optional(),
       'the only size there is',
     ),
@@ -166,6 +176,7 @@ export const fitPriorCommand = defineCommand({
   },
   examples: [
     'dwp fit-prior kernels-dataset --size 7x7 --out priors/7x7',
+    'dwp fit-prior colour-kernels --size 3x7x7 --family mixture --out priors/colour',
     'dwp fit-prior kernels --size 3x3 --role middle last --out priors/3x3-middle',
     'dwp fit-prior filters.npy --whitening none --networks convolutional --latent 2 --hidden 32 --variance shared --out priors/published',
     'dwp fit-prior kernels-dataset --size 7x7 --family mixture --out priors/7x7-mixture',
@@ -194,7 +205,7 @@ export const fitPriorCommand = defineCommand({
         'collect more kernels',
       );
     const engine = await openEngine(input);
-    const size = `${train.h}x${train.w}`;
+    const size = sizeText(train);
 
     const started = Date.now();
     const defaults = whitening === 'mixture' ? refinement : defaultFit;
@@ -215,9 +226,23 @@ export const fitPriorCommand = defineCommand({
     const density = (prior: KernelPrior) =>
       evaluateDensity(prior, test.data, input.samples, engine, foldIn(key, 'evaluate'));
     const testDensity = await density(prior);
-    const baselines = {} as FitResult['baselines'];
+    const baselines: FitResult['baselines'] = {};
     for (const [name, , familyName, baselineConfig] of BASELINES)
-      baselines[name] = await density(closedForm(families[familyName], train, baselineConfig));
+      if (familyName !== 'gaussian' || train.count > kernelLength(train))
+        baselines[name] = await density(closedForm(families[familyName], train, baselineConfig));
+    const channels = train.channels ?? 1;
+    const slices =
+      channels > 1 && channels * train.count > train.h * train.w
+        ? await evaluateDensity(
+            closedForm(families.gaussian, slicesOf(train), {}),
+            test.data,
+            input.samples,
+            engine,
+            key,
+            undefined,
+            channels,
+          )
+        : undefined;
 
     writePriorFolder(
       input.out,
@@ -237,8 +262,8 @@ export const fitPriorCommand = defineCommand({
         baselines,
       },
       {
-        data: test.data.slice(0, SHOWN * train.h * train.w),
-        shape: [Math.min(SHOWN, test.count), train.h, train.w],
+        data: test.data.slice(0, SHOWN * weightsOf(train)),
+        shape: [Math.min(SHOWN, test.count), ...(channels > 1 ? [channels] : []), train.h, train.w],
       },
     );
     return {
@@ -251,22 +276,27 @@ export const fitPriorCommand = defineCommand({
       ...(report && { steps: report.steps, bestStep: report.bestStep }),
       test: testDensity,
       baselines,
+      ...(slices && { slices }),
     };
   },
-  render({ out, family, size, roles, kernels, seconds, steps, bestStep, test, baselines }) {
+  render({ out, family, size, roles, kernels, seconds, steps, bestStep, test, baselines, slices }) {
     const rows = [
       [`${family} (this prior)`, value(test), kind(test)],
-      ...BASELINES.map(([name, label]) => [label, value(baselines[name]), kind(baselines[name])]),
+      ...BASELINES.flatMap(([name, label]) => {
+        const density = baselines[name];
+        return density ? [[label, value(density), kind(density)]] : [];
+      }),
+      ...(slices ? [['N(μ, Σ) of single slices, independent', value(slices), kind(slices)]] : []),
     ];
     const best = test.bound ?? test.logDensity!;
-    const difference = best - baselines.gaussian.logDensity!;
+    const difference = best - (baselines.gaussian?.logDensity ?? Number.NaN);
     const effort = steps ? ` in ${seconds.toFixed(1)} s (${steps} steps, best at ${bestStep})` : '';
     return [
       `${size} prior fitted on ${kernels.train} kernels${roles ? ` of ${roles.join(' and ')} layers` : ''}${effort}; nats per kernel on ${kernels.test} test kernels, higher is better:`,
       '',
       table(['density', 'nats per kernel', ''], rows),
       '',
-      family === 'gaussian'
+      family === 'gaussian' || !baselines.gaussian
         ? ''
         : `${difference >= 0 ? 'Above' : 'Below'} the full-covariance Gaussian by ${Math.abs(difference).toFixed(1)} nats per kernel.`,
       `Written to ${out}. Look at samples:  dwp sample-prior ${out} --out samples.npy --png samples.png`,

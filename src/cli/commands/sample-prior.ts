@@ -1,6 +1,7 @@
 // dwp sample-prior: kernels drawn from a fitted prior, as numbers and as a picture.
 import { z } from 'zod';
 import { seedKey } from '../../engine/index.js';
+import { sizeText } from '../../experiment/choose-prior.js';
 import { readPriorFolder } from '../../experiment/prior-folder.js';
 import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
 import { writeNpy } from '../../formats/npy.js';
@@ -14,8 +15,16 @@ export const samplePriorCommand = defineCommand({
   arguments: { prior: argument('<prior>', 'folder of dwp fit-prior', z.string()) },
   options: {
     count: option('-n, --count <n>', 'how many', integer(1, 10_000_000).default(64)),
-    out: option('--out <file.npy>', 'float32 [n, h, w] to write; must not exist yet', z.string()),
-    png: option('--png <file.png>', 'a grid of the first 256 as a picture', z.string().optional()),
+    out: option(
+      '--out <file.npy>',
+      'float32 [n, h, w] to write, [n, c, h, w] of whole filters; must not exist yet',
+      z.string(),
+    ),
+    png: option(
+      '--png <file.png>',
+      'a grid of the first 256 as a picture, in colour of filters of three channels',
+      z.string().optional(),
+    ),
     denoised: option('--denoised', 'means of p(w|z) instead of samples of it', z.boolean().default(false)),
     seed: seedOption,
     ...engineOptions,
@@ -25,17 +34,20 @@ export const samplePriorCommand = defineCommand({
     refuseExisting(input.out);
     if (input.png) refuseExisting(input.png);
     const { prior } = readPriorFolder(input.prior);
-    const { h, w } = prior.size;
+    const { h, w, channels } = prior.size;
     const engine = await openEngine(input);
     const data = await samplePrior(prior, input.count, engine, seedKey(input.seed), input.denoised);
     const mean = data.reduce((a, b) => a + b, 0) / data.length;
     const std = Math.sqrt(data.reduce((a, b) => a + (b - mean) ** 2, 0) / data.length);
-    writeNpy(input.out, { data, shape: [input.count, h, w] });
+    writeNpy(input.out, { data, shape: channels ? [input.count, channels, h, w] : [input.count, h, w] });
     if (input.png)
-      writeFileAtomic(input.png, kernelGridPng(data, Math.min(256, input.count), h, w, { scale: 8 }));
+      writeFileAtomic(
+        input.png,
+        kernelGridPng(data, Math.min(256, input.count), h, w, { scale: 8, channels }),
+      );
     return {
       n: input.count,
-      size: `${h}x${w}`,
+      size: sizeText(prior.size),
       mean,
       std,
       out: input.out,

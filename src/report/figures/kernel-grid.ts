@@ -1,16 +1,19 @@
-// Kernels as pictures: a grid of grey tiles, zero mid-grey, positive lighter, negative darker.
+// Kernels as pictures: a grid of grey tiles, zero mid-grey, positive lighter, negative darker; in colour where a kernel
+// has three channels, and the channels one below the other where it has another number of them.
 import { usageError } from '../../errors.js';
-import { encodeGreyPng } from '../../formats/png.js';
+import { encodeColourPng, encodeGreyPng } from '../../formats/png.js';
 
 export interface KernelGridOptions {
   /** Tiles in a row; as square as can be when left out. */
   columns?: number;
   /** Pixels per weight, each way. */
   scale?: number;
-  /** What white and black stand for: ± the largest |w| of the kernel itself (`own`) or of all kernels (`grid`). */
-  normalise?: 'own' | 'grid';
+  /** What white and black stand for: ± the largest |w| of the kernel itself (`own`), of all kernels (`grid`), or 1 (`unit`). */
+  normalise?: 'own' | 'grid' | 'unit';
   /** Between the tiles, `scale` pixels wide: white, or see-through. */
   gap?: 'white' | 'transparent';
+  /** Of whole filters, [channels, h, w] each; 1 unless given. */
+  channels?: number;
 }
 
 /** One array of count·h·w weights, or one array per kernel; row-major either way. */
@@ -53,7 +56,7 @@ export function kernelGridPixels(
   tiles.forEach((tile, i) => {
     const top = Math.floor(i / columns) * (h + 1) * scale;
     const left = (i % columns) * (w + 1) * scale;
-    const unit = normalise === 'grid' ? largestOfAll : largest(tile);
+    const unit = normalise === 'unit' ? 1 : normalise === 'grid' ? largestOfAll : largest(tile);
     for (let y = 0; y < h * scale; y++) {
       for (let x = 0; x < w * scale; x++) {
         const value = tile[Math.floor(y / scale) * w + Math.floor(x / scale)]!;
@@ -78,10 +81,42 @@ export function kernelGridPng(
   w: number,
   options: KernelGridOptions = {},
 ): Uint8Array {
-  const tiles = split(data, h * w);
+  const { channels = 1 } = options;
+  const tiles = split(data, channels * h * w);
   if (tiles.length < count) throw new RangeError(`${count} kernels asked for, ${tiles.length} given`);
-  const { grey, alpha, width, height } = kernelGridPixels(tiles.slice(0, count), h, w, options);
+  if (channels === 3) return colourGridPng(tiles.slice(0, count), h, w, options);
+  const { grey, alpha, width, height } = kernelGridPixels(tiles.slice(0, count), channels * h, w, options);
   return encodeGreyPng(grey, width, height, options.gap === 'transparent' ? alpha : undefined);
+}
+
+/** Channels as red, green and blue, each filter on one scale. */
+function colourGridPng(
+  tiles: readonly ArrayLike<number>[],
+  h: number,
+  w: number,
+  options: KernelGridOptions,
+): Uint8Array {
+  // three grey grids of the same filters, each tile in units of its filter's largest weight
+  const units = tiles.map(largest);
+  const most = Math.max(...units);
+  const planes = [0, 1, 2].map((c) =>
+    kernelGridPixels(
+      tiles.map((tile, i) => {
+        const unit = options.normalise === 'grid' ? most : units[i]!;
+        return Array.from({ length: h * w }, (_, j) => (unit > 0 ? tile[c * h * w + j]! / unit : 0));
+      }),
+      h,
+      w,
+      { ...options, normalise: 'unit' },
+    ),
+  );
+  const [{ alpha, width, height }] = planes as [ReturnType<typeof kernelGridPixels>];
+  return encodeColourPng(
+    planes.map(({ grey }) => grey),
+    width,
+    height,
+    options.gap === 'transparent' ? alpha : undefined,
+  );
 }
 
 function split(kernels: Kernels, dimensions: number): readonly ArrayLike<number>[] {
