@@ -82,9 +82,7 @@ export function checkSamples(
     return { samples: [...a], kernels: [...b], ...distributionTest(a, b, permutations, keyOf(name)) };
   };
   const lag =
-    h * w > 1
-      ? scalar((sample) => lagOnes(middleChannel(sample, channels), h, w), 'lag')
-      : undefined;
+    h * w > 1 ? scalar((sample) => lagOnes(middleChannel(sample, channels), h, w), 'lag') : undefined;
   const enough = lag && 2 * Math.min(lag.samples.length, lag.kernels.length) >= kernels.count;
   const spectra = [samples, kernels].map((sample) => meanSpectra(sample, h, w, channels));
   const band: Float64Array[] = [];

@@ -16,7 +16,14 @@ import {
   tf,
 } from '../engine/index.js';
 import { writeFileAtomic, writeJson } from '../formats/files.js';
-import type { Arrays, KernelPrior, KernelSize, Specs, Tensors } from '../priors/index.js';
+import {
+  type Arrays,
+  type KernelPrior,
+  type KernelSize,
+  kernelLength,
+  type Specs,
+  type Tensors,
+} from '../priors/index.js';
 import {
   DESCRIPTION,
   FORMAT,
@@ -85,8 +92,8 @@ export function priorGraphs(prior: KernelPrior): Partial<Record<GraphName, Prior
 
 function functionsOf(prior: KernelPrior): Partial<Record<GraphName, GraphFunction>> {
   const { size, density } = prior;
-  const w = { shape: ['n', size.h, size.w], meaning: 'kernels, as weights of a layer' };
-  const rows = (kernels: tf.Tensor) => tf.reshape(kernels, [-1, size.h * size.w]);
+  const w = { shape: ['n', ...shapeOf(size)], meaning: 'kernels, as weights of a layer' };
+  const rows = (kernels: tf.Tensor) => tf.reshape(kernels, [-1, kernelLength(size)]);
   const noise = freeNoise(prior);
   const sampler: GraphFunction = {
     inputs: Object.fromEntries(
@@ -154,7 +161,10 @@ function functionsOf(prior: KernelPrior): Partial<Record<GraphName, GraphFunctio
   };
 }
 
-const asKernels = (rows: tf.Tensor, { h, w }: KernelSize) => tf.reshape(rows, [-1, h, w]);
+/** Of one kernel: [h, w], or [channels, h, w] of a filter. */
+const shapeOf = ({ channels, h, w }: KernelSize): number[] => [...(channels ? [channels] : []), h, w];
+
+const asKernels = (rows: tf.Tensor, size: KernelSize) => tf.reshape(rows, [-1, ...shapeOf(size)]);
 
 /** (4) log (1/K) Σ_k eˣ: [n, K] → [n]. K is nowhere a number here, so that it is free. */
 function logMeanExp(x: tf.Tensor): tf.Tensor {

@@ -41,7 +41,11 @@ export const interchange = z.object({
   name: z.string().optional(),
   /** Of this project, where it comes from there. */
   family: z.string().optional(),
-  size: z.object({ h: z.number().int().min(1).max(32), w: z.number().int().min(1).max(32) }),
+  size: z.object({
+    h: z.number().int().min(1).max(32),
+    w: z.number().int().min(1).max(32),
+    channels: z.number().int().min(2).max(99).optional(),
+  }),
   units: z.literal('nats').default('nats'),
   opset: z.number().int().optional(),
   latent: z

@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { type Engine, seedKey } from '../engine/index.js';
 import { readNpy } from '../formats/npy.js';
 import { readSafetensors } from '../formats/safetensors.js';
+import { kernelLength } from '../priors/index.js';
 import { samplePrior } from '../train/sample-prior.js';
 import { samplePath } from './chains.js';
 import { readCheckpoint } from './checkpoint.js';
+import { sizeText } from './choose-prior.js';
 import { type ComparisonRow, comparisonRows, conclusion, type FinishedRun } from './compare.js';
 import { readPriorFolder } from './prior-folder.js';
 import { environment, type RunSummary, readRunConfig, readSummary, readTrace } from './run.js';
@@ -100,9 +102,10 @@ function runFigures({ path, label, summary }: FinishedRun): RunFigures {
 async function priorFigures(path: string, engine: Engine): Promise<PriorFigures> {
   const { prior, about } = readPriorFolder(path);
   const { h, w } = prior.size;
+  const d = kernelLength(prior.size);
   const realPath = join(path, 'real.npy');
-  const real = existsSync(realPath) ? rowsOf(readNpy(realPath).data, h * w) : [];
-  const samples = rowsOf(await samplePrior(prior, SHOWN, engine, seedKey(0)), h * w);
+  const real = existsSync(realPath) ? rowsOf(readNpy(realPath).data, d) : [];
+  const samples = rowsOf(await samplePrior(prior, SHOWN, engine, seedKey(0)), d);
   const label: Record<string, string> = {
     standardNormal: 'N(0, I)',
     isotropic: 'N(0, s²I)',
@@ -116,8 +119,8 @@ async function priorFigures(path: string, engine: Engine): Promise<PriorFigures>
     bound: d.bound !== undefined,
   }));
   return {
-    name: `${about.source.name}, ${h}×${w}`,
-    size: `${h}x${w}`,
+    name: `${about.source.name}, ${sizeText(prior.size).replaceAll('x', '×')}`,
+    size: sizeText(prior.size),
     family: prior.family,
     h,
     w,

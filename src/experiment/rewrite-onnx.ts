@@ -5,8 +5,9 @@ import { usageError } from '../errors.js';
 import { fromFloat32 } from '../formats/floats.js';
 import { type ByteSource, memorySource, readAll } from '../formats/source.js';
 import { findWeightPlaces, type WeightPlace } from '../importers/onnx-places.js';
-import type { KernelPrior } from '../priors/index.js';
+import { type KernelPrior, kernelLength } from '../priors/index.js';
 import { samplePrior } from '../train/sample-prior.js';
+import { sizeText } from './choose-prior.js';
 
 export const SCALES = ['prior', 'keep'] as const;
 export const FALLBACKS = ['leave', 'he'] as const;
@@ -48,7 +49,7 @@ export async function rewriteModel(
 ): Promise<{ bytes: Uint8Array; layers: RewrittenLayer[] }> {
   const bySize = new Map<string, { path: string; prior: KernelPrior }>();
   for (const [path, prior] of Object.entries(priors)) {
-    const size = `${prior.size.h}x${prior.size.w}`;
+    const size = sizeText(prior.size);
     const other = bySize.get(size);
     if (other)
       throw usageError(`${other.path} and ${path} are both priors of ${size}`, 'name one for each size');
@@ -62,7 +63,9 @@ export async function rewriteModel(
     progress?.(i, places.length, layer);
     const own = place.read();
     const before = rootMeanSquare(own);
-    const fitted = bySize.get(shape.slice(2).join('x'));
+    // whole filters where there is a prior of them
+    const whole = place.transposed ? undefined : bySize.get(shape.slice(1).join('x'));
+    const fitted = whole ?? bySize.get(shape.slice(2).join('x'));
     if (!fitted && fallback === 'leave') {
       const reason = `no prior of ${shape.slice(2).join('x')}`;
       layers.push({ layer, shape, dtype, reason, before, after: before });
@@ -91,7 +94,7 @@ async function samples(
   engine: Engine,
   key: Key,
 ): Promise<Float32Array> {
-  const d = shape[2] * shape[3];
+  const d = kernelLength(prior.size);
   const drawn = new Float32Array(sizeOf(shape));
   const most = Math.max(1, Math.floor(AT_ONCE / d ** 2));
   for (let at = 0, chunk = 0; at < drawn.length; at += most * d, chunk++) {

@@ -18,7 +18,8 @@ export interface CheckReport {
   warning?: string;
   h: number;
   w: number;
-  /** Rows of h·w weights, one after the other. */
+  channels?: number;
+  /** Rows of channels·h·w weights, one after the other. */
   pictures: { samples: number[]; kernels: number[] };
   /** Name, samples, kernels, difference, what it would be if alike, p. */
   rows: string[][];
@@ -32,10 +33,10 @@ const kernelsOf = (flat: readonly number[], d: number): number[][] =>
 
 /** One HTML document that asks for no other file; the same input gives the same text. */
 export function renderCheckReport(input: CheckReport): string {
-  const { h, w, pictures, check } = input;
+  const { h, w, channels = 1, pictures, check } = input;
   const [first, ...others] = input.sentences;
   const picture = (side: 'samples' | 'kernels', title: string) =>
-    kernelPicture(kernelsOf(pictures[side], h * w), h, w, title, 264);
+    kernelPicture(kernelsOf(pictures[side], channels * h * w), h, w, title, 264);
   return page({
     title: input.title,
     about: `${input.generated} · ${input.about}`,

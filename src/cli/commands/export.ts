@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { seedKey } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
+import { sizeText } from '../../experiment/choose-prior.js';
 import { type ExportedPrior, exportPrior } from '../../experiment/export-prior.js';
 import { type ExportedRun, exportRun } from '../../experiment/export-run.js';
 import { readPriorFolder } from '../../experiment/prior-folder.js';
@@ -135,7 +136,7 @@ export const exportCommand = defineCommand({
           .map(([name, { shape }]) => `${name} [${shape}]`)
           .join(', ');
       return [
-        `${family} prior of ${size.h}x${size.w} kernels as ONNX graphs; all random numbers are inputs, standard normal:`,
+        `${family} prior of ${sizeText(size)} kernels as ONNX graphs; all random numbers are inputs, standard normal:`,
         '',
         table(
           ['graph', 'inputs', 'results', 'bytes'],

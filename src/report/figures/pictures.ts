@@ -9,7 +9,7 @@ const MOST = 64;
 export const SCALE_NOTE =
   'Mid-grey is zero, lighter is positive, darker is negative; every kernel is scaled by its own largest absolute weight, so pictures compare shapes, not sizes.';
 
-/** Up to 64 kernels of [h, w] as one image, `wide` CSS pixels at most when eight are in a row; nothing when there are none. */
+/** Up to 64 kernels of [h, w], or filters [channels, h, w], as one image, `wide` CSS pixels at most when eight are in a row; nothing when there are none. */
 export function kernelPicture(
   kernels: readonly (readonly number[])[],
   h: number,
@@ -19,7 +19,8 @@ export function kernelPicture(
 ): Html | undefined {
   const shown = kernels.slice(0, MOST);
   if (shown.length === 0) return undefined;
-  const png = kernelGridPng(shown, shown.length, h, w, { gap: 'transparent' });
+  const channels = shown[0]!.length / (h * w);
+  const png = kernelGridPng(shown, shown.length, h, w, { gap: 'transparent', channels });
   const columns = columnsFor(MOST);
   const zoom = Math.max(1, Math.floor(wide / (columns * (w + 1) - 1)));
   const width = (columnsFor(shown.length) * (w + 1) - 1) * zoom;
