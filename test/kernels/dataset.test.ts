@@ -302,7 +302,8 @@ describe('a bare .npy', () => {
     ['infinity', [2, 1, 2], [Number.NEGATIVE_INFINITY, 2, 3, 4], undefined, /kernel 0 .* holds -Infinity/],
     ['no kernels', [0, 3, 3], [], undefined, /holds no kernels/],
     ['2 dimensions', [2, 2], [1, 2, 3, 4], undefined, /an array of \[2,2\]/],
-    ['2 channels', [1, 2, 1, 1], [1, 2], undefined, /an array of \[1,2,1,1\]/],
+    ['5 dimensions', [1, 1, 2, 1, 1], [1, 2], undefined, /an array of \[1,1,2,1,1\]/],
+    ['100 channels', [1, 100, 1, 1], Array(100).fill(1), undefined, /kernels of 100x1x1/],
     ['another size', [2, 1, 2], [1, 2, 3, 4], '7x7', /no kernels of 7x7/],
   ])('%s is an input error', (_, shape, data, size, message) => {
     const path = save(shape, data);
