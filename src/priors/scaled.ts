@@ -6,7 +6,7 @@ import type { DiagonalNormal } from '../distributions/normal.js';
 import { f32, tf } from '../engine/index.js';
 import { nested, nestedConfig, prefixed } from './nested.js';
 import { requireShapes } from './parameters.js';
-import type { KernelPrior, PriorComposition, Tensors } from './prior.js';
+import { type KernelPrior, kernelLength, type PriorComposition, type Tensors } from './prior.js';
 
 const BASE = 'base';
 export const LOG_SCALE = 'logScale';
@@ -14,7 +14,7 @@ export const LOG_SCALE = 'logScale';
 /** w = e^{logScale} u, u ~ base. */
 export function scalePrior(base: KernelPrior, logScale = 0): KernelPrior {
   const { size, density } = base;
-  const d = size.h * size.w;
+  const d = kernelLength(size);
   const own = (parameters: Tensors) => nested(parameters, BASE);
   const smaller = (x: tf.Tensor, { logScale }: Tensors) => tf.mul(x, tf.exp(tf.neg(logScale)));
   /** (77) log p(w) = log p_u(w/s) − d log s, or a term of it that w enters. */
