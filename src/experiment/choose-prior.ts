@@ -140,7 +140,7 @@ export function nothingFits(need: LayerNeed, offers: readonly PriorOffer[], why:
   const size = sizeText(need.size);
   return usageError(
     `${why} needs a fitted prior of size ${size} for layer ${need.name}` +
-      `${need.role ? `, which is a ${need.role} layer` : ''}; given: ${given.join(', ') || 'none'}`,
+      `${need.role ? ` (a ${need.role} layer)` : ''}; given: ${given.join(', ') || 'none'}`,
     `fit one with dwp fit-prior --size ${size} and pass it with --prior-path`,
   );
 }

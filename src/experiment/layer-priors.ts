@@ -57,6 +57,21 @@ export function readOffer(path: string): FittedPrior {
   return { path, prior, size: prior.size, ...about.layers };
 }
 
+/** @throws DwpError USAGE where a prior is not of the family that --prior names */
+export function requireFamily(
+  { prior: name, densePrior }: Pick<RunConfig, 'prior' | 'densePrior'>,
+  offers: readonly FittedPrior[],
+): void {
+  if (name === 'none' || name === 'standard-normal' || name === 'fitted') return;
+  const wanted = name === 'dwp' ? 'vae' : name;
+  for (const { path, prior } of offers)
+    if (prior.family !== wanted && !(densePrior === 'fitted' && sizeText(prior.size) === '1x1'))
+      throw usageError(
+        `--prior ${name} with ${path}, which is a prior of family ${prior.family}`,
+        `fit one with dwp fit-prior --family ${wanted}, or take it as it is with --prior fitted`,
+      );
+}
+
 /** What each layer with random weights asks of its prior, by name. */
 export function layerNeeds(architecture: Architecture): Record<string, LayerNeed> {
   const convolutions = convLayers(architecture);

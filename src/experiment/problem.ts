@@ -22,7 +22,14 @@ import { isSampler } from '../train/sample-network.js';
 import { samplePrior } from '../train/sample-prior.js';
 import { xavier } from '../train/train-network.js';
 import type { RunConfig } from './config.js';
-import { adaptPriors, type LayerPrior, layerNeeds, layerPrior, readOffer } from './layer-priors.js';
+import {
+  adaptPriors,
+  type LayerPrior,
+  layerNeeds,
+  layerPrior,
+  readOffer,
+  requireFamily,
+} from './layer-priors.js';
 
 export interface Problem {
   model: Model;
@@ -82,19 +89,7 @@ export function prepare(
     chosen[name] ??= layerPrior(needs[name], fitted, why, config, substitutes[name]);
     return chosen[name].prior;
   };
-  const wanted = config.prior === 'dwp' ? 'vae' : config.prior;
-  for (const { path, prior } of fitted)
-    if (
-      config.prior !== 'none' &&
-      config.prior !== 'standard-normal' &&
-      config.prior !== 'fitted' &&
-      prior.family !== wanted &&
-      !(config.densePrior === 'fitted' && prior.size.h === 1 && prior.size.w === 1)
-    )
-      throw usageError(
-        `--prior ${config.prior} with ${path}, which is a prior of family ${prior.family}`,
-        `fit one with dwp fit-prior --family ${wanted}, or take it as it is with --prior fitted`,
-      );
+  requireFamily(config, fitted);
   const priors: Record<string, KernelPrior> = {};
   for (const layer of layers) {
     const [, , h, w] = layer.shape;

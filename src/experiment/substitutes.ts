@@ -10,7 +10,7 @@ import type { FitHooks } from '../train/fit-prior.js';
 import { resamplePrior } from '../train/resample-prior.js';
 import { choosePrior, chooseSubstitute, type LayerNeed } from './choose-prior.js';
 import type { RunConfig } from './config.js';
-import { type FittedPrior, layerNeeds, readOffer } from './layer-priors.js';
+import { type FittedPrior, layerNeeds, readOffer, requireFamily } from './layer-priors.js';
 import { readPriorFolder, writeDerivedPrior } from './prior-folder.js';
 import { buildArchitecture, initOf } from './problem.js';
 
@@ -24,6 +24,7 @@ function missing(config: RunConfig, images: ImageSet): { need: LayerNeed; offer:
   if (config.fallback !== 'resample' || config.priorPath.length === 0) return [];
   const architecture = buildArchitecture(config, images);
   const offers = config.priorPath.map(readOffer);
+  requireFamily(config, offers);
   const needs = layerNeeds(architecture);
   const fitted = !['none', 'standard-normal'].includes(config.prior) || initOf(config) === 'prior';
   return randomLayers(architecture)

@@ -92,7 +92,7 @@ describe('the prior that fits best', () => {
     expect(choosePrior(first, [offer('5', 5)])).toBeUndefined();
     expect(choosePrior(first, [offer('7', 7, ['depthwise'])])).toBeUndefined();
     const { message, hint } = nothingFits(first, [offer('p', 7, ['depthwise'])], '--prior dwp');
-    expect(message).toMatch(/size 7x7 for layer conv1, which is a first layer; given: p \(7x7, depthwise\)/);
+    expect(message).toMatch(/size 7x7 for layer conv1 \(a first layer\); given: p \(7x7, depthwise\)/);
     expect(hint).toMatch(/--size 7x7/);
   });
 
