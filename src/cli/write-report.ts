@@ -1,15 +1,19 @@
 // Runs → report.html. The report room and its libraries are loaded only here.
 import { createEngine } from '../engine/index.js';
-import type { FinishedRun } from '../experiment/compare.js';
-import { gatherFigures } from '../experiment/report-input.js';
+import type { ComparisonRow, FinishedRun } from '../experiment/compare.js';
+import type { Plan } from '../experiment/plan.js';
+import { gatherFigures, gatherPriors } from '../experiment/report-input.js';
+import { environment } from '../experiment/run.js';
 import { writeFileAtomic } from '../formats/files.js';
 import type { ReferencePoint } from '../report/types.js';
 
-export async function writeReport(
-  path: string,
-  about: { title: string; command: string; reference?: ReferencePoint[] },
-  runs: readonly FinishedRun[],
-): Promise<void> {
+interface About {
+  title: string;
+  command: string;
+  reference?: ReferencePoint[];
+}
+
+export async function writeReport(path: string, about: About, runs: readonly FinishedRun[]): Promise<void> {
   const { renderReport } = await import('../report/report.js');
   const figures = await gatherFigures(runs, await createEngine('native', 1));
   const reliability = (run: (typeof figures.runs)[number]) =>
@@ -23,4 +27,23 @@ export async function writeReport(
     runs: figures.runs.map((run) => ({ ...run, reliability: reliability(run) })),
   });
   writeFileAtomic(path, html);
+}
+
+/** Of random features: there are no runs in folders, only rows, and the priors that kernels were drawn from. */
+export async function writeFeatureReport(
+  path: string,
+  about: About & { sentence: string },
+  plan: Plan,
+  rows: ComparisonRow[],
+): Promise<void> {
+  const { renderReport } = await import('../report/report.js');
+  const priors = await gatherPriors(
+    plan.runs.flatMap(({ config }) => config.priorPath),
+    await createEngine('native', 1),
+  );
+  const generated = new Date().toISOString();
+  writeFileAtomic(
+    path,
+    renderReport({ ...about, generated, environment: environment(), rows, runs: [], priors }),
+  );
 }

@@ -18,7 +18,7 @@ import {
 } from '../train/sample-network.js';
 import { parameterShapes } from './checkpoint.js';
 import { checkpointed } from './checkpointed.js';
-import type { RunConfig } from './config.js';
+import { type RunConfig, stepsOf } from './config.js';
 import { type Judgement, judgeDraws } from './judge.js';
 import type { Problem } from './problem.js';
 import type { RunHooks } from './run.js';
@@ -52,6 +52,7 @@ export function samplingOptions(config: RunConfig): SamplingOptions {
   if (!isSampler(posterior)) throw new TypeError(`${posterior} is no sampler`);
   return {
     ...config,
+    steps: stepsOf(config),
     method: posterior,
     kept: Math.ceil(samples / chains),
   };
@@ -82,7 +83,7 @@ export async function runChains(
       },
       stepped(state, detail) {
         latest = state;
-        hooks.progress?.('sampling', state.step, config.steps, detail);
+        hooks.progress?.('sampling', state.step, stepsOf(config), detail);
         stepped();
       },
     }),

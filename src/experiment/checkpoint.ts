@@ -6,6 +6,7 @@ import { inputError } from '../errors.js';
 import type { Network } from '../evaluate/index.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { convLayers } from '../nn/index.js';
+import type { Arrays } from '../priors/index.js';
 import { auxiliaryParameters } from '../train/auxiliary.js';
 import { initialState, type TrainingState } from '../train/train-network.js';
 
@@ -15,25 +16,54 @@ export const CHECKPOINT = 'checkpoint.safetensors';
 const ALONG = new RegExp(`\\.(${ADAPTED.name}|${AUXILIARY.name}|${CHAINS.name})\\.`);
 const pathOf = (folder: string) => join(folder, CHECKPOINT);
 
-export function writeCheckpoint(folder: string, { step, parameters, moments }: TrainingState): void {
+/** Parameters of a component that is trained; the last one's are in the checkpoint. */
+const componentPath = (folder: string, component: number) =>
+  join(folder, 'components', `${String(component).padStart(4, '0')}.safetensors`);
+
+/** Where a training is: the state of the component that is being trained. */
+export interface Progress extends TrainingState {
+  /** Counted from 0. */
+  component: number;
+}
+
+export const writeComponent = (folder: string, component: number, parameters: Arrays): void =>
+  writeSafetensors(componentPath(folder, component), parameters as never);
+
+/** Parameters of all components of a finished run. @throws as {@link readCheckpoint} */
+export const readComponents = (folder: string, network?: Network | Model): Arrays[] => {
+  const { component, parameters } = readCheckpoint(folder, network);
+  return [
+    ...Array.from({ length: component }, (_, c) =>
+      checkedParameters(componentPath(folder, c), readSafetensors(componentPath(folder, c)).tensors, network),
+    ),
+    parameters,
+  ];
+};
+
+export function writeCheckpoint(folder: string, { component, step, parameters, moments }: Progress): void {
   const groups = { parameters, first: moments.first, second: moments.second };
   const tensors = Object.fromEntries(
     PARTS.flatMap((part) => Object.entries(groups[part]).map(([name, array]) => [`${part}/${name}`, array])),
   );
-  writeSafetensors(pathOf(folder), tensors as never, { step: String(step) });
+  writeSafetensors(pathOf(folder), tensors as never, {
+    step: String(step),
+    component: String(component),
+  });
 }
 
 /**
  * @param network whose parameters they must be; of one without priors, what is learned along with it is let through
  * @throws DwpError INPUT when the file is damaged: parts missing, shapes that differ, values that are not finite
  */
-export function readCheckpoint(folder: string, network?: Network | Model): TrainingState {
+export function readCheckpoint(folder: string, network?: Network | Model): Progress {
   const path = pathOf(folder);
-  const bad = (why: string) =>
-    inputError(`${path}: ${why}`, 'the checkpoint is damaged: start the run again');
+  const bad = damage(path);
   const { tensors, metadata } = readSafetensors(path);
   const step = Number(metadata.step);
   if (!Number.isSafeInteger(step) || step < 0) throw bad(`step is ${metadata.step}`);
+  const component = Number(metadata.component ?? 0); // there was but one at first
+  if (!Number.isSafeInteger(component) || component < 0 || component > 1000)
+    throw bad(`component is ${metadata.component}`);
   const [parameters, first, second] = PARTS.map((part) =>
     Object.fromEntries(
       Object.entries(tensors)
@@ -49,7 +79,18 @@ export function readCheckpoint(folder: string, network?: Network | Model): Train
       throw bad(`the moments of ${name} do not fit`);
     if (second[name].data.some((x) => x < 0)) throw bad(`a mean square of ${name} is below 0`);
   }
+  checkedParameters(path, parameters, network);
+  return { component, step, parameters, moments: { first, second } };
+}
+
+const damage = (path: string) => (why: string) =>
+  inputError(`${path}: ${why}`, 'the checkpoint is damaged: start the run again');
+
+function checkedParameters(path: string, parameters: Arrays, network?: Network | Model): Arrays {
+  const bad = damage(path);
   if (Object.keys(parameters).length === 0) throw bad('it holds no parameters');
+  for (const [name, { data }] of Object.entries(parameters))
+    if (!data.every(Number.isFinite)) throw bad(`${name} holds values that are not finite`);
   if (network) {
     const expected = parameterShapes(network);
     for (const [name, shape] of Object.entries(expected))
@@ -59,7 +100,7 @@ export function readCheckpoint(folder: string, network?: Network | Model): Train
       if (!Object.hasOwn(expected, name) && ('priors' in network || !ALONG.test(name)))
         throw bad(`the network has no parameter ${name}`);
   }
-  return { step, parameters, moments: { first, second } };
+  return parameters;
 }
 
 /** Shapes of everything that the network trains, by name. */

@@ -82,16 +82,19 @@ async function finish(run: PlannedRun, path: string, hooks: RunHooks): Promise<R
   return existsSync(join(path, 'summary.json')) ? readSummary(path) : resumeRun(path, hooks);
 }
 
+export const spreadOf = (values: number[]): Spread => ({
+  mean: mean(values),
+  std: standardDeviation(values),
+  values,
+});
+
 /** Mean and standard deviation over splits, in the order in which methods and sizes first come. */
 export function comparisonRows(runs: readonly Omit<FinishedRun, 'path'>[]): ComparisonRow[] {
   const groups = new Map<string, RunSummary[]>();
   for (const { label, summary } of runs)
     remember(groups, JSON.stringify([label, summary.examples]), () => []).push(summary);
   return [...groups].map(([key, summaries]) => {
-    const spread = (f: (summary: RunSummary) => number): Spread => {
-      const values = summaries.map(f);
-      return { mean: mean(values), std: standardDeviation(values), values };
-    };
+    const spread = (f: (summary: RunSummary) => number) => spreadOf(summaries.map(f));
     return {
       label: JSON.parse(key)[0],
       prior: summaries[0].prior,

@@ -2,10 +2,11 @@
 import { z } from 'zod';
 import { BOUNDS, ENCODERS } from '../bounds/settings.js';
 import { DEVICES, ENGINES } from '../engine/index.js';
+import { usageError } from '../errors.js';
 import { architectures } from '../nn/index.js';
 import { ESTIMATORS, posteriors } from '../posteriors/index.js';
 import { ADAPTATIONS } from '../priors/index.js';
-import { SAMPLERS } from '../train/sample-network.js';
+import { isSampler, SAMPLERS } from '../train/sample-network.js';
 
 /** `dwp` is a fitted vae; the others that are fitted are called as their family; `fitted` is whatever there is. */
 export const PRIORS = [
@@ -28,7 +29,7 @@ export type PriorName = (typeof PRIORS)[number];
 export const FALLBACKS = ['resample', 'normal', 'none'] as const;
 export const MIXES = ['none', 'equal', 'learned'] as const;
 export const DENSE_PRIORS = ['none', 'normal', 'fitted'] as const;
-export const INITS = ['prior', 'filters', 'xavier'] as const;
+export const INITS = ['prior', 'samples', 'filters', 'xavier'] as const;
 
 const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
   z.coerce
@@ -40,6 +41,10 @@ const real = (min: number, max: number) =>
   z.coerce.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
 const listOf = <S extends z.ZodType>(item: S) =>
   z.preprocess((v) => (v === undefined || Array.isArray(v) ? v : [v]), z.array(item));
+
+const COMPONENTS = 10;
+const STEPS_PER_ROOT = 10;
+const CHAIN_STEPS = 1000;
 
 export const runConfig = z.object({
   data: z.string().default('mnist').describe('mnist, fashion-mnist, or any name together with --data-dir'),
@@ -118,13 +123,24 @@ export const runConfig = z.object({
     .enum(INITS)
     .optional()
     .describe(
-      'start of the convolutions: drawn from the prior (of a vae the decoder means), real filters, or Glorot',
+      'start of the convolutions: drawn from the prior (of a vae the decoder means), samples of it with all their noise, ' +
+        'real filters, or Glorot',
     ),
   filters: listOf(z.string()).default([]).describe('--init filters: kernel datasets or .npy files'),
   initialLogStd: real(-20, 5).default(-5).describe('log standard deviation that the posterior starts with'),
-  steps: whole(1, 100_000_000).default(1000).describe('steps of Adam'),
+  components: whole(1, 1000)
+    .optional()
+    .describe(
+      'networks trained one after the other, each from a start of its own; the posterior is their mixture in equal parts, ' +
+        `and predictions take draws of each in turn (default: ${COMPONENTS})`,
+    ),
+  steps: whole(1, 100_000_000)
+    .optional()
+    .describe(
+      `steps of Adam for each component, of each chain (default: ${STEPS_PER_ROOT}·√examples, of chains ${CHAIN_STEPS})`,
+    ),
   batch: whole(1, 65_536).default(50).describe('examples per step'),
-  learningRate: real(1e-9, 10).default(1e-3).describe('falls linearly to 0'),
+  learningRate: real(1e-9, 10).default(3e-3).describe('falls linearly to 0'),
   encoderLearningRate: real(0, 10)
     .optional()
     .describe('of r(z|w), with --encoder trainable or local (default: --learning-rate)'),
@@ -135,7 +151,7 @@ export const runConfig = z.object({
     .default(0.1)
     .describe('weight of the divergence KL(q‖p) in training; reported bounds are at 1'),
   warmUp: whole(0).default(0).describe("steps over which the divergence's weight rises from 0"),
-  kernelSubsample: whole(1).default(512).describe("kernels per layer in a step's prior term"),
+  kernelSubsample: whole(1).default(128).describe("kernels per layer in a step's prior term"),
   weightDecay: real(0, 1e6).default(0).describe('prior none: ½ · this · ‖w‖² for convolutions'),
   denseDecay: real(0, 1e6).default(0).describe('½ · this · ‖w‖² for a classifier without --dense-prior'),
   samples: whole(1, 10_000).default(10).describe('draws of the weights that predictions average'),
@@ -159,3 +175,32 @@ export const runConfig = z.object({
 });
 
 export type RunConfig = z.infer<typeof runConfig>;
+
+/** Steps of each component, or of each chain. docs/networks.md says where the default comes from. */
+export const stepsOf = ({ steps, posterior, examples }: RunConfig): number =>
+  steps ?? (isSampler(posterior) ? CHAIN_STEPS : Math.round(STEPS_PER_ROOT * Math.sqrt(examples)));
+
+/** M of (63). Chains have no components. */
+export const componentsOf = ({ components, posterior }: RunConfig): number =>
+  isSampler(posterior) ? 1 : (components ?? COMPONENTS);
+
+/** @throws DwpError USAGE where a run has not come to its end */
+export function requireFinished(
+  run: string,
+  config: RunConfig,
+  { component, step }: { component: number; step: number },
+): void {
+  const [steps, components] = [stepsOf(config), componentsOf(config)];
+  if (step < steps || component < components - 1)
+    throw usageError(
+      `${run} has stopped at step ${component * steps + step} of ${components * steps}`,
+      `continue it with dwp train --resume ${run}`,
+    );
+}
+
+/** Nothing is left to a default that might be another one later. */
+export const withDefaults = (config: RunConfig): RunConfig => ({
+  ...config,
+  components: componentsOf(config),
+  steps: stepsOf(config),
+});

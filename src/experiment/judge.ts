@@ -9,8 +9,8 @@ import {
   type ReliabilityBin,
   reliabilityBins,
 } from '../evaluate/index.js';
-import type { TrainingState } from '../train/train-network.js';
-import type { Problem } from './problem.js';
+import type { Arrays } from '../priors/index.js';
+import { componentKey, type Problem } from './problem.js';
 import type { RunHooks } from './run.js';
 
 export interface Judgement {
@@ -18,22 +18,37 @@ export interface Judgement {
   reliability: ReliabilityBin[];
 }
 
-/** Of draws of a trained posterior; of a point there is one. */
+/** Of draws of a trained posterior, of each component in turn (63); of a point there is one. */
 export function judge(
   problem: Problem,
-  parameters: TrainingState['parameters'],
+  components: readonly Arrays[],
   samples: number,
   engine: Engine,
   hooks: RunHooks = {},
 ): Promise<Judgement> {
-  const { model, judged, key } = problem;
-  const draws = model.posterior.kernels ? samples : 1;
-  return judgeDraws(
-    problem,
-    predictions(model, parameters, judged, draws, engine, foldIn(key, 'predict')),
-    draws,
-    hooks,
-  );
+  const draws = problem.model.posterior.kernels ? samples : components.length;
+  return judgeDraws(problem, drawsOfComponents(problem, components, draws, engine), draws, hooks);
+}
+
+/** Probabilities [n, classes] of the judged images under draws of the components in turn, `count` in all. */
+async function* drawsOfComponents(
+  { model, judged, key }: Problem,
+  components: readonly Arrays[],
+  count: number,
+  engine: Engine,
+): AsyncGenerator<Float32Array> {
+  // one component after the other, so that each is compiled once; an average does not know the order
+  const shares = components.map((_, c) => Math.ceil((count - c) / components.length));
+  for (const [c, parameters] of components.entries())
+    if (shares[c] > 0)
+      yield* predictions(
+        model,
+        parameters,
+        judged,
+        shares[c],
+        engine,
+        componentKey(foldIn(key, 'predict'), c),
+      );
 }
 
 /** @param draws probabilities [n, classes] of `count` networks */

@@ -8,7 +8,11 @@ import { type RunConfig, runConfig } from './config.js';
 
 const settings = z.record(z.string(), z.unknown());
 
+export const PLAN_KINDS = ['runs', 'random-features'] as const;
+
 const planSchema = z.strictObject({
+  /** Networks that are trained, or only a classifier on features of their starts. */
+  kind: z.enum(PLAN_KINDS).default('runs'),
   title: z.string().default('Comparison of kernel priors'),
   /** Run options of every method. */
   base: settings.default({}),
@@ -30,6 +34,7 @@ export interface PlannedRun {
 }
 
 export interface Plan {
+  kind: (typeof PLAN_KINDS)[number];
   title: string;
   runs: PlannedRun[];
   reference: { label: string; examples: number; accuracy: number }[];
@@ -60,7 +65,7 @@ export function makePlan(raw: unknown, name: string, folder: string): Plan {
       'see examples/compare.yaml',
     );
   }
-  const { title, base, methods, examples, splits, reference } = parsed.data;
+  const { kind, title, base, methods, examples, splits, reference } = parsed.data;
   const runs = methods.flatMap(({ label, ...method }) =>
     examples.flatMap((n) =>
       splits.map((split): PlannedRun => {
@@ -88,7 +93,7 @@ export function makePlan(raw: unknown, name: string, folder: string): Plan {
   const names = new Set(runs.map((run) => run.name));
   if (names.size < runs.length)
     throw usageError(`${name}: two methods, sizes or splits are the same`, 'give every method its own label');
-  return { title, runs, reference };
+  return { kind, title, runs, reference };
 }
 
 const slug = (label: string) =>

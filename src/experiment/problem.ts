@@ -21,7 +21,7 @@ import { isotropicNormal, type KernelPrior, kernelLength } from '../priors/index
 import { isSampler } from '../train/sample-network.js';
 import { samplePrior } from '../train/sample-prior.js';
 import { xavier } from '../train/train-network.js';
-import type { RunConfig } from './config.js';
+import { componentsOf, learnsPrior, type RunConfig } from './config.js';
 import {
   adaptPriors,
   type LayerPrior,
@@ -40,8 +40,8 @@ export interface Problem {
   key: Key;
   /** Fitted priors of layers, and why they have them. */
   choices: LayerPrior[];
-  /** Start of each convolution. */
-  weights(engine: Engine): Promise<Record<string, NdArray>>;
+  /** Start of each convolution, of component 0, 1, … */
+  weights(engine: Engine, component: number): Promise<Record<string, NdArray>>;
 }
 
 const sizeOf = (layer: WeightLayer) => kernelShape(layer).slice(2).join('x');
@@ -126,16 +126,21 @@ export function prepare(
       'it is the K that a growing --bound-samples starts with',
     );
 
+  if (learnsPrior(config) && componentsOf(config) > 1)
+    throw usageError(
+      `--components ${config.components} with a prior that is learned along: it would be another one in each`,
+      'leave one of them out',
+    );
   if (isSampler(config.posterior)) requireDensity(config);
   const learned = adaptPriors(priors, config.prior === 'none' ? [] : layers.map(({ name }) => name), config);
   requireAdaptable(config, Object.keys(learned.adapted).length > 0);
   const spans = Object.entries(priors).map(([name, { size }]) => [name, size.channels]);
   const architecture = withSpans(network, Object.fromEntries(spans));
   const init = initOf(config);
-  if (init === 'prior') for (const layer of layers) requireFitted(layer, '--init prior');
+  if (init === 'prior' || init === 'samples')
+    for (const layer of layers) requireFitted(layer, `--init ${init}`);
   const filters = init === 'filters' ? layers.map((layer) => filtersFor(layer, config.filters)) : [];
   const key = foldIn(seedKey(config.seed), 'run', config.split, config.examples);
-  const startKey = foldIn(key, 'start');
   return {
     model: {
       architecture,
@@ -151,17 +156,19 @@ export function prepare(
     judged: config.validation > 0 ? takeImages(train, validation) : test,
     key,
     choices: Object.values(chosen),
-    async weights(engine) {
+    async weights(engine, component) {
+      const startKey = foldIn(componentKey(key, component), 'start');
       const weights: Record<string, NdArray> = {};
       for (const [i, layer] of layers.entries()) {
         const layerKey = foldIn(startKey, layer.name);
         if (init === 'xavier') weights[layer.name] = xavier(layer, startKey);
         else if (init === 'filters') weights[layer.name] = drawFilters(layer, filters[i], layerKey);
         else {
-          // As published, posterior means start as outputs of the decoder, without the noise of p(w|z).
+          // With `prior`, as published, means start as outputs of the decoder, without the noise of p(w|z).
           const { prior } = chosen[layer.name];
           const count = kernelShape(layer).reduce((a, b) => a * b) / kernelLength(prior.size);
-          weights[layer.name] = f32(layer.shape, await samplePrior(prior, count, engine, layerKey, true));
+          const kernels = await samplePrior(prior, count, engine, layerKey, init === 'prior');
+          weights[layer.name] = f32(layer.shape, kernels);
         }
       }
       return weights;
@@ -169,9 +176,13 @@ export function prepare(
   };
 }
 
+/** Randomness of component 0, 1, …: the first has the key itself, as a run of one component. */
+export const componentKey = (key: Key, component: number): Key =>
+  component === 0 ? key : foldIn(key, 'component', component);
+
 /** Where the convolutions start when nothing is said: at samples of a fitted prior if there is one. */
 export const initOf = (config: RunConfig) =>
-  config.init ?? (config.priorPath.length > 0 && config.prior !== 'standard-normal' ? 'prior' : 'xavier');
+  config.init ?? (config.priorPath.length > 0 && config.prior !== 'standard-normal' ? 'samples' : 'xavier');
 
 function filtersFor(layer: ConvLayer, paths: readonly string[]): Kernels {
   if (paths.length === 0)

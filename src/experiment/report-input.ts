@@ -60,10 +60,10 @@ export const finishedRuns = (paths: readonly string[]): FinishedRun[] =>
 
 export async function gatherFigures(finished: readonly FinishedRun[], engine: Engine): Promise<Figures> {
   const rows = comparisonRows(finished);
-  const priorPaths = new Set(finished.flatMap(({ path }) => readRunConfig(path).priorPath));
-  const priors: PriorFigures[] = [];
-  for (const path of priorPaths)
-    if (existsSync(join(path, 'prior.json'))) priors.push(await priorFigures(path, engine));
+  const priors = await gatherPriors(
+    finished.flatMap(({ path }) => readRunConfig(path).priorPath),
+    engine,
+  );
   return {
     rows,
     sentence: conclusion(rows),
@@ -71,6 +71,14 @@ export async function gatherFigures(finished: readonly FinishedRun[], engine: En
     runs: finished.map(runFigures),
     priors,
   };
+}
+
+/** Each folder once; those that are gone are left out. */
+export async function gatherPriors(paths: readonly string[], engine: Engine): Promise<PriorFigures[]> {
+  const priors: PriorFigures[] = [];
+  for (const path of new Set(paths))
+    if (existsSync(join(path, 'prior.json'))) priors.push(await priorFigures(path, engine));
+  return priors;
 }
 
 function runFigures({ path, label, summary }: FinishedRun): RunFigures {

@@ -17,21 +17,22 @@ import { adaptedPrior, auxiliaryParameters } from '../train/auxiliary.js';
 import { type BoundReport, finalBound } from '../train/final-bound.js';
 import { rateFactors } from '../train/rates.js';
 import { isSampler } from '../train/sample-network.js';
-import {
-  initialState,
-  type NetworkOptions,
-  type TracePoint,
-  type TrainingState,
-  trainNetwork,
-} from '../train/train-network.js';
+import { initialState, type NetworkOptions, type TracePoint, trainNetwork } from '../train/train-network.js';
 import { type ChainReport, runChains } from './chains.js';
-import { CHECKPOINT, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import {
+  CHECKPOINT,
+  type Progress,
+  readCheckpoint,
+  readComponents,
+  writeCheckpoint,
+  writeComponent,
+} from './checkpoint.js';
 import { checkpointed } from './checkpointed.js';
-import { type RunConfig, runConfig } from './config.js';
+import { componentsOf, type RunConfig, runConfig, stepsOf, withDefaults } from './config.js';
 import { type Judgement, judge } from './judge.js';
 import { choiceLine, type LayerPriorReport, reportOf } from './layer-priors.js';
 import { writeDerivedPrior } from './prior-folder.js';
-import { initOf, type Problem, prepare } from './problem.js';
+import { componentKey, initOf, type Problem, prepare } from './problem.js';
 import { makeSubstitutes, readSubstitutes, writeSubstitutes } from './substitutes.js';
 
 export interface RunSummary {
@@ -73,7 +74,8 @@ const TRACE_POINTS = 200;
 export const networkOptions = (config: RunConfig): NetworkOptions => ({
   ...config,
   priorLearningRate: config.priorLearningRate ?? defaultPriorRate(config),
-  logEvery: Math.max(1, Math.round(config.steps / TRACE_POINTS)),
+  steps: stepsOf(config),
+  logEvery: Math.max(1, Math.round((componentsOf(config) * stepsOf(config)) / TRACE_POINTS)),
 });
 
 /** A scale or a weight has far to go, a decoder is nearly right. */
@@ -83,7 +85,8 @@ const defaultPriorRate = ({ adaptPrior, mixPriors }: RunConfig): number | undefi
 };
 
 /** Starts a run in a new folder. Nothing is written before configuration, data and priors have been found good. */
-export async function startRun(config: RunConfig, folder: string, hooks: RunHooks = {}): Promise<RunSummary> {
+export async function startRun(given: RunConfig, folder: string, hooks: RunHooks = {}): Promise<RunSummary> {
+  const config = withDefaults(given);
   if (existsSync(folder))
     throw usageError(
       `${folder} exists already`,
@@ -95,7 +98,7 @@ export async function startRun(config: RunConfig, folder: string, hooks: RunHook
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
   const substitutes = await makeSubstitutes(config, dataset.train, engine, { signal: hooks.signal });
   const problem = prepare(config, dataset, substitutes);
-  const state = isSampler(config.posterior) ? undefined : await startingState(config, problem, engine);
+  const state = isSampler(config.posterior) ? undefined : await startingState(config, problem, engine, 0);
   for (const choice of problem.choices)
     (choice.substitute ? hooks.warn : hooks.info)?.(choiceLine(reportOf(choice)));
   writeFileAtomic(join(folder, 'config.yaml'), stringifyYaml(config));
@@ -119,18 +122,23 @@ const priorHashes = ({ priorPath }: RunConfig): Record<string, string> =>
     ]),
   );
 
-async function startingState(config: RunConfig, { model, key, weights }: Problem, engine: Engine) {
+async function startingState(
+  config: RunConfig,
+  { model, key, weights }: Problem,
+  engine: Engine,
+  component: number,
+): Promise<Progress> {
   const { architecture, posterior } = model;
   const state = initialState(
     architecture,
     posterior,
-    await weights(engine),
+    await weights(engine, component),
     config.initialLogStd,
-    foldIn(key, 'initial'),
+    foldIn(componentKey(key, component), 'initial'),
     auxiliaryParameters(model),
   );
   rateFactors(layoutOf(state.parameters), networkOptions(config)); // refuses rates of what is not there
-  return state;
+  return { component, ...state };
 }
 
 /** Goes on from the last checkpoint; the result is bit for bit that of a run that was not interrupted. */
@@ -151,13 +159,16 @@ export async function resumeRun(folder: string, hooks: RunHooks = {}): Promise<R
   // Killed before its first checkpoint, a run starts again: its configuration decides everything.
   const state = existsSync(join(folder, CHECKPOINT))
     ? readCheckpoint(folder, problem.model)
-    : await startingState(config, problem, engine);
-  if (state.step > config.steps)
+    : await startingState(config, problem, engine, 0);
+  const [steps, components] = [stepsOf(config), componentsOf(config)];
+  if (state.step > steps || state.component >= components)
     throw inputError(
-      `${join(folder, CHECKPOINT)} is of step ${state.step}, the run has ${config.steps}`,
+      state.step > steps
+        ? `${join(folder, CHECKPOINT)} is of step ${state.step}, the run has ${steps}`
+        : `${join(folder, CHECKPOINT)} is of component ${state.component + 1}, the run has ${components}`,
       'config.yaml was changed, or the checkpoint is of another run',
     );
-  const kept = readTrace(folder).filter(({ step }) => step <= state.step);
+  const kept = readTrace(folder).filter(({ step }) => step <= state.component * steps + state.step);
   writeFileAtomic(join(folder, 'metrics.jsonl'), kept.map((point) => `${JSON.stringify(point)}\n`).join(''));
   return continueRun(config, folder, problem, engine, state, hooks);
 }
@@ -167,11 +178,13 @@ async function continueRun(
   folder: string,
   problem: Problem,
   engine: Engine,
-  start: TrainingState,
+  start: Progress,
   hooks: RunHooks,
 ): Promise<RunSummary> {
   const { model, train, key } = problem;
   const trace = readTrace(folder);
+  const options = networkOptions(config);
+  const [steps, components] = [options.steps, componentsOf(config)];
   let latest = start;
   let detail = '';
   const save = () => {
@@ -181,26 +194,37 @@ async function continueRun(
     );
     writeCheckpoint(folder, latest);
   };
-  const { result: final, seconds } = await checkpointed(folder, config.checkpointEvery, save, (stepped) =>
-    trainNetwork(model, train.images, train.rows, networkOptions(config), engine, key, start, {
-      signal: hooks.signal,
-      trace(point) {
-        trace.push(point);
-        detail = `log-likelihood ${(point.expectedLogLikelihood / config.examples).toFixed(3)} nats per example`;
-      },
-      stepped(state) {
-        latest = state;
-        hooks.progress?.('training', state.step, config.steps, detail);
-        stepped();
-      },
-    }),
-  );
+  const { seconds } = await checkpointed(folder, config.checkpointEvery, save, async (stepped) => {
+    for (let component = start.component; component < components; component++) {
+      if (component > start.component) {
+        writeComponent(folder, component - 1, latest.parameters);
+        latest = await startingState(config, problem, engine, component);
+        save();
+      }
+      const before = component * steps; // the trace counts the steps of all components
+      const own = componentKey(key, component);
+      const final = await trainNetwork(model, train.images, train.rows, options, engine, own, latest, {
+        signal: hooks.signal,
+        trace(point) {
+          trace.push({ ...point, step: before + point.step });
+          detail = `log-likelihood ${(point.expectedLogLikelihood / config.examples).toFixed(3)} nats per example`;
+        },
+        stepped(state) {
+          latest = { component, ...state };
+          hooks.progress?.('training', before + state.step, components * steps, detail);
+          stepped();
+        },
+      });
+      latest = { component, ...final };
+    }
+  });
 
-  const judgement = await judge(problem, final.parameters, config.samples, engine, hooks);
+  const trained = readComponents(folder, model);
+  const judgement = await judge(problem, trained, config.samples, engine, hooks);
   const bound = model.posterior.kernels
-    ? await finalBound(model, train.images, train.rows, final.parameters, engine, foldIn(key, 'bound'))
+    ? await finalBound(model, train.images, train.rows, trained, engine, foldIn(key, 'bound'))
     : undefined;
-  return finish(config, folder, problem, judgement, seconds, { ...(bound && { bound }) }, final.parameters);
+  return finish(config, folder, problem, judgement, seconds, { ...(bound && { bound }) }, latest.parameters);
 }
 
 /** Markov chains, from the beginning or from where they have stopped. */
@@ -242,7 +266,7 @@ function finish(
     ensemble,
     reliability: reliability.filter(({ count }) => count > 0),
     ...more,
-    steps: config.steps,
+    steps: componentsOf(config) * stepsOf(config),
     seconds,
   };
   writeJson(join(folder, 'summary.json'), summary);
@@ -275,7 +299,8 @@ export function readRunConfig(folder: string): RunConfig {
     throw inputError(`${path}: not valid YAML (${messageOf(error)})`, 'restore what dwp train wrote');
   }
   const parsed = runConfig.strict().safeParse(raw);
-  if (parsed.success) return parsed.data;
+  // runs had one component before they could have more
+  if (parsed.success) return { ...parsed.data, components: parsed.data.components ?? 1 };
   const [issue] = parsed.error.issues;
   throw inputError(
     `${path}: ${issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''}${issue.message}`,

@@ -34,21 +34,61 @@ const EXAMPLES = 500;
 const INNER_SAMPLES = 50;
 const INNER_FACTOR = 4;
 
+/**
+ * @param components parameters of each component of q; the bound is the mean of theirs, at most log M below that of
+ *   their mixture (63)
+ */
 export async function finalBound(
   model: Model,
   images: ImageSet,
   rows: Int32Array,
-  parameters: Arrays,
+  components: readonly Arrays[],
   engine: Engine,
   key: Key,
 ): Promise<BoundReport> {
-  const likelihood = await logLikelihoods(model, images, rows, parameters, DRAWS, engine, key, {
+  const reports: BoundReport[] = [];
+  const share = (draws: number) => Math.max(2, Math.ceil(draws / components.length));
+  for (const [c, parameters] of components.entries())
+    reports.push(
+      await boundOfOne(
+        model,
+        images,
+        rows,
+        parameters,
+        share,
+        engine,
+        c === 0 ? key : foldIn(key, 'component', c),
+      ),
+    );
+  const average = (part: keyof BoundReport) => mean(reports.map((report) => report[part]));
+  return {
+    total: average('total'),
+    expectedLogLikelihood: average('expectedLogLikelihood'),
+    priorTerm: average('priorTerm'),
+    entropyTerm: average('entropyTerm'),
+    innerGap: average('innerGap'),
+    standardError: Math.hypot(...reports.map(({ standardError }) => standardError)) / reports.length,
+    draws: reports.reduce((sum, { draws }) => sum + draws, 0),
+  };
+}
+
+async function boundOfOne(
+  model: Model,
+  images: ImageSet,
+  rows: Int32Array,
+  parameters: Arrays,
+  share: (draws: number) => number,
+  engine: Engine,
+  key: Key,
+): Promise<BoundReport> {
+  const draws = share(DRAWS);
+  const likelihood = await logLikelihoods(model, images, rows, parameters, draws, engine, key, {
     examples: EXAMPLES,
   });
   const { priorSamples, posteriorSamples } = model.bound ?? HIERARCHICAL;
   const used = Math.max(priorSamples, posteriorSamples);
   const many = Math.max(INNER_SAMPLES, INNER_FACTOR * used);
-  const divergence = await divergenceDraws(model, parameters, [], drawsWith(used), engine, key);
+  const divergence = await divergenceDraws(model, parameters, [], share(drawsWith(used)), engine, key);
   const [tight] = await divergenceDraws(model, parameters, [many], 1, engine, foldIn(key, 'inner'));
 
   const sum = (draw: LayerDraw[], f: (layer: LayerDraw) => number) =>
@@ -66,7 +106,7 @@ export async function finalBound(
       ({ trained, prior: [p], posterior: [q] }) => p.lower - trained.prior + trained.posterior - q.upper,
     ),
     standardError: Math.hypot(standardError(likelihood), standardError(both)),
-    draws: DRAWS,
+    draws,
   };
 }
 

@@ -16,7 +16,20 @@ const at = (...names: string[]) => join(folder, ...names);
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'dwp-bounds-'));
   for (const k of [7, 5]) writeTestPrior(at(`vae-${k}`), randomVae({ h: k, w: k }));
-  const tiny = ['--examples', '20', '--channels', '2', '3', '--steps', '4', '--samples', '1', '-q'];
+  const tiny = [
+    '--examples',
+    '20',
+    '--channels',
+    '2',
+    '3',
+    '--components',
+    '1',
+    '--steps',
+    '4',
+    '--samples',
+    '1',
+    '-q',
+  ];
   const prior = ['--prior-path', at('vae-7'), at('vae-5')];
   await Promise.all([
     dwp('train', ...tiny, ...prior, '--posterior', 'semi-implicit', '--encoder', 'local', '--out', at('run')),

@@ -22,7 +22,19 @@ function damaged(from: string, to: string, file: string, change: (tensors: Tenso
   writeSafetensors(at(to, file), tensors, step === undefined ? metadata : { step });
 }
 
-const TINY = ['--examples', '20', '--channels', '2', '3', '--steps', '4', '--samples', '1'];
+const TINY = [
+  '--examples',
+  '20',
+  '--channels',
+  '2',
+  '3',
+  '--components',
+  '1',
+  '--steps',
+  '4',
+  '--samples',
+  '1',
+];
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'dwp-errors-'));

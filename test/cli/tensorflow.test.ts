@@ -29,7 +29,18 @@ async function train(engine: string) {
   } = await dwp(
     ...['train', '--engine', engine, '--threads', '1', '--examples', '30', '--channels', '4', '6'],
     ...['--prior', 'dwp', '--prior-path', join(folder, 'vae-7'), join(folder, 'vae-5')],
-    ...['--kernel-subsample', '8', '--steps', `${STEPS}`, '--batch', '10', '--validation', '100'],
+    ...[
+      '--kernel-subsample',
+      '8',
+      '--components',
+      '1',
+      '--steps',
+      `${STEPS}`,
+      '--batch',
+      '10',
+      '--validation',
+      '100',
+    ],
     ...['--samples', '3', '--seed', '5', '--out', out, '--quiet', '--format', 'json'],
   );
   expect(err).toBe(''); // neither banners nor notes of libtensorflow

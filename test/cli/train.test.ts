@@ -30,7 +30,20 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A training with everything random in it: kernel VAE, subsampled kernels, mini-batches. */
 const trainArgs = (out: string) => [
-  ...['train', '--examples', '20', '--channels', '4', '6', '--steps', `${STEPS}`, '--batch', '10'],
+  ...[
+    'train',
+    '--examples',
+    '20',
+    '--channels',
+    '4',
+    '6',
+    '--components',
+    '1',
+    '--steps',
+    `${STEPS}`,
+    '--batch',
+    '10',
+  ],
   ...['--prior', 'dwp', '--prior-path', at('vae-7'), at('vae-5'), '--kernel-subsample', '8'],
   ...['--samples', '2', '--checkpoint-every', '0.05', '--out', out],
 ];
@@ -38,7 +51,20 @@ const trainArgs = (out: string) => [
 test('a run: one JSON document, a complete folder, figures that fit together', async () => {
   const out = at('small');
   const { code, out: stdout } = await dwp(
-    ...['train', '--examples', '20', '--channels', '4', '6', '--steps', '60', '--prior', 'standard-normal'],
+    ...[
+      'train',
+      '--examples',
+      '20',
+      '--channels',
+      '4',
+      '6',
+      '--components',
+      '3',
+      '--steps',
+      '20',
+      '--prior',
+      'standard-normal',
+    ],
     ...['--samples', '3', '--out', out, '--format', 'json'],
   );
   expect(code).toBe(0);
@@ -68,6 +94,7 @@ test('a run: one JSON document, a complete folder, figures that fit together', a
 
   const files = [
     'checkpoint.safetensors',
+    'components',
     'config.yaml',
     'environment.json',
     'metrics.jsonl',

@@ -21,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const config = (options: Partial<RunConfig>): RunConfig =>
   runConfig.parse({
     ...{ prior: 'standard-normal', densePrior: 'normal', densePriorStd: 0.3, channels: [2, 3], threads: 1 },
-    ...{ examples: 10, batch: 10, steps: 6, validation: 50, samples: 2, initialLogStd: -2 },
+    ...{ examples: 10, batch: 10, components: 1, steps: 6, validation: 50, samples: 2, initialLogStd: -2 },
     ...options,
   });
 
@@ -46,7 +46,7 @@ test('a run with flows: stopped and resumed it ends in the same bits, and its ex
   expect(parameters['dense.mean'].shape).toEqual([10, 27, 1, 1]);
 
   const engine = await createEngine('native', 1);
-  const { ensemble } = await judge(problem, parameters, 2, engine);
+  const { ensemble } = await judge(problem, [parameters], 2, engine);
   expect(ensemble.at(-1)!.nll).toBe(summary.test.nll);
 
   const { dense, conv2 } = await plainWeights(problem.model, parameters, engine);

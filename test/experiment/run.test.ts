@@ -1,10 +1,15 @@
-// A run and the priors it depends on: resuming with another prior is refused, with the same one it goes on.
+// Runs stopped and resumed: with the prior they began with, and in the midst of their components.
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { runConfig } from '../../src/experiment/config.js';
-import { resumeRun, startRun } from '../../src/experiment/run.js';
+import { createEngine, foldIn } from '../../src/engine/index.js';
+import { PredictiveMean, predictions } from '../../src/evaluate/index.js';
+import { readCheckpoint, readComponents } from '../../src/experiment/checkpoint.js';
+import { runConfig, withDefaults } from '../../src/experiment/config.js';
+import { judge } from '../../src/experiment/judge.js';
+import { componentKey, prepare } from '../../src/experiment/problem.js';
+import { readTrace, resumeRun, startRun } from '../../src/experiment/run.js';
 import { writeTestPrior } from '../cli/prior-folder.js';
 import { randomVae } from '../train/tiny.js';
 
@@ -26,6 +31,7 @@ test('a prior that changed between the stretches of a run', async () => {
     channels: [2, 3],
     examples: 10,
     batch: 10,
+    components: 1,
     steps: 20,
     validation: 50,
   };
@@ -45,4 +51,60 @@ test('a prior that changed between the stretches of a run', async () => {
 
   copyFileSync(join(folder, 'kept'), weights);
   expect(await resumeRun(run)).toMatchObject({ steps: 20, judgedOn: 'validation' });
+});
+
+test('components: stopped in the second and resumed, a run ends in the same bits; predictions average over all', async () => {
+  const options = runConfig.parse({
+    ...{ prior: 'standard-normal', channels: [2, 3], threads: 1, examples: 10, batch: 10, validation: 50 },
+    ...{ components: 3, steps: 4, samples: 4 },
+  });
+  const whole = join(folder, 'components');
+  const stopped = join(folder, 'components-stopped');
+  const summary = await startRun(options, whole);
+  const abort = new AbortController();
+  await expect(
+    startRun(options, stopped, { signal: abort.signal, progress: (_, step) => step === 6 && abort.abort() }),
+  ).rejects.toMatchObject({ code: 'INTERRUPTED' });
+  expect(readCheckpoint(stopped)).toMatchObject({ component: 1, step: 2 });
+  const { seconds: _, ...figures } = await resumeRun(stopped);
+  expect(summary).toMatchObject(figures);
+  expect(readTrace(stopped)).toEqual(readTrace(whole));
+  expect(readTrace(whole).map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
+
+  const problem = prepare(options);
+  const components = readComponents(whole, problem.model);
+  expect(components).toHaveLength(3);
+  expect(readComponents(stopped, problem.model)).toEqual(components);
+  const means = components.map((component) => component['conv1.mean'].data);
+  expect(means[0]).not.toEqual(means[1]); // each from a start of its own
+  expect(means[1]).not.toEqual(means[2]);
+
+  // 4 draws of 3 components: 2 of the first
+  const engine = await createEngine('native', 1);
+  const { ensemble } = await judge(problem, components, 4, engine);
+  expect(ensemble.at(-1)!.nll).toBe(summary.test.nll);
+  const predictive = new PredictiveMean(50, 10);
+  for (const [c, draws] of [2, 1, 1].entries())
+    for await (const draw of predictions(
+      problem.model,
+      components[c],
+      problem.judged,
+      draws,
+      engine,
+      componentKey(foldIn(problem.key, 'predict'), c),
+    ))
+      predictive.add(draw);
+  expect(predictive.metrics(problem.judged.labels).nll).toBe(summary.test.nll);
+
+  // the first component is what a run of one component is
+  const one = join(folder, 'one-component');
+  await startRun({ ...options, components: 1 }, one);
+  expect(readCheckpoint(one).parameters).toEqual(components[0]);
+});
+
+test('what is not said: components, and steps by the number of examples', () => {
+  const { components, steps } = withDefaults(runConfig.parse({ examples: 400 }));
+  expect(components).toBe(10);
+  expect(steps).toBe(10 * Math.sqrt(400));
+  expect(withDefaults(runConfig.parse({ posterior: 'hmc' }))).toMatchObject({ components: 1, steps: 1000 });
 });

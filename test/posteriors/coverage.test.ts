@@ -81,9 +81,10 @@ describe.each(random)('%s', (posterior) => {
     });
     const start = smallState(model);
     const whole = await train(model, native, 4, start, undefined, (state) => {
-      if (state.step === 2) writeCheckpoint(folder, state);
+      if (state.step === 2) writeCheckpoint(folder, { component: 0, ...state });
     });
-    const resumed = await train(model, native, 4, readCheckpoint(folder, model));
+    const { component: _, ...half } = readCheckpoint(folder, model);
+    const resumed = await train(model, native, 4, half);
     expect(resumed).toEqual(whole);
     for (const [name, { data }] of Object.entries(whole.parameters)) {
       expect(data.every(Number.isFinite), name).toBe(true);

@@ -63,7 +63,7 @@ describe.each([
     const least = klOfMeanField(bestMeanField(solution), solution);
     expect(klOfMeanField(q, solution) - least).toBeGreaterThan(-1e-5);
     expect(klOfMeanField(q, solution) - least).toBeLessThan(0.1); // nats that training has left
-    const report = await finalBound(model, problem.data, rows, parameters, engine, seedKey(542));
+    const report = await finalBound(model, problem.data, rows, [parameters], engine, seedKey(542));
     const { total, standardError, innerGap } = report;
     expectMean({ mean: total, standardError }, solution.evidence - klOfMeanField(q, solution) - gap, 'bound');
     expect(total).toBeLessThan(solution.evidence + 5 * standardError);
@@ -88,7 +88,7 @@ describe('the inner gap', () => {
     const gaps: number[] = [];
     for (let seed = 0; seed < 12; seed++) {
       const key = seedKey(560 + seed);
-      gaps.push((await finalBound(model, problem.data, rows, parameters, engine, key)).innerGap);
+      gaps.push((await finalBound(model, problem.data, rows, [parameters], engine, key)).innerGap);
     }
     const { mean, standardError } = estimate(gaps);
     expect(mean).toBeGreaterThan(least - 5 * standardError);

@@ -147,7 +147,7 @@ test('the bound of a finished run lies where this report says', async () => {
   const options: TinyOptions = { posterior: 'semi-implicit', bound };
   const model = tinyModel(options);
   const { parameters } = tinyState(model, -2, auxiliaryParameters(model));
-  const report = await finalBound(model, tinyImages, allRows, parameters, engine, seedKey(740));
+  const report = await finalBound(model, tinyImages, allRows, [parameters], engine, seedKey(740));
   const { total, expectedLogLikelihood } = await boundsOf(options, 30);
   const near = (a: number, b: { mean: number; standardError: number }) =>
     expect(Math.abs(a - b.mean)).toBeLessThan(5 * Math.hypot(b.standardError, report.standardError));

@@ -4,6 +4,7 @@ import { loadDataset } from '../../data/index.js';
 import { createEngine, foldIn, seedKey } from '../../engine/index.js';
 import { DwpError, usageError } from '../../errors.js';
 import { readCheckpoint } from '../../experiment/checkpoint.js';
+import { requireFinished } from '../../experiment/config.js';
 import { prepare } from '../../experiment/problem.js';
 import { readRunConfig } from '../../experiment/run.js';
 import { readSubstitutes } from '../../experiment/substitutes.js';
@@ -35,7 +36,7 @@ export const bounds = defineCommand({
   name: 'bounds',
   description:
     'Encloses E_q log p(w) and E_q log q(w) of every layer, and with them KL(q‖p) and the evidence bound at T = 1, ' +
-    'from below and above with growing numbers of samples K. The time is proportional to draws × the largest K.',
+    'from below and above with growing numbers of samples K; of a posterior with components, those of the last one. The time is proportional to draws × the largest K.',
   arguments: { run: argument('<run>', 'folder of dwp train', z.string()) },
   options: {
     samples: option(
@@ -76,11 +77,7 @@ export const bounds = defineCommand({
     const dataset = loadDataset(config.data, config.dataDir);
     const { model, train } = prepare(config, dataset, readSubstitutes(run, config, dataset.train));
     const state = readCheckpoint(run, model);
-    if (state.step < config.steps)
-      throw usageError(
-        `${run} has stopped at step ${state.step} of ${config.steps}`,
-        `continue it with dwp train --resume ${run}`,
-      );
+    requireFinished(run, config, state);
     const engine = await createEngine(config.engine, config.threads, config.device);
     const key = foldIn(seedKey(seed), 'bounds');
     let open: { phase: string; bar: ReturnType<typeof effects.progress> } | undefined;

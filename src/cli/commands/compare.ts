@@ -1,4 +1,4 @@
-// dwp compare: a plan of runs → a table and a report.
+// dwp compare: a plan of runs, or of random features → a table and a report.
 import { join } from 'node:path';
 import { z } from 'zod';
 import {
@@ -6,20 +6,23 @@ import {
   comparisonRows,
   conclusion,
   runPlan,
+  type Spread,
+  spreadOf,
   writeComparison,
 } from '../../experiment/compare.js';
 import { type Plan, readPlan } from '../../experiment/plan.js';
+import { type FeatureRun, runFeatures } from '../../experiment/random-features.js';
 import { argument, defineCommand, option } from '../command.js';
 import type { Effects } from '../effects.js';
 import { table } from '../table.js';
-import { writeReport } from '../write-report.js';
+import { writeFeatureReport, writeReport } from '../write-report.js';
 import { progressHooks } from './train.js';
 
 export interface CompareResult {
   out: string;
   report: string;
   /** `mean` and `std` are those of the accuracy. */
-  rows: (ComparisonRow & { mean: number; std: number })[];
+  rows: (ComparisonRow & { mean: number; std: number; oneDraw?: Spread })[];
   sentence: string;
 }
 
@@ -28,12 +31,15 @@ export const compare = defineCommand({
   description:
     'The plan is a YAML file: base (run options of all), methods (a label and options each), examples, splits, and ' +
     'published figures to show (reference). Paths in it are relative to the plan. The command may be stopped and ' +
-    'given again: finished runs are kept and interrupted ones resumed.',
+    'given again: finished runs are kept and interrupted ones resumed.\n\nWith kind: random-features nothing but a ' +
+    'classifier is trained: convolutions stay as --init draws them, and predictions average over `samples` draws. ' +
+    'It takes a second where a run takes a minute, and says which kernels make good features (examples/random-features.yaml).',
   arguments: { plan: argument('<plan.yaml>', 'the plan', z.string()) },
   options: { out: option('--out <dir>', 'folder of the runs, the table and report.html', z.string()) },
   examples: [
     'dwp compare examples/compare.yaml --out runs/compare',
     'dwp compare plan.yaml --out runs/compare --format json',
+    'dwp compare examples/random-features.yaml --out runs/features',
   ],
   run: ({ plan, out }, effects) => carryOut(readPlan(plan), out, `dwp compare ${plan} --out ${out}`, effects),
   render: renderComparison,
@@ -45,16 +51,9 @@ export async function carryOut(
   command: string,
   effects: Effects,
 ): Promise<CompareResult> {
-  const bar = progressHooks(effects);
-  const runs = await runPlan(plan, out, {
-    ...bar,
-    starting: (run, i, n) => {
-      bar.stop();
-      effects.info(
-        `run ${i} of ${n}: ${run.label}, ${run.config.examples} examples, split ${run.config.split}`,
-      );
-    },
-  }).finally(() => bar.stop());
+  if (plan.kind === 'random-features') return carryOutFeatures(plan, out, command, effects);
+  const bar = planProgress(effects);
+  const runs = await runPlan(plan, out, bar).finally(() => bar.stop());
   const rows = comparisonRows(runs);
   writeComparison(out, rows);
   const report = join(out, 'report.html');
@@ -67,14 +66,57 @@ export async function carryOut(
   };
 }
 
+function planProgress(effects: Effects) {
+  const bar = progressHooks(effects);
+  return {
+    ...bar,
+    starting: ({ label, config }: Plan['runs'][number], i: number, n: number) => {
+      bar.stop();
+      effects.info(`run ${i} of ${n}: ${label}, ${config.examples} examples, split ${config.split}`);
+    },
+  };
+}
+
+async function carryOutFeatures(
+  plan: Plan,
+  out: string,
+  command: string,
+  effects: Effects,
+): Promise<CompareResult> {
+  const bar = planProgress(effects);
+  const runs = await runFeatures(plan, bar).finally(() => bar.stop());
+  const comparison = comparisonRows(runs);
+  const rows = comparison.map((row) => {
+    const own = ({ label, summary }: FeatureRun) => label === row.label && summary.examples === row.examples;
+    return {
+      ...row,
+      mean: row.accuracy.mean,
+      std: row.accuracy.std,
+      oneDraw: spreadOf(runs.filter(own).map(({ oneDraw }) => oneDraw)),
+    };
+  });
+  writeComparison(out, rows);
+  const report = join(out, 'report.html');
+  const sentence = conclusion(comparison);
+  await writeFeatureReport(
+    report,
+    { title: plan.title, command, reference: plan.reference, sentence },
+    plan,
+    comparison,
+  );
+  return { out, report, rows, sentence };
+}
+
 export function renderComparison({ rows, report, sentence }: CompareResult): string {
   const spread = ({ mean, std }: { mean: number; std: number }, digits: number, scale = 1) =>
     `${(mean * scale).toFixed(digits)}${Number.isFinite(std) ? ` ± ${(std * scale).toFixed(digits)}` : ''}`;
   const bounded = rows.some(({ bound }) => bound);
+  const drawn = rows.some(({ oneDraw }) => oneDraw);
   return [
     table(
       [
-        ...['method', 'examples', 'runs', 'accuracy (%)', 'NLL (nats)', 'ECE (%)', 'Brier'],
+        ...['method', 'examples', 'runs', ...(drawn ? ['one draw (%)'] : [])],
+        ...[drawn ? 'ensemble (%)' : 'accuracy (%)', 'NLL (nats)', 'ECE (%)', 'Brier'],
         ...(bounded ? ['bound (nats)'] : []),
         'seconds',
       ],
@@ -82,12 +124,13 @@ export function renderComparison({ rows, report, sentence }: CompareResult): str
         row.label,
         row.examples,
         row.runs,
+        ...(row.oneDraw ? [spread(row.oneDraw, 1, 100)] : []),
         spread(row.accuracy, 1, 100),
         spread(row.nll, 3),
         spread(row.ece, 1, 100),
         spread(row.brier, 3),
         ...(bounded ? [row.bound ? spread(row.bound, 0) : ''] : []),
-        spread(row.seconds, 0),
+        spread(row.seconds, drawn ? 1 : 0),
       ]),
     ),
     'mean ± standard deviation over splits',

@@ -5,7 +5,8 @@ import { createEngine } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
 import type { EnsembleMetrics } from '../../evaluate/index.js';
 import { judgeSamples, stepOfChains } from '../../experiment/chains.js';
-import { readCheckpoint } from '../../experiment/checkpoint.js';
+import { readCheckpoint, readComponents } from '../../experiment/checkpoint.js';
+import { requireFinished } from '../../experiment/config.js';
 import { judge } from '../../experiment/judge.js';
 import { prepare } from '../../experiment/problem.js';
 import { readRunConfig } from '../../experiment/run.js';
@@ -45,12 +46,7 @@ export const evaluate = defineCommand({
     const dataset = loadDataset(config.data, config.dataDir);
     const problem = prepare(config, dataset, readSubstitutes(run, config, dataset.train));
     const state = isSampler(config.posterior) ? undefined : readCheckpoint(run, problem.model);
-    const step = state?.step ?? stepOfChains(run);
-    if (step < config.steps)
-      throw usageError(
-        `${run} has stopped at step ${step} of ${config.steps}`,
-        `continue it with dwp train --resume ${run}`,
-      );
+    requireFinished(run, config, state ?? { component: 0, step: stepOfChains(run) });
     const own = config.validation > 0 ? `${config.data}, held out of the training images` : config.data;
     const name = data ?? (dataDir ? 'data' : own);
     if (data !== undefined || dataDir !== undefined) {
@@ -71,7 +67,7 @@ export const evaluate = defineCommand({
     try {
       const engine = await createEngine(config.engine, config.threads, config.device);
       const { ensemble } = state
-        ? await judge(problem, state.parameters, samples, engine, hooks)
+        ? await judge(problem, readComponents(run, problem.model), samples, engine, hooks)
         : await judgeSamples(run, problem, samples, engine, hooks);
       return { run, data: name, test: ensemble };
     } finally {

@@ -1,0 +1,91 @@
+// Carries out a plan of kind random-features: each run draws convolutions as training would start with them, leaves them
+// as they are, and fits a classifier to their features; `samples` draws make an ensemble.
+import type { Dataset } from '../data/index.js';
+import { loadDataset } from '../data/index.js';
+import { createEngine, type Engine } from '../engine/index.js';
+import { DwpError, usageError } from '../errors.js';
+import { classificationMetrics, mean, PredictiveMean, reliabilityBins } from '../evaluate/index.js';
+import { classify, featureMap, labelsOf, linearClassifier } from '../train/random-features.js';
+import type { CompareHooks, FinishedRun } from './compare.js';
+import type { Plan, PlannedRun } from './plan.js';
+import { initOf, prepare } from './problem.js';
+
+/** A run without a folder. */
+export interface FeatureRun extends Omit<FinishedRun, 'path'> {
+  /** Accuracy of one draw: the mean over draws. */
+  oneDraw: number;
+}
+
+/** @throws DwpError USAGE before anything is computed where a run has nothing to draw from */
+export async function runFeatures(plan: Plan, hooks: CompareHooks = {}): Promise<FeatureRun[]> {
+  const [{ config: first }] = plan.runs;
+  for (const { label, config } of plan.runs)
+    if (
+      ['data', 'dataDir', 'engine', 'threads', 'device'].some((k) => config[k as never] !== first[k as never])
+    )
+      throw usageError(
+        `method "${label}": random features have one dataset and one engine for all methods`,
+        'set data, dataDir, engine, threads and device in base',
+      );
+  const dataset = loadDataset(first.data, first.dataDir);
+  for (const { config } of plan.runs) prepare(config, dataset);
+  const engine = await createEngine(first.engine, first.threads, first.device);
+  const finished: FeatureRun[] = [];
+  for (const [i, run] of plan.runs.entries()) {
+    hooks.starting?.(run, i + 1, plan.runs.length);
+    finished.push(await runOne(run, dataset, engine, hooks));
+  }
+  return finished;
+}
+
+async function runOne(
+  { label, config }: PlannedRun,
+  dataset: Dataset,
+  engine: Engine,
+  { signal, progress }: CompareHooks,
+): Promise<FeatureRun> {
+  const began = Date.now();
+  const { model, train, judged, weights } = prepare(config, dataset);
+  const { images, rows } = train;
+  const { classes } = model.architecture;
+  const labels = labelsOf(images, rows);
+  const all = Int32Array.from({ length: judged.count }, (_, i) => i);
+  const map = await featureMap(model.architecture, images, engine);
+  const predictive = new PredictiveMean(judged.count, classes);
+  const singles: number[] = [];
+  try {
+    for (let draw = 0; draw < config.samples; draw++) {
+      if (signal?.aborted)
+        throw new DwpError('INTERRUPTED', `interrupted at ${label}`, 'give the command again');
+      const kernels = await weights(engine, draw);
+      const { values, scale } = await map.features(kernels, images, rows);
+      const classifier = await linearClassifier(values, labels, classes, config.denseDecay, engine);
+      const probabilities = classify(await map.features(kernels, judged, all, scale), classifier);
+      predictive.add(probabilities);
+      singles.push(classificationMetrics(probabilities, judged.labels, classes).accuracy);
+      progress?.('predicting', draw + 1, config.samples, `accuracy ${mean(singles).toFixed(4)}`);
+    }
+  } finally {
+    await map.release();
+  }
+  const ensemble = predictive.metrics(judged.labels);
+  const { samples: _, ...test } = ensemble;
+  return {
+    label,
+    oneDraw: mean(singles),
+    summary: {
+      prior: label,
+      init: initOf(config),
+      examples: config.examples,
+      split: config.split,
+      judgedOn: config.validation > 0 ? 'validation' : 'test',
+      test,
+      ensemble: [ensemble],
+      reliability: reliabilityBins(predictive.probabilities(), judged.labels, classes).filter(
+        ({ count }) => count > 0,
+      ),
+      steps: 0,
+      seconds: (Date.now() - began) / 1000,
+    },
+  };
+}

@@ -1,0 +1,182 @@
+// Random features: convolutions that stay as they were drawn, and a classifier on what they make of images. It takes a
+// second where training takes a minute, and orders sources of kernels (docs/networks.md).
+import { networkLogits } from '../bounds/elbo.js';
+import { gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
+import {
+  type Engine,
+  f32,
+  layoutOf,
+  type NdArray,
+  spec,
+  tf,
+  unpack,
+  valueAndGradients,
+} from '../engine/index.js';
+import { type Architecture, applyWeights, type DenseLayer } from '../nn/index.js';
+import type { Arrays, Tensors } from '../priors/index.js';
+import { type AdamVectors, adam, correctedRate, packAdam } from './adam.js';
+
+/** Images in a run of the convolutions. */
+const BATCH = 100;
+/** Of Adam on all examples, with a rate that falls linearly to 0: the loss is convex, and by then flat. */
+const STEPS = 300;
+const LEARNING_RATE = 0.05;
+
+/** Features of images, [n, f]; `scale` is what they were divided by. */
+export interface Features {
+  values: NdArray;
+  scale: number;
+}
+
+export interface FeatureMap {
+  /**
+   * What the network's last layer sees of the given rows.
+   * @param weights of each convolution, [out, in, h, w]; their biases are 0
+   * @param scale what features are divided by: their own root mean square where nothing is said
+   */
+  features(weights: Arrays, images: ImageSet, rows: Int32Array, scale?: number): Promise<Features>;
+  release(): Promise<void>;
+}
+
+/** @param architecture a network whose last layer is dense */
+export async function featureMap(
+  architecture: Architecture,
+  shape: ImageSet,
+  engine: Engine,
+): Promise<FeatureMap> {
+  const last = architecture.layers.at(-1) as DenseLayer;
+  const convolutions = { ...architecture, layers: architecture.layers.slice(0, -1) };
+  const { height, width, channels } = shape;
+  const pixels = f32([BATCH, height, width, channels]);
+  const weightSpecs = Object.fromEntries(
+    architecture.layers.flatMap((layer) => (layer.kind === 'conv' ? [[layer.name, spec(layer.shape)]] : [])),
+  );
+  const biases = Object.fromEntries(
+    architecture.layers.flatMap((layer) =>
+      layer.kind === 'conv' ? [[`${layer.name}.bias`, f32([layer.shape[0]])]] : [],
+    ),
+  );
+  const step = await engine.compile(
+    ({ images, weights }: { images: tf.Tensor4D; weights: Tensors }, biases: Tensors) => ({
+      features: tf.clone(
+        networkLogits(convolutions, biases, images, (layer, x) =>
+          applyWeights(layer, x, weights[layer.name]),
+        ),
+      ),
+    }),
+    { inputs: { images: spec(pixels.shape), weights: weightSpecs } as never, constants: biases },
+  );
+  const size = last.shape[0];
+  return {
+    async features(weights, images, rows, scale) {
+      const values = f32([rows.length, size]);
+      for (let start = 0; start < rows.length; start += BATCH) {
+        const part = rows.subarray(start, start + BATCH);
+        // the last batch is filled up with its first image, so that all have one shape
+        gatherImages(
+          images,
+          Int32Array.from({ length: BATCH }, (_, i) => part[i] ?? part[0]),
+          pixels.data,
+        );
+        const out = (await step.run({ images: pixels, weights } as never)) as unknown as {
+          features: NdArray;
+        };
+        values.data.set(out.features.data.subarray(0, part.length * size), start * size);
+      }
+      const used = scale ?? Math.sqrt(values.data.reduce((sum, x) => sum + x * x, 0) / values.data.length);
+      for (let i = 0; i < values.data.length; i++) values.data[i] /= used || 1;
+      return { values, scale: used };
+    },
+    release: () => step.release(),
+  };
+}
+
+/** A classifier of features: weights [f, classes] and bias [classes]. */
+export interface LinearClassifier {
+  weights: NdArray;
+  bias: NdArray;
+}
+
+/**
+ * Minimises the negative log-likelihood + ½ · decay · ‖W‖² over W [f, classes] and b, from 0: multinomial logistic
+ * regression with the prior N(0, 1/decay) of every weight.
+ * @param features [n, f]
+ * @param labels [n]
+ */
+export async function linearClassifier(
+  features: NdArray,
+  labels: Int32Array,
+  classes: number,
+  decay: number,
+  engine: Engine,
+): Promise<LinearClassifier> {
+  const [n, f] = features.shape;
+  const layout = layoutOf({ bias: f32([classes]), weights: f32([f, classes]) });
+  const step = await engine.compile(
+    (
+      { parameters, moments, rate }: AdamVectors<tf.Tensor> & { rate: tf.Scalar },
+      { x, y }: { x: tf.Tensor2D; y: tf.Tensor2D },
+    ) => {
+      const { gradients } = valueAndGradients(
+        ({ vector }) => {
+          const { weights, bias } = unpack(vector, layout);
+          const logits = tf.add(tf.matMul(x, weights as tf.Tensor2D), bias);
+          const nll = tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits), y)));
+          const penalty = tf.mul(tf.sum(tf.square(weights)), 0.5 * decay);
+          return { objective: tf.div(tf.add(nll, penalty), n) as tf.Scalar, aux: {} };
+        },
+        { vector: parameters },
+      );
+      return adam(parameters, gradients.vector, moments, rate);
+    },
+    {
+      inputs: { ...packAdam(layout).vectors, rate: spec([]) } as never,
+      constants: { x: features, y: oneHot(labels, classes) } as never,
+    },
+  );
+  let current = packAdam(layout);
+  let next = packAdam(layout);
+  const rate = f32([]);
+  for (let t = 1; t <= STEPS; t++) {
+    rate.data[0] = correctedRate(LEARNING_RATE * (1 - (t - 1) / STEPS), t);
+    await step.run({ ...current.vectors, rate } as never, next.vectors as never);
+    [current, next] = [next, current];
+  }
+  await step.release();
+  const { weights, bias } = current.state.parameters;
+  return { weights, bias };
+}
+
+function oneHot(labels: Int32Array, classes: number): NdArray {
+  const rows = f32([labels.length, classes]);
+  labels.forEach((label, i) => {
+    rows.data[i * classes + label] = 1;
+  });
+  return rows;
+}
+
+/** Class probabilities of features [n, f], [n · classes]. */
+export function classify(
+  { values: { shape, data } }: Features,
+  { weights, bias }: LinearClassifier,
+): Float64Array {
+  const [n, f] = shape;
+  const classes = bias.data.length;
+  const probabilities = new Float64Array(n * classes);
+  for (let i = 0; i < n; i++) {
+    const row = probabilities.subarray(i * classes, (i + 1) * classes);
+    row.set(bias.data);
+    for (let k = 0; k < f; k++) {
+      const x = data[i * f + k];
+      if (x !== 0) for (let c = 0; c < classes; c++) row[c] += x * weights.data[k * classes + c];
+    }
+    const largest = row.reduce((a, b) => Math.max(a, b));
+    const total = row.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+    for (let c = 0; c < classes; c++) row[c] = Math.exp(row[c] - largest) / total;
+  }
+  return probabilities;
+}
+
+/** Class numbers of rows, [n]. */
+export const labelsOf = (images: ImageSet, rows: Int32Array): Int32Array =>
+  gatherLabels(images, rows, new Int32Array(rows.length));
