@@ -180,7 +180,7 @@ export type RunConfig = z.infer<typeof runConfig>;
 export const stepsOf = ({ steps, posterior, examples }: RunConfig): number =>
   steps ?? (isSampler(posterior) ? CHAIN_STEPS : Math.round(STEPS_PER_ROOT * Math.sqrt(examples)));
 
-/** M of (63). Chains have no components. */
+/** M of (120). Chains have no components. */
 export const componentsOf = ({ components, posterior }: RunConfig): number =>
   isSampler(posterior) ? 1 : (components ?? COMPONENTS);
 

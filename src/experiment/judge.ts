@@ -18,7 +18,7 @@ export interface Judgement {
   reliability: ReliabilityBin[];
 }
 
-/** Of draws of a trained posterior, of each component in turn (63); of a point there is one. */
+/** Of draws of a trained posterior, of each component in turn (120); of a point there is one. */
 export function judge(
   problem: Problem,
   components: readonly Arrays[],

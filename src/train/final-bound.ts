@@ -36,7 +36,7 @@ const INNER_FACTOR = 4;
 
 /**
  * @param components parameters of each component of q; the bound is the mean of theirs, at most log M below that of
- *   their mixture (63)
+ *   their mixture (120)
  */
 export async function finalBound(
   model: Model,
