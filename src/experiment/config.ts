@@ -180,9 +180,13 @@ export type RunConfig = z.infer<typeof runConfig>;
 export const stepsOf = ({ steps, posterior, examples }: RunConfig): number =>
   steps ?? (isSampler(posterior) ? CHAIN_STEPS : Math.round(STEPS_PER_ROOT * Math.sqrt(examples)));
 
-/** M of (120). Chains have no components. */
-export const componentsOf = ({ components, posterior }: RunConfig): number =>
-  isSampler(posterior) ? 1 : (components ?? COMPONENTS);
+/** Whether parameters of the prior are learned on the target. */
+export const learnsPrior = ({ adaptPrior, mixPriors }: RunConfig): boolean =>
+  adaptPrior.length > 0 || mixPriors === 'learned';
+
+/** M of (120). Chains have no components, and a prior is learned with one. */
+export const componentsOf = (config: RunConfig): number =>
+  isSampler(config.posterior) ? 1 : (config.components ?? (learnsPrior(config) ? 1 : COMPONENTS));
 
 /** @throws DwpError USAGE where a run has not come to its end */
 export function requireFinished(
