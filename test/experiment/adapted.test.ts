@@ -29,6 +29,7 @@ const config = (options: Record<string, unknown>) =>
       examples: 10,
       validation: 20,
       channels: [2, 3],
+      components: 1,
       steps: 40,
       batch: 10,
       samples: 2,
