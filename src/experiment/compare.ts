@@ -9,6 +9,7 @@ import { mean, standardDeviation } from '../evaluate/index.js';
 import { writeJson } from '../formats/files.js';
 import { CHAINS_STATE } from './chains.js';
 import { CHECKPOINT } from './checkpoint.js';
+import { withDefaults } from './config.js';
 import type { Plan, PlannedRun } from './plan.js';
 import { type RunHooks, type RunSummary, readRunConfig, readSummary, resumeRun, startRun } from './run.js';
 
@@ -74,7 +75,7 @@ async function finish(run: PlannedRun, path: string, hooks: RunHooks): Promise<R
   // What does not decide the result may change between stretches.
   const decisive = ({ threads: _, device: __, checkpointEvery: ___, ...config }: PlannedRun['config']) =>
     JSON.parse(JSON.stringify(config));
-  if (!isDeepStrictEqual(decisive(readRunConfig(path)), decisive(run.config)))
+  if (!isDeepStrictEqual(decisive(readRunConfig(path)), decisive(withDefaults(run.config))))
     throw usageError(
       `${path} was made with another configuration than the plan's`,
       'choose another --out, or remove that folder',

@@ -1,8 +1,11 @@
 // Plans, their tables and the sentence that says what was seen.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { comparisonRows, conclusion } from '../../src/experiment/compare.js';
+import { comparisonRows, conclusion, runPlan } from '../../src/experiment/compare.js';
 import { makePlan } from '../../src/experiment/plan.js';
-import type { RunSummary } from '../../src/experiment/run.js';
+import { type RunSummary, readRunConfig } from '../../src/experiment/run.js';
 
 const summary = (
   prior: string,
@@ -101,4 +104,19 @@ describe('plan', () => {
   ])('%s is refused', (_, raw, message) => {
     expect(() => makePlan(raw, 'plan', '.')).toThrow(message);
   });
+});
+
+test('a plan that is carried out again keeps its runs, what it leaves to defaults included', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dwp-plan-'));
+  try {
+    const base = { prior: 'none', channels: [2, 3], validation: 20, steps: 2, batch: 10, threads: 1 };
+    const plan = makePlan({ base, methods: [{ label: 'x' }], examples: [10], splits: [100] }, 'plan', folder);
+    const [{ path, summary }] = await runPlan(plan, folder);
+    expect(readRunConfig(path).components).toBe(10);
+    expect(await runPlan(plan, folder)).toEqual([{ path, label: 'x', summary }]);
+    const other = { ...plan, runs: [{ ...plan.runs[0], config: { ...plan.runs[0].config, components: 2 } }] };
+    await expect(runPlan(other, folder)).rejects.toThrow(/made with another configuration/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
