@@ -93,7 +93,7 @@ test('collect, fit, judge, draw, train', async () => {
     },
   ]);
   expect(Number.isFinite(trained.bound.total)).toBe(true);
-}, 120_000);
+}, 300_000); // nine processes, some seconds when nothing else runs
 
 test('errors: one line, nothing written', async () => {
   const { code, err } = await dwp('collect-kernels', at('models'), '--out', at('none'), '--grouped');
