@@ -93,7 +93,7 @@ export const train = defineCommand({
     'dwp train --examples 100 --prior dwp --prior-path priors/7x7 priors/5x5 --out runs/dwp-100',
     'dwp train --examples 100 --prior standard-normal --out runs/normal-100',
     'dwp train --prior standard-normal --posterior mnf --dense-prior normal --dense-prior-std 0.1 --out runs/mnf-100',
-    'dwp train --data fashion-mnist --examples 20000 --prior none --channels 32 16 --steps 1000 --batch 64 --out runs/source',
+    'dwp train --data fashion-mnist --examples 20000 --prior none --channels 32 16 --components 1 --steps 1000 --batch 64 --out runs/source',
     'dwp train --examples 50 --channels 4 8 --prior standard-normal --posterior hmc --dense-prior normal --steps 400 --samples 50 --out runs/hmc-50',
     'dwp train --resume runs/dwp-100',
   ],
