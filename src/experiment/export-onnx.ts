@@ -1,17 +1,32 @@
 // A trained network as an ONNX model with its weights' posterior means: images [batch, c, h, w] in [0, 1] → logits.
+// Of a posterior with components, the networks at their means predict together.
 import { encodeOnnx, Graph, type NdArray, type Value } from '../engine/index.js';
 import type { Architecture } from '../nn/index.js';
 import type { PlainWeights } from './plain-weights.js';
 
-export function networkToOnnx(
+/** @param components weights of each component m of (120) */
+export function networkToOnnx(architecture: Architecture, components: PlainWeights[]): Uint8Array {
+  const { name, input, classes } = architecture;
+  const g = new Graph();
+  const images = g.input('images', [-1, input.channels, input.height, input.width], 'float32');
+  const logits = components.map((weights) => logitsOf(g, images, architecture, weights));
+  if (logits.length === 1) return encodeOnnx(g, [['logits', logits[0]]], name);
+  // log (1/M) Σ_m softmax(logits_m): its softmax are the mean probabilities
+  const probabilities = logits.map((x) => g.emit1('Softmax', [x], x.shape, { axis: -1 }));
+  const mean = g.emit1('Mean', probabilities, [-1, classes]);
+  return encodeOnnx(g, [['logits', g.emit1('Log', [mean], [-1, classes])]], name);
+}
+
+function logitsOf(
+  g: Graph,
+  images: Value,
   { name, input, classes, layers }: Architecture,
   weights: PlainWeights,
-): Uint8Array {
-  const g = new Graph();
+): Value {
   const constant = ({ data, shape }: NdArray) => g.constant(Float32Array.from(data), shape, 'float32');
   let size = [input.height, input.width];
   let channels = input.channels;
-  let x: Value = g.input('images', [-1, channels, ...size], 'float32');
+  let x = images;
   for (const layer of layers)
     switch (layer.kind) {
       case 'conv': {
@@ -47,5 +62,5 @@ export function networkToOnnx(
       }
     }
   if (x.shape[1] !== classes) throw new Error(`${name} ends in ${x.shape[1]} outputs, not ${classes}`);
-  return encodeOnnx(g, [['logits', x]], name);
+  return x;
 }

@@ -1,19 +1,22 @@
-// The network of a finished run, with posterior means as weights, as files of other programs.
+// The network of a finished run, with posterior means as weights, as files of other programs; of a mixture of
+// networks, all of them in one graph.
 import { join } from 'node:path';
 import { loadDataset } from '../data/index.js';
 import { createEngine } from '../engine/index.js';
 import { usageError } from '../errors.js';
 import { writeFileAtomic } from '../formats/files.js';
 import { isSampler } from '../train/sample-network.js';
-import { readCheckpoint } from './checkpoint.js';
+import { readComponents } from './checkpoint.js';
 import { networkToKeras } from './export-keras.js';
 import { networkToOnnx } from './export-onnx.js';
-import { plainWeights } from './plain-weights.js';
+import { type PlainWeights, plainWeights } from './plain-weights.js';
 import { buildArchitecture, posteriorOf, prepare } from './problem.js';
 import { readRunConfig } from './run.js';
 
 export interface ExportedRun {
   kind: 'run';
+  /** Networks that predict together. */
+  components: number;
   files: { path: string; format: string; bytes: number }[];
   inputs: { name: string; shape: (number | 'batch')[] }[];
   outputs: { name: string; shape: (number | 'batch')[] }[];
@@ -21,7 +24,7 @@ export interface ExportedRun {
 
 /**
  * @param run folder of dwp train
- * @throws DwpError USAGE when it is a run by Markov chains, INPUT when it is no run
+ * @throws DwpError USAGE when it is a run by Markov chains or a mixture that Keras cannot hold, INPUT when it is no run
  */
 export async function exportRun(
   run: string,
@@ -40,19 +43,26 @@ export async function exportRun(
       ? prepare(config, dataset).model.architecture
       : buildArchitecture(config, dataset.train);
   const network = { architecture, posterior: posteriorOf(config) };
-  const { parameters } = readCheckpoint(run, network);
+  const components = readComponents(run, network);
+  if (keras && components.length > 1)
+    throw usageError(
+      `${run} is a mixture of ${components.length} networks, and a Keras weight file holds one`,
+      'use --onnx, or train with --components 1',
+    );
   const engine = await createEngine(config.engine, config.threads, config.device);
-  const weights = await plainWeights(network, parameters, engine);
+  const weights: PlainWeights[] = [];
+  for (const parameters of components) weights.push(await plainWeights(network, parameters, engine));
   const files: ExportedRun['files'] = [];
   const write = (path: string, format: string, bytes: Uint8Array) => {
     writeFileAtomic(path, bytes);
     files.push({ path, format, bytes: bytes.length });
   };
   if (onnx) write(onnx, 'onnx', networkToOnnx(architecture, weights));
-  if (keras) write(keras, 'keras-hdf5', await networkToKeras(architecture, weights));
+  if (keras) write(keras, 'keras-hdf5', await networkToKeras(architecture, weights[0]));
   const { height, width, channels } = architecture.input;
   return {
     kind: 'run',
+    components: components.length,
     files,
     inputs: [{ name: 'images', shape: ['batch', channels, height, width] }],
     outputs: [{ name: 'logits', shape: ['batch', architecture.classes] }],

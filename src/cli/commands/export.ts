@@ -26,7 +26,7 @@ type ExportResult = ExportedRun | ExportedPrior | RewrittenModel;
 export const exportCommand = defineCommand({
   name: 'export',
   description:
-    'A run becomes a network with posterior means as weights. A prior becomes a folder of graphs that onnxruntime runs ' +
+    'A run becomes a network with posterior means as weights; the components of a mixture predict together. A prior becomes a folder of graphs that onnxruntime runs ' +
     'from any language (sampler, log-density, and the parts of a VAE), described in kernel-prior.json. With --init, a ' +
     'copy of an ONNX network of yours is written whose 2-D convolution kernels are samples of --prior, by kernel size.',
   arguments: {
@@ -123,10 +123,11 @@ export const exportCommand = defineCommand({
   },
   render(result) {
     if (result.kind === 'run') {
-      const { files, inputs, outputs } = result;
+      const { components, files, inputs, outputs } = result;
+      const what = components > 1 ? `, the log of the mean probabilities of ${components} networks` : '';
       return [
         ...files.map(({ path, format, bytes }) => `${format}: ${path} (${bytes} bytes)`),
-        `images [${inputs[0].shape}] with values in [0, 1] → logits [${outputs[0].shape}]`,
+        `images [${inputs[0].shape}] with values in [0, 1] → logits [${outputs[0].shape}]${what}`,
       ].join('\n');
     }
     if (result.kind === 'prior') {
