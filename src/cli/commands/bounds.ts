@@ -19,8 +19,15 @@ interface BoundsResult extends NetworkBounds {
   run: string;
   samples: number[];
   seed: number;
+  /** Of the posterior; the bounds are those of the last one. */
+  components: number;
   html?: string;
 }
+
+const componentSentence = ({ components }: Pick<BoundsResult, 'components'>): string[] =>
+  components === 1
+    ? []
+    : [`The posterior is a mixture of ${components}; these are the bounds of its last component.`];
 
 /** `1,10,100`, `1 10 100`, or numbers of a configuration file. */
 const numbers = z.preprocess(
@@ -103,7 +110,7 @@ export const bounds = defineCommand({
           },
         },
       );
-      const whole = { run, samples, seed, ...result };
+      const whole = { run, samples, seed, components: state.component + 1, ...result };
       if (html === undefined) return whole;
       const { renderBoundsReport } = await import('../../report/bounds-report.js');
       writeFileAtomic(
@@ -113,7 +120,7 @@ export const bounds = defineCommand({
           title: `Bounds of ${run}`,
           generated: new Date().toISOString(),
           command: `dwp bounds ${run} --samples ${samples.join(',')} --draws ${draws} --seed ${seed} --html ${html}`,
-          sentences: [gapSentence(result), intervalSentence(result)],
+          sentences: [...componentSentence(whole), gapSentence(result), intervalSentence(result)],
         }),
       );
       return { ...whole, html };
@@ -122,7 +129,9 @@ export const bounds = defineCommand({
     }
   },
   render: (result) =>
-    [boundsText(result), ...(result.html === undefined ? [] : [`report written to ${result.html}`])].join(
-      '\n\n',
-    ),
+    [
+      ...componentSentence(result),
+      boundsText(result),
+      ...(result.html === undefined ? [] : [`report written to ${result.html}`]),
+    ].join('\n\n'),
 });
