@@ -61,7 +61,7 @@ test('priors go out and come back, and a network trains with them', async () => 
     ],
     ...['--prior', 'external', '--prior-path', at('back-7'), at('back-5'), '--out', at('run')],
   );
-  expect(run).toMatchObject({ prior: 'external', init: 'prior' });
+  expect(run).toMatchObject({ prior: 'external', init: 'samples' });
   expect(Number.isFinite(run.bound.total ?? run.test.accuracy)).toBe(true);
 });
 
