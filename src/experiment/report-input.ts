@@ -12,6 +12,7 @@ import { sizeText } from './choose-prior.js';
 import { type ComparisonRow, comparisonRows, conclusion, type FinishedRun } from './compare.js';
 import { readPriorFolder } from './prior-folder.js';
 import { environment, type RunSummary, readRunConfig, readSummary, readTrace } from './run.js';
+import { runLabels } from './run-labels.js';
 
 const SHOWN = 64;
 
@@ -50,13 +51,11 @@ export interface Figures {
   priors: PriorFigures[];
 }
 
-/** Finished runs from folders, labelled by prior and start. @throws DwpError INPUT where a folder holds no finished run. */
-export const finishedRuns = (paths: readonly string[]): FinishedRun[] =>
-  paths.map((path) => {
-    readRunConfig(path);
-    const summary = readSummary(path);
-    return { path, label: `${summary.prior} (from ${summary.init})`, summary };
-  });
+/** Finished runs from folders, labelled by what sets them apart. @throws DwpError INPUT where a folder holds no finished run. */
+export function finishedRuns(paths: readonly string[]): FinishedRun[] {
+  const labels = runLabels(paths.map(readRunConfig));
+  return paths.map((path, i) => ({ path, label: labels[i], summary: readSummary(path) }));
+}
 
 export async function gatherFigures(finished: readonly FinishedRun[], engine: Engine): Promise<Figures> {
   const rows = comparisonRows(finished);
@@ -120,7 +119,9 @@ async function priorFigures(path: string, engine: Engine): Promise<PriorFigures>
     gaussian: 'Gaussian, full covariance',
   };
   const own = about.test ? [[prior.family, about.test] as const] : [];
-  const densities = [...own, ...Object.entries(about.baselines)].map(([name, d]) => ({
+  // a family that is a baseline, too, stands once
+  const baselines = Object.entries(about.baselines).filter(([name]) => name !== prior.family || !about.test);
+  const densities = [...own, ...baselines].map(([name, d]) => ({
     name: label[name] ?? name,
     natsPerKernel: d.bound ?? d.logDensity ?? Number.NaN,
     standardError: d.standardError,

@@ -61,6 +61,7 @@ const terms = { logPrior: term, logPosterior: term, divergence: byK };
 const result = z.strictObject({
   run: z.string(),
   samples: z.array(z.number()),
+  components: z.literal(1),
   seed: z.number(),
   draws: z.number(),
   expectedLogLikelihood: estimate,

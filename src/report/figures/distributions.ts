@@ -28,13 +28,22 @@ const thinned = (sorted: readonly number[], most = 200): [number, number][] => {
   });
 };
 
+/** Four values of two digits from the least to the greatest, at equal distances on a logarithmic axis. */
+const geometricTicks = (values: readonly number[]): number[] => {
+  const least = Math.min(...values);
+  const ratio = Math.max(...values) / least;
+  return [...new Set([0, 1, 2, 3].map((i) => Number((least * ratio ** (i / 3)).toPrecision(2))))];
+};
+
 /** Share of values below x; both lists sorted. */
 export function sharesBelow({ samples, kernels }: Sides, label: string, logarithmic = false): Html {
-  const positive = [...samples, ...kernels].every((x) => x > 0);
+  const positive = logarithmic && [...samples, ...kernels].every((x) => x > 0);
   return chart({
     ...FRAME,
     ariaLabel: 'Share of samples and of kernels below a value',
-    x: { ...axis(label), type: logarithmic && positive ? 'log' : 'linear', ticks: 5 },
+    x: positive
+      ? { ...axis(label), type: 'log', ticks: geometricTicks([...samples, ...kernels]), tickFormat: '~g' }
+      : { ...axis(label), type: 'linear', ticks: 5 },
     y: { label: '% below', labelArrow: 'none', grid: true, domain: [0, 100], ticks: 5 },
     marks: [
       named('kernels', Plot.line(thinned(kernels), { stroke: KERNELS, strokeWidth: 2 })),
