@@ -53,8 +53,11 @@ export interface Figures {
 
 /** Finished runs from folders, labelled by what sets them apart. @throws DwpError INPUT where a folder holds no finished run. */
 export function finishedRuns(paths: readonly string[]): FinishedRun[] {
-  const labels = runLabels(paths.map(readRunConfig));
-  return paths.map((path, i) => ({ path, label: labels[i], summary: readSummary(path) }));
+  const runs = paths.map((path) => ({ path, config: readRunConfig(path), summary: readSummary(path) }));
+  const labels = runLabels(
+    runs.map(({ config, summary }) => ({ plain: `${summary.prior} (from ${summary.init})`, config })),
+  );
+  return runs.map(({ path, summary }, i) => ({ path, label: labels[i], summary }));
 }
 
 export async function gatherFigures(finished: readonly FinishedRun[], engine: Engine): Promise<Figures> {

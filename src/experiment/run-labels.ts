@@ -1,5 +1,6 @@
 // Names of runs in a report: prior and start, and the settings in which runs of one prior and start differ, so that means
 // are taken over runs of the same settings only.
+import { isAbsolute, relative } from 'node:path';
 import type { RunConfig } from './config.js';
 
 /** What runs of one method differ in, or what does not change their result. Steps follow from the examples. */
@@ -9,21 +10,32 @@ const OF_A_RUN: readonly (keyof RunConfig)[] = [
 ];
 
 const written = (value: unknown): string =>
-  value === undefined ? 'none' : Array.isArray(value) ? value.join(' ') || 'none' : String(value);
+  value === undefined
+    ? 'none'
+    : Array.isArray(value)
+      ? value.map(written).join(' ') || 'none'
+      : isAbsolute(String(value))
+        ? relative('', String(value)) // paths as the person at the terminal writes them
+        : String(value);
 
 /** `--prior-path` of priorPath */
 const optionOf = (key: string): string =>
   `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** @returns a label of each configuration, in order: equal where the settings are */
-export function runLabels(configs: readonly RunConfig[]): string[] {
-  const plain = configs.map(({ prior, init }) => `${prior} (from ${init})`);
-  return configs.map((config, i) => {
-    const alike = configs.filter((_, j) => plain[j] === plain[i]);
-    const keys = [...new Set(alike.flatMap(Object.keys))] as (keyof RunConfig)[];
+export interface LabelledRun {
+  /** Prior and start, as the summary has them. */
+  plain: string;
+  config: RunConfig;
+}
+
+/** @returns a label of each run, in order: equal where the settings are; what differs stands first, where charts keep it */
+export function runLabels(runs: readonly LabelledRun[]): string[] {
+  return runs.map(({ plain, config }) => {
+    const alike = runs.filter((run) => run.plain === plain).map((run) => run.config);
+    const keys = [...new Set(alike.flatMap(Object.keys))].sort() as (keyof RunConfig)[];
     const differing = keys.filter(
-      (key) => !OF_A_RUN.includes(key) && new Set(alike.map((other) => written(other[key]))).size > 1,
+      (key) => !OF_A_RUN.includes(key) && new Set(alike.map((other) => JSON.stringify(other[key]))).size > 1,
     );
-    return [plain[i], ...differing.map((key) => `${optionOf(key)} ${written(config[key])}`)].join(', ');
+    return [...differing.map((key) => `${optionOf(key)} ${written(config[key])}`), plain].join(', ');
   });
 }
