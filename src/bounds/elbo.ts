@@ -21,6 +21,7 @@ import {
   type SemiImplicitPosterior,
 } from '../posteriors/index.js';
 import type { KernelPrior, Specs, Tensors } from '../priors/index.js';
+import { nested, prefixed } from '../priors/nested.js';
 import { proposalOf, upperBound } from './hierarchical.js';
 import { expectedLogDensity, latentNoise, logPrior, priorNoise } from './prior-term.js';
 import { type BoundSettings, HIERARCHICAL } from './settings.js';
@@ -68,15 +69,11 @@ export function subsampleSize({ priors, posterior, kernelSubsample }: Model, lay
 }
 
 /** Parameters of one layer from the flat list: `conv1.mean` → `mean`. */
-export const ofLayer = (tensors: Tensors, layer: { name: string }): Tensors =>
-  Object.fromEntries(
-    Object.entries(tensors)
-      .filter(([name]) => name.startsWith(`${layer.name}.`))
-      .map(([name, tensor]) => [name.slice(layer.name.length + 1), tensor]),
-  );
+export const ofLayer = <T>(all: Readonly<Record<string, T>>, layer: { name: string }): Record<string, T> =>
+  nested(all, layer.name);
 
 const named = (layer: { name: string }, part: string, specs: Specs): Specs =>
-  Object.fromEntries(Object.entries(specs).map(([name, s]) => [`${layer.name}.${part}.${name}`, s]));
+  prefixed(specs, `${layer.name}.${part}`);
 
 /** Standard normals that one step needs, by layer and use. */
 export function boundNoise(model: Model, batch: number): Specs {

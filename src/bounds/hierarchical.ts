@@ -1,8 +1,8 @@
 // Bounds of log p(w) for a latent-variable density p(w) = ∫ p(w|z) p(z) dz: from below for a prior, from above for
 // the semi-implicit posterior that drew w. One family (importance-weighted hierarchical variational inference,
 // Sobolev & Vetrov 2019): what proposes z, and how many samples. Equation numbers are those of docs/math.md.
-import type { LatentDensity } from '../distributions/latent.js';
-import { type DiagonalNormal, logDensity, reparameterise } from '../distributions/normal.js';
+import { type LatentDensity, logImportanceWeight } from '../distributions/latent.js';
+import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
 import { scaleGradient, tf } from '../engine/index.js';
 
 /** What draws z given w: the auxiliary network (r for a prior, s for a posterior), or N(0, I), which is mostly p(z). */
@@ -22,16 +22,6 @@ export const proposalOf = (density: LatentDensity, w: tf.Tensor, proposal: Propo
   const zeros = tf.zeros([...w.shape.slice(0, -1), density.latentSize]);
   return { mean: zeros, logStd: zeros };
 };
-
-/** log p(w|z) + log p(z) − log r(z): the log importance weight of a z that r has drawn: [..], nats. */
-export const logImportanceWeight = (
-  density: LatentDensity,
-  w: tf.Tensor, // [.., d]
-  z: tf.Tensor, // [.., l]
-  r: DiagonalNormal, // [.., l]
-): tf.Tensor =>
-  density.logWeight?.(w, z, r) ??
-  tf.sub(tf.add(density.logLikelihood(w, z), density.logLatent(z)), logDensity(z, r));
 
 /**
  * (1), (4) Lower bound of log p(w): log (1/K) Σ_k p(w|z_k) p(z_k) / r(z_k|w), z_k ~ r. It does not fall with K and

@@ -1,6 +1,6 @@
 // A density with a latent variable, p(w) = ∫ p(w|z) p(z) dz, and an auxiliary network r(z|w) for bounding it.
-import type { tf } from '../engine/index.js';
-import type { DiagonalNormal } from './normal.js';
+import { tf } from '../engine/index.js';
+import { type DiagonalNormal, logDensity } from './normal.js';
 
 /** What a bound needs of a semi-implicit density of kernels. */
 export interface LatentDensity {
@@ -17,3 +17,13 @@ export interface LatentDensity {
    */
   logWeight?(w: tf.Tensor, z: tf.Tensor, r: DiagonalNormal): tf.Tensor;
 }
+
+/** log p(w|z) + log p(z) − log r(z): the log importance weight of a z that r has drawn: [..], nats. */
+export const logImportanceWeight = (
+  density: LatentDensity,
+  w: tf.Tensor, // [.., d]
+  z: tf.Tensor, // [.., l]
+  r: DiagonalNormal, // [.., l]
+): tf.Tensor =>
+  density.logWeight?.(w, z, r) ??
+  tf.sub(tf.add(density.logLikelihood(w, z), density.logLatent(z)), logDensity(z, r));

@@ -1,9 +1,10 @@
 // E_q log p(w) and E_q log q(w) of a layer, enclosed from below and above with any numbers of samples K: (4), (27) and
 // (5), and, beside them, the bounds that the layer was trained with. Sums over all its kernels, in nats.
 import { ADAPTED, AUXILIARY, type Model, ofLayer } from '../bounds/elbo.js';
-import { logImportanceWeight, proposalOf } from '../bounds/hierarchical.js';
+import { proposalOf } from '../bounds/hierarchical.js';
 import { priorProposal } from '../bounds/prior-term.js';
 import { type BoundSettings, HIERARCHICAL } from '../bounds/settings.js';
+import { logImportanceWeight } from '../distributions/latent.js';
 import { negativeEntropy, reparameterise } from '../distributions/normal.js';
 import { type Engine, foldIn, type Key, type NdArray, noiseFor, spec, tf } from '../engine/index.js';
 import { kernelLayout, type WeightLayer } from '../nn/index.js';
@@ -57,8 +58,8 @@ export async function layerBounds(
   const { posterior, bound = HIERARCHICAL } = model;
   const prior = model.priors[layer.name];
   const { count: n, length: d } = kernelLayout(layer);
-  const parameters = layerArrays(allParameters, layer.name);
-  const adapted = layerArrays(parameters, ADAPTED.name);
+  const parameters = ofLayer(allParameters, layer);
+  const adapted = ofLayer(parameters, ADAPTED);
   const constants = { parameters, prior: { ...prior.parameters, ...adapted } };
   const streams: WeightStream[] = [];
   const stream = async (of: Parameters<typeof weightStream>[0]) => {
@@ -208,11 +209,3 @@ export async function layerBounds(
     },
   };
 }
-
-/** Arrays of one layer: `conv1.mean` → `mean`. */
-const layerArrays = (arrays: Arrays, layer: string): Arrays =>
-  Object.fromEntries(
-    Object.entries(arrays)
-      .filter(([name]) => name.startsWith(`${layer}.`))
-      .map(([name, array]) => [name.slice(layer.length + 1), array]),
-  );

@@ -2,7 +2,7 @@
 // an input, so that results are the same in every language.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { logImportanceWeight } from '../bounds/hierarchical.js';
+import { logImportanceWeight } from '../distributions/latent.js';
 import { reparameterise } from '../distributions/normal.js';
 import {
   type Engine,

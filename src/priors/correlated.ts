@@ -5,7 +5,7 @@ import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import { z } from 'zod';
 import { f32 } from '../engine/index.js';
 import { gaussianPrior } from './gaussian.js';
-import { lowerInverse } from './mixture/linear-algebra.js';
+import { logDeterminant, lowerInverse, secondMoment } from './mixture/linear-algebra.js';
 import {
   type Arrays,
   type KernelSize,
@@ -50,20 +50,13 @@ function judge(second: Matrix, size: KernelSize, shape: Shape) {
       covariance.set(b, a, value);
     }
   const between = new CholeskyDecomposition(covariance).lowerTriangularMatrix;
-  const logDeterminant = (m: Matrix) => m.diagonal().reduce((sum, x) => sum + Math.log(x), 0);
   return { lower, inverse, between, value: -channels * logDeterminant(lower) - d * logDeterminant(between) };
 }
 
 /** Maximum likelihood by a search on a grid that narrows around the best shape. */
 function fit(kernels: TrainingKernels): Arrays {
-  const { data, count } = kernels;
   const d = kernelLength(kernels);
-  const second = Matrix.zeros(d, d);
-  for (let i = 0; i < count; i++)
-    for (let a = 0; a < d; a++)
-      for (let b = 0; b <= a; b++)
-        second.set(a, b, second.get(a, b) + (data[i * d + a] * data[i * d + b]) / count);
-  for (let a = 0; a < d; a++) for (let b = 0; b < a; b++) second.set(b, a, second.get(a, b));
+  const second = secondMoment(kernels, d);
   let best: Shape = { length: 1, nugget: 0.1, power: 1 };
   let bestValue = judge(second, kernels, best).value;
   for (let step = 1; step > 0.02; step /= 2)

@@ -1,5 +1,6 @@
 // A normalising flow of coupling layers (RealNVP, Dinh et al. 2017) on whitened kernels: one half of the coordinates
-// scales and shifts the other, in turns. In the end every coordinate has a scale and a shift. All start as the identity, and so the flow at the full Gaussian.
+// scales and shifts the other, in turns. In the end every coordinate has a scale and a shift. All start as the identity,
+// and so the flow at the full Gaussian.
 import { z } from 'zod';
 import { logStandardDensity } from '../distributions/normal.js';
 import { f32, foldIn, spec, tf } from '../engine/index.js';

@@ -1,10 +1,10 @@
 // N(μ, Σ) with a full covariance, by maximum likelihood: the density that a better prior must beat.
-import { CholeskyDecomposition, Matrix } from 'ml-matrix';
+import { CholeskyDecomposition, type Matrix } from 'ml-matrix';
 import { z } from 'zod';
 import { LOG_2PI } from '../distributions/normal.js';
 import { f32, spec, tf } from '../engine/index.js';
 import { inputError } from '../errors.js';
-import { lowerInverse } from './mixture/linear-algebra.js';
+import { lowerInverse, secondMoment } from './mixture/linear-algebra.js';
 import { requirePositive, requireShapes } from './parameters.js';
 import {
   type Arrays,
@@ -28,18 +28,9 @@ function fit(kernels: TrainingKernels, { jitter }: Config): Arrays {
     throw inputError(`${count} kernels cannot determine a ${d}×${d} covariance`, `give more than ${d}`);
   const mean = new Float64Array(d);
   for (let i = 0; i < count; i++) for (let j = 0; j < d; j++) mean[j] += data[i * d + j] / count;
-  const covariance = Matrix.zeros(d, d);
-  const x = new Float64Array(d);
-  for (let i = 0; i < count; i++) {
-    for (let j = 0; j < d; j++) x[j] = data[i * d + j] - mean[j];
-    for (let j = 0; j < d; j++)
-      for (let k = 0; k <= j; k++) covariance.set(j, k, covariance.get(j, k) + (x[j] * x[k]) / count);
-  }
+  const covariance = secondMoment(kernels, d, mean);
   const ridge = (jitter * covariance.trace()) / d;
-  for (let j = 0; j < d; j++) {
-    covariance.set(j, j, covariance.get(j, j) + ridge);
-    for (let k = 0; k < j; k++) covariance.set(k, j, covariance.get(j, k));
-  }
+  for (let j = 0; j < d; j++) covariance.set(j, j, covariance.get(j, j) + ridge);
   const lower = new CholeskyDecomposition(covariance).lowerTriangularMatrix;
   const inverse = lowerInverse(lower);
   const array = (m: Matrix) => f32([d, d], Float32Array.from(m.to1DArray()));

@@ -1,8 +1,8 @@
 // A mixture of priors, p(w) = Σ_m π_m p_m(w): kernels of several sources, with weights that are given or that a network
 // learns along (empirical Bayes). Where a p_m has no density of its own it is bounded inside the sum (79).
 import { z } from 'zod';
-import type { LatentDensity } from '../distributions/latent.js';
-import { type DiagonalNormal, logDensity } from '../distributions/normal.js';
+import { logImportanceWeight } from '../distributions/latent.js';
+import type { DiagonalNormal } from '../distributions/normal.js';
 import { f32, spec, tf } from '../engine/index.js';
 import { inputError } from '../errors.js';
 import { weightedComponent } from './mixture/components.js';
@@ -33,11 +33,12 @@ export function mixPriors(components: readonly KernelPrior[], weights: readonly 
   const parts = (z: tf.Tensor) => tf.split(z, components.map(latentSizeOf).filter(Boolean), -1);
   const latents = components.flatMap((prior, m) => (prior.density.kind === 'latent' ? [m] : []));
 
+  const normals = components.reduce((sum, { density }) => sum + (density.components ?? 1), 0);
   const density: KernelPrior['density'] =
     latentSize === 0
       ? {
           kind: 'exact',
-          components: components.reduce((sum, { density }) => sum + (density.components ?? 1), 0),
+          components: normals,
           // (78) log Σ_m π_m p_m(w)
           logDensity: (parameters, w) =>
             total(
@@ -51,7 +52,7 @@ export function mixPriors(components: readonly KernelPrior[], weights: readonly 
       : {
           kind: 'latent',
           latentSize,
-          components: components.reduce((sum, { density }) => sum + (density.components ?? 1), 0),
+          components: normals,
           encoder: components.flatMap(({ density }, m) =>
             density.kind === 'latent' ? density.encoder.map((name) => `${m}.${name}`) : [],
           ),
@@ -99,7 +100,7 @@ export function mixPriors(components: readonly KernelPrior[], weights: readonly 
                 const [means, logStds] = [parts(r.mean), parts(tf.add(r.logStd, tf.zerosLike(r.mean)))];
                 return sum(w, z, (m, own) => {
                   const i = latents.indexOf(m);
-                  return componentWeight(densities[m]!, w, own, { mean: means[i], logStd: logStds[i] });
+                  return logImportanceWeight(densities[m]!, w, own, { mean: means[i], logStd: logStds[i] });
                 });
               },
             };
@@ -142,10 +143,6 @@ export function mixPriors(components: readonly KernelPrior[], weights: readonly 
     },
   };
 }
-
-const componentWeight = (density: LatentDensity, w: tf.Tensor, z: tf.Tensor, r: DiagonalNormal): tf.Tensor =>
-  density.logWeight?.(w, z, r) ??
-  tf.sub(tf.add(density.logLikelihood(w, z), density.logLatent(z)), logDensity(z, r));
 
 /** What the components let be learned, under the names that it has here. */
 function joined(

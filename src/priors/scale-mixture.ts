@@ -1,11 +1,10 @@
 // A Gaussian scale mixture: w = s·u with u ~ N(0, Σ) and s one of a few scales with learned weights. Norms may differ by
 // orders of magnitude while directions share one covariance.
-import { CholeskyDecomposition, Matrix } from 'ml-matrix';
+import { Matrix } from 'ml-matrix';
 import { z } from 'zod';
 import { storedComponents } from './mixture/components.js';
-import type { Component } from './mixture/em.js';
+import { type Component, componentOf } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
-import { lowerInverse } from './mixture/linear-algebra.js';
 import { kernelLength, type PriorFamily, type TrainingKernels } from './prior.js';
 
 const config = z.object({
@@ -22,7 +21,7 @@ function fit(kernels: TrainingKernels, { components: k }: Config) {
   const scales = new Float64Array(k);
   const weights = new Float64Array(k).fill(1 / k);
   let sigma = weightedSecondMoment(data, count, d, () => 1);
-  let component = componentOf(sigma, d);
+  let component = componentOf(0, new Float64Array(d), sigma);
   const squares = new Float64Array(count);
   const shares = new Float64Array(k);
   for (let round = 0; round < ROUNDS; round++) {
@@ -60,7 +59,7 @@ function fit(kernels: TrainingKernels, { components: k }: Config) {
       scales[c] = Math.max(1e-4, Math.sqrt(square[c] / (d * Math.max(mass[c], 1e-9))));
     }
     sigma = weightedSecondMoment(data, count, d, (i) => precision[i]);
-    component = componentOf(sigma, d);
+    component = componentOf(0, new Float64Array(d), sigma);
   }
   return storedComponents(
     Array.from(scales, (s, c): Component => {
@@ -102,17 +101,6 @@ function weightedSecondMoment(data: Float32Array, count: number, d: number, weig
       matrix.set(l, j, value);
     }
   return matrix;
-}
-
-function componentOf(covariance: Matrix, d: number): Component {
-  const lower = new CholeskyDecomposition(covariance).lowerTriangularMatrix;
-  return {
-    logWeight: 0,
-    mean: new Float64Array(d),
-    covariance,
-    inverseCholesky: lowerInverse(lower),
-    logDeterminant: lower.diagonal().reduce((sum, x) => sum + Math.log(x), 0),
-  };
 }
 
 export const scaleMixture: PriorFamily<Config> = {

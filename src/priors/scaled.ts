@@ -33,8 +33,18 @@ export function scalePrior(base: KernelPrior, logScale = 0): KernelPrior {
         }),
       };
     }
+    const { decode } = density;
     return {
       ...density,
+      ...(decode && {
+        decode(parameters: Tensors, z: tf.Tensor): DiagonalNormal {
+          const { mean, logStd } = decode(own(parameters), z);
+          return {
+            mean: tf.mul(mean, tf.exp(parameters.logScale)),
+            logStd: tf.add(logStd, parameters.logScale),
+          };
+        },
+      }),
       encoder: density.encoder.map((name) => `${BASE}.${name}`),
       of(parameters): LatentDensity {
         const of = density.of(own(parameters));

@@ -7,7 +7,7 @@ import { type DiagonalNormal, reparameterise } from '../distributions/normal.js'
 import { f32, foldIn, spec, tf } from '../engine/index.js';
 import { type LatentMarginal, latentPriors } from './latent/index.js';
 import { movable, movedShapes, unmoved } from './latent/moved.js';
-import { checkComponents, componentShapes } from './mixture/components.js';
+import { checkComponents, componentCount, componentShapes } from './mixture/components.js';
 import { fitStraightMixture } from './mixture/fit.js';
 import { radialShape } from './mixture/radial.js';
 import { requirePositive, requireShapes } from './parameters.js';
@@ -162,10 +162,7 @@ export const vae: PriorFamily<VaeConfig> = {
       density: {
         kind: 'latent',
         latentSize: config.latent,
-        components: Math.max(
-          latent.components(parameters),
-          mixture ? parameters['mixture.mean'].shape[0] : 1,
-        ),
+        components: Math.max(latent.components(parameters), mixture ? componentCount(parameters) : 1),
         encoder: networks.map(([name]) => name).filter((name) => name.startsWith('encoder.')),
         of: (parameters) => latentDensity(parameters, size, config),
         ...(!mixture && {

@@ -4,7 +4,7 @@ import type { KernelPrior, Tensors } from '../priors/index.js';
 
 /**
  * @param denoised leave out the noise of p(w|z): the decoder's means
- * @returns [n, h·w], row-major
+ * @returns [n, d], row-major
  */
 export async function samplePrior(
   prior: KernelPrior,

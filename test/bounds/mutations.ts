@@ -16,6 +16,7 @@ const HIERARCHICAL = 'bounds/hierarchical.ts';
 const UNBIASED = 'bounds/unbiased.ts';
 const HMC = 'mcmc/hmc.ts';
 const ELBO = 'bounds/elbo.ts';
+const LATENT = 'distributions/latent.ts';
 const NORMAL = 'distributions/normal.ts';
 const FACTORS = 'posteriors/factors.ts';
 const TRAINING = 'train/train-network.ts';
@@ -32,7 +33,7 @@ const mutationsOf = (
 export const mutations: readonly Mutation[] = [
   ...mutationsOf(
     1,
-    HIERARCHICAL,
+    LATENT,
     'tf.sub(tf.add(density.logLikelihood(w, z), density.logLatent(z)), logDensity(z, r))',
     [
       [
@@ -52,7 +53,7 @@ export const mutations: readonly Mutation[] = [
     [
       'log q(ζ) forgotten',
       'U1 U2 N1',
-      'const own = tf.sub(density.logLikelihood(w, z0), logDensity(z0, s));',
+      'const own = tf.sub(logImportanceWeight(density, w, z0, s), density.logLatent(z0));',
     ],
     [
       'log s forgotten',
@@ -62,7 +63,7 @@ export const mutations: readonly Mutation[] = [
     [
       'log s with the wrong sign',
       'U1 U2 N1',
-      'const own = tf.add(tf.add(density.logLikelihood(w, z0), density.logLatent(z0)), logDensity(z0, s));',
+      'const own = tf.sub(tf.mul(tf.add(density.logLikelihood(w, z0), density.logLatent(z0)), 2), logImportanceWeight(density, w, z0, s));',
     ],
     [
       "ζ₀ at s's mean, not the ζ that drew w",

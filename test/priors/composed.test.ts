@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { lowerBound } from '../../src/bounds/hierarchical.js';
 import { expectedLogDensity, logPrior } from '../../src/bounds/prior-term.js';
 import { HIERARCHICAL } from '../../src/bounds/settings.js';
+import { logDensity } from '../../src/distributions/normal.js';
 import {
   type Engine,
   f32,
@@ -115,6 +116,17 @@ describe('another scale', () => {
     const expected = await bound(base, small);
     for (const [i, x] of (await bound(prior, w)).entries())
       expect(x).toBeCloseTo(expected[i] - 9 * Math.log(s), 3);
+    if (prior.density.kind !== 'latent') throw new Error('latent');
+    const { of, decode } = prior.density;
+    const { written, said } = await runOn(
+      native,
+      ({ w, z, parameters }: { w: tf.Tensor; z: tf.Tensor; parameters: Tensors }) => ({
+        written: logDensity(w, decode!(parameters, z)),
+        said: of(parameters).logLikelihood(w, z),
+      }),
+      { w, z: normal(503, 5, 2), parameters: prior.parameters } as never,
+    );
+    for (const [i, x] of Array.from(written.data).entries()) expect(x).toBeCloseTo(said.data[i], 3);
     const [a, b] = [
       await samplePrior(base, 20, native, seedKey(1)),
       await samplePrior(prior, 20, native, seedKey(1)),

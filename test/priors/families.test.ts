@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Engine, f32, type NdArray, RandomStream, seedKey, type tf } from '../../src/engine/index.js';
-import { readPriorFolder, writePriorFolder } from '../../src/experiment/prior-folder.js';
+import { readPriorFolder } from '../../src/experiment/prior-folder.js';
 import { families, type KernelPrior, type Tensors, type TrainingKernels } from '../../src/priors/index.js';
 import { defaultFit, fitPrior } from '../../src/train/fit-prior.js';
 import { samplePrior } from '../../src/train/sample-prior.js';
+import { writeTestPrior } from '../cli/prior-folder.js';
 import { engines, largestRelativeError, normal, runOn } from '../engine/reference.js';
 import { difference, estimate, expectMean } from '../monte-carlo.js';
 
@@ -156,19 +157,7 @@ describe.each(EXACT)('%s', (name) => {
 
 function again(prior: KernelPrior): KernelPrior {
   const folder = join(mkdtempSync(join(tmpdir(), 'dwp-family-')), 'prior');
-  const { h, w } = prior.size;
-  writePriorFolder(
-    folder,
-    prior,
-    {
-      source: { name: 'x', sha256: 'x', train: 1, test: 1, std: 1 },
-      seed: 0,
-      seconds: 0,
-      test: { n: 1, standardError: 0 },
-      baselines: {},
-    },
-    { data: new Float32Array(h * w), shape: [1, h, w] },
-  );
+  writeTestPrior(folder, prior);
   const read = readPriorFolder(folder).prior;
   expect(read.config).toEqual(prior.config);
   return read;

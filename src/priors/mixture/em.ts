@@ -2,7 +2,7 @@
 // Peel & McLachlan 2000). Plain numbers in double precision: what runs in steps is in components.ts.
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import type { RandomStream } from '../../engine/index.js';
-import { lowerInverse } from './linear-algebra.js';
+import { logDeterminant, lowerInverse } from './linear-algebra.js';
 
 /** Points, row by row: [count, size]. */
 export interface Points {
@@ -17,6 +17,12 @@ export interface Component {
   covariance: Matrix; // [d, d]; of t: its scale matrix
   inverseCholesky: Matrix; // L⁻¹, covariance = L Lᵀ
   logDeterminant: number; // log det L
+}
+
+export function componentOf(logWeight: number, mean: Float64Array, covariance: Matrix): Component {
+  const lower = new CholeskyDecomposition(covariance).lowerTriangularMatrix;
+  const [inverseCholesky, logDet] = [lowerInverse(lower), logDeterminant(lower)];
+  return { logWeight, mean, covariance, inverseCholesky, logDeterminant: logDet };
 }
 
 export interface EmOptions {
@@ -166,14 +172,7 @@ function maximise(
         covariance.set(l, j, value);
       }
     for (let j = 0; j < d; j++) covariance.set(j, j, covariance.get(j, j) + (JITTER * trace) / d);
-    const lower = new CholeskyDecomposition(covariance).lowerTriangularMatrix;
-    return {
-      logWeight: Math.log((masses[c] + 1) / (count + k)),
-      mean: means[c],
-      covariance,
-      inverseCholesky: lowerInverse(lower),
-      logDeterminant: lower.diagonal().reduce((sum, x) => sum + Math.log(x), 0),
-    };
+    return componentOf(Math.log((masses[c] + 1) / (count + k)), means[c], covariance);
   });
 }
 
@@ -216,7 +215,7 @@ function cluster({ data, count, size: d }: Points, k: number, stream: RandomStre
   return shares;
 }
 
-/** A mixture fitted from a random start. @returns components, and the mean log-density of the last but one step */
+/** A mixture fitted from a random start. */
 export function expectationMaximisation(
   points: Points,
   { components: k, dof, shrinkage, iterations }: EmOptions,

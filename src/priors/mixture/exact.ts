@@ -4,6 +4,7 @@ import { requireShapes } from '../parameters.js';
 import { type Arrays, type KernelPrior, type KernelSize, kernelLength } from '../prior.js';
 import {
   checkComponents,
+  componentCount,
   componentLogDensities,
   componentShapes,
   coordinates,
@@ -34,7 +35,7 @@ export function mixturePrior(
     generate: (parameters, noise) => drawComponents(parameters, noise),
     density: {
       kind: 'exact',
-      components: parameters['mixture.mean'].shape[0],
+      components: componentCount(parameters),
       // (52) log Σ_c w_c p_c(w)
       logDensity(parameters, w) {
         const y = coordinates(parameters, tf.reshape(w, [-1, d]));

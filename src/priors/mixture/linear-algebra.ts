@@ -14,6 +14,31 @@ export function lowerInverse(lower: Matrix): Matrix {
   return inverse;
 }
 
+/** log det L of a lower triangular L: ½ log det LLᵀ. */
+export const logDeterminant = (lower: Matrix): number =>
+  lower.diagonal().reduce((sum, x) => sum + Math.log(x), 0);
+
+/** (1/n) Σ_i (x_i − centre)(x_i − centre)ᵀ of rows [n, d]; centre 0 unless given. */
+export function secondMoment(
+  { data, count }: { data: ArrayLike<number>; count: number },
+  d: number,
+  centre: ArrayLike<number> = new Float64Array(d),
+): Matrix {
+  const sum = new Float64Array(d * d);
+  const x = new Float64Array(d);
+  for (let i = 0; i < count; i++) {
+    for (let j = 0; j < d; j++) x[j] = data[i * d + j] - centre[j];
+    for (let j = 0; j < d; j++) for (let k = 0; k <= j; k++) sum[j * d + k] += (x[j] * x[k]) / count;
+  }
+  const matrix = Matrix.zeros(d, d);
+  for (let j = 0; j < d; j++)
+    for (let k = 0; k <= j; k++) {
+      matrix.set(j, k, sum[j * d + k]);
+      matrix.set(k, j, sum[j * d + k]);
+    }
+  return matrix;
+}
+
 /** The symmetric A with A A = S, and its inverse. */
 export function symmetricRoot(s: Matrix): { root: Matrix; inverse: Matrix } {
   const { realEigenvalues, eigenvectorMatrix: v } = new EigenvalueDecomposition(s, { assumeSymmetric: true });

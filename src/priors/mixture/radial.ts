@@ -1,9 +1,10 @@
 // Radial Gaussianisation (Lyu & Simoncelli 2009): kernels are stretched along their direction so that their norms are
 // distributed as those of normals with the same covariance. x = w · g(‖w‖)/‖w‖, log g piecewise linear in log ‖w‖.
-import { CholeskyDecomposition, Matrix } from 'ml-matrix';
+import { CholeskyDecomposition } from 'ml-matrix';
 import { f32, type NdArray, type RandomStream, tf } from '../../engine/index.js';
 import type { Arrays } from '../prior.js';
 import type { Points } from './em.js';
+import { secondMoment } from './linear-algebra.js';
 
 /** log ‖w‖ and log g at m knots: [2, m]. */
 export const RADIAL = 'radial.knots';
@@ -30,25 +31,19 @@ const levels = (count: number): number[] => {
 };
 
 /** Knots for these points; the identity where there are too few, or where norms hardly differ. */
-export function fitRadial({ data, count, size: d }: Points, stream: RandomStream): NdArray {
+export function fitRadial(points: Points, stream: RandomStream): NdArray {
+  const { data, count, size: d } = points;
   const identity = f32([2, 2], Float32Array.of(0, 1, 0, 1));
   if (count < 20 * BEYOND) return identity;
   const norms = new Float64Array(count);
-  const second = Matrix.zeros(d, d);
   for (let i = 0; i < count; i++) {
     let square = 0;
-    for (let j = 0; j < d; j++) {
-      square += data[i * d + j] ** 2;
-      for (let k = 0; k <= j; k++)
-        second.set(j, k, second.get(j, k) + (data[i * d + j] * data[i * d + k]) / count);
-    }
+    for (let j = 0; j < d; j++) square += data[i * d + j] ** 2;
     norms[i] = 0.5 * Math.log(square + Number.MIN_VALUE);
   }
+  const second = secondMoment(points, d);
   const jitter = (1e-9 * second.trace()) / d + Number.MIN_VALUE;
-  for (let j = 0; j < d; j++) {
-    second.set(j, j, second.get(j, j) + jitter);
-    for (let k = 0; k < j; k++) second.set(k, j, second.get(j, k));
-  }
+  for (let j = 0; j < d; j++) second.set(j, j, second.get(j, j) + jitter);
   const lower = new CholeskyDecomposition(second).lowerTriangularMatrix;
   const noise = new Float64Array(d);
   const normal = Float64Array.from({ length: DRAWS }, () => {
