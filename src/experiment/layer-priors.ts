@@ -9,6 +9,8 @@ import {
   adaptPrior,
   isotropicNormal,
   type KernelPrior,
+  LOG_SCALE,
+  LOG_WEIGHT,
   makePrior,
   mixPriors,
 } from '../priors/index.js';
@@ -160,10 +162,10 @@ export function adaptPriors(
   return result;
 }
 
-/** @param adapted the prior as it was learned */
+/** @param adapted the prior as it is after training, and which of its parameters were learned */
 export const reportOf = (
   { need, prior, paths, reason, substitute }: LayerPrior,
-  adapted?: KernelPrior,
+  adapted?: { prior: KernelPrior; names: readonly string[] },
 ): LayerPriorReport => ({
   layer: need.name,
   size: sizeText(need.size),
@@ -173,15 +175,15 @@ export const reportOf = (
   paths,
   reason,
   ...(substitute && { substitute }),
-  ...(adapted && { learned: learnedOf(adapted.parameters) }),
+  ...(adapted && { learned: learnedOf(adapted.prior.parameters, adapted.names) }),
 });
 
-function learnedOf({ logScale, ...others }: Arrays): { scale?: number; weights?: number[] } {
-  const logWeight = others['base.logWeight'] ?? others.logWeight;
-  const weights = logWeight && Array.from(logWeight.data, Math.exp);
+function learnedOf(parameters: Arrays, names: readonly string[]): { scale?: number; weights?: number[] } {
+  const own = [LOG_WEIGHT, `base.${LOG_WEIGHT}`].find((name) => names.includes(name));
+  const weights = own === undefined ? undefined : Array.from(parameters[own].data, Math.exp);
   const total = weights?.reduce((a, b) => a + b, 0) ?? 1;
   return {
-    ...(logScale?.shape.length === 0 && { scale: Math.exp(logScale.data[0]) }),
+    ...(names.includes(LOG_SCALE) && { scale: Math.exp(parameters[LOG_SCALE].data[0]) }),
     ...(weights && { weights: weights.map((x) => x / total) }),
   };
 }

@@ -256,7 +256,11 @@ function finish(
   const summary: RunSummary = {
     prior: config.prior,
     ...(choices.length > 0 && {
-      priors: choices.map((choice) => reportOf(choice, adapted[choice.need.name])),
+      priors: choices.map((choice) => {
+        const { name } = choice.need;
+        const names = model.adapted?.[name];
+        return reportOf(choice, names && { prior: adapted[name], names });
+      }),
     }),
     init: isSampler(config.posterior) ? 'prior' : initOf(config),
     examples: config.examples,

@@ -30,7 +30,7 @@ export function adaptPrior(
         `--adapt-prior ${part}: a prior of family ${prior.family} has no ${part === 'latent' ? 'p(z) and no weights' : part}`,
         `it can be adapted by: ${['scale', ...Object.keys(prior.adaptable ?? {})].filter((name) => name !== 'weights').join(', ')}`,
       );
-    if (own.added) adapted = rebuild(adapted, { ...adapted.parameters, ...own.added });
+    if (own.added) adapted = rebuild(adapted, { ...own.added, ...adapted.parameters });
     names = [...new Set([...names, ...own.names])];
   }
   if (!parts.includes('scale')) return { prior: adapted, names };

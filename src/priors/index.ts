@@ -25,9 +25,10 @@ import { studentT } from './student-t.js';
 import { vae } from './vae.js';
 
 export { ADAPTATIONS, type Adaptation, adaptPrior } from './adapt.js';
-export { mixPriors } from './mixed.js';
+export { LOG_WEIGHT, mixPriors } from './mixed.js';
 export { isotropicNormal } from './normal.js';
 export * from './prior.js';
+export { LOG_SCALE } from './scaled.js';
 
 export const families: Readonly<Record<string, PriorFamily>> = Object.fromEntries(
   [vae, mixture, flow, studentT, scaleMixture, gaussian, correlated, laplace, normal, logUniform].map(

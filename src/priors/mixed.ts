@@ -6,9 +6,9 @@ import type { DiagonalNormal } from '../distributions/normal.js';
 import { f32, spec, tf } from '../engine/index.js';
 import { inputError } from '../errors.js';
 import { weightedComponent } from './mixture/components.js';
-import { nested, nestedConfig, prefixed } from './nested.js';
+import { nested, nestedAdaptable, nestedConfig, prefixed } from './nested.js';
 import { requireShapes } from './parameters.js';
-import type { Adaptable, Arrays, KernelPrior, PriorComposition, Tensors } from './prior.js';
+import type { Adaptable, KernelPrior, PriorComposition, Tensors } from './prior.js';
 
 export const LOG_WEIGHT = 'logWeight';
 const CHOICE = 'choice';
@@ -28,9 +28,10 @@ export function mixPriors(components: readonly KernelPrior[], weights: readonly 
   const total = (parameters: Tensors, values: tf.Tensor[]) =>
     tf.logSumExp(tf.add(tf.stack(values, -1), logWeights(parameters)), -1);
 
-  const latentSize = components.reduce((sum, prior) => sum + latentSizeOf(prior), 0);
-  /** Parts of [.., l] by component. */
-  const parts = (z: tf.Tensor) => tf.split(z, components.map(latentSizeOf).filter(Boolean), -1);
+  const latentSizes = components.map(latentSizeOf).filter(Boolean);
+  /** Parts of [.., l] by component; TensorFlow.js has no gradient of a split into one. */
+  const parts = (z: tf.Tensor) => (latentSizes.length === 1 ? [z] : tf.split(z, latentSizes, -1));
+  const latentSize = latentSizes.reduce((a, b) => a + b, 0);
   const latents = components.flatMap((prior, m) => (prior.density.kind === 'latent' ? [m] : []));
 
   const normals = components.reduce((sum, { density }) => sum + (density.components ?? 1), 0);
@@ -122,8 +123,8 @@ export function mixPriors(components: readonly KernelPrior[], weights: readonly 
     generate(parameters, noise) {
       const chosen = weightedComponent(noise[CHOICE], parameters[LOG_WEIGHT]); // [n]
       const draws = components.map((prior, m) => prior.generate(of(parameters, m), of(noise, m))); // [n, d] each
-      const one = tf.oneHot(chosen, components.length); // [n, M]
-      return tf.sum(tf.mul(tf.stack(draws, 1), tf.expandDims(one, 2)), 1);
+      // not a sum over one-hot: 0 · ∞ of a draw that was not chosen would be NaN
+      return draws.reduce((kept, draw, m) => tf.where(tf.expandDims(tf.equal(chosen, m), 1), draw, kept));
     },
     density,
     finished: (parameters) =>
@@ -150,10 +151,10 @@ function joined(
   which: 'latent' | 'decoder',
   own: string[] = [],
 ): Adaptable {
-  const each = components.map(({ adaptable }, m) => ({ m, ...adaptable?.[which] }));
+  const each = components.flatMap((prior, m) => nestedAdaptable(prior, which, `${m}`) ?? []);
   return {
-    names: [...own, ...each.flatMap(({ m, names = [] }) => names.map((name) => `${m}.${name}`))],
-    added: Object.assign({}, ...each.map(({ m, added = {} }): Arrays => prefixed(added, `${m}`))),
+    names: [...own, ...each.flatMap(({ names }) => names)],
+    added: Object.assign({}, ...each.map(({ added }) => added)),
   };
 }
 

@@ -1,6 +1,6 @@
 // Priors that are made of other priors: their parts' names and configurations.
 import { z } from 'zod';
-import type { KernelPrior, PriorChoice } from './prior.js';
+import type { Adaptable, AdaptablePart, KernelPrior, PriorChoice } from './prior.js';
 
 /** Entries `part.name` by their own names. */
 export const nested = <T>(all: Readonly<Record<string, T>>, part: string): Record<string, T> =>
@@ -13,6 +13,21 @@ export const nested = <T>(all: Readonly<Record<string, T>>, part: string): Recor
 /** The reverse of {@link nested}. */
 export const prefixed = <T>(all: Readonly<Record<string, T>>, part: string): Record<string, T> =>
   Object.fromEntries(Object.entries(all).map(([name, value]) => [`${part}.${name}`, value]));
+
+/** What a part lets be learned of it, under the names that the whole has; undefined where it has none. */
+export function nestedAdaptable(
+  { adaptable }: KernelPrior,
+  which: AdaptablePart,
+  part: string,
+): Adaptable | undefined {
+  const own = adaptable?.[which];
+  return (
+    own && {
+      names: own.names.map((name) => `${part}.${name}`),
+      ...(own.added && { added: prefixed(own.added, part) }),
+    }
+  );
+}
 
 /** What has to be known beside its arrays to make the prior again. */
 export const nestedConfig = ({ family, config }: KernelPrior): PriorChoice => ({ family, config });

@@ -44,7 +44,7 @@ export type AdaptablePart = 'latent' | 'decoder' | 'weights';
 export interface Adaptable {
   /** Of the parameters. */
   names: readonly string[];
-  /** Parameters among them that the prior has only when they are learned, at the values that change nothing. */
+  /** Parameters among them that the prior has only once they are learned, at the values that change nothing. */
   added?: Arrays;
 }
 

@@ -4,9 +4,15 @@ import { z } from 'zod';
 import type { LatentDensity } from '../distributions/latent.js';
 import type { DiagonalNormal } from '../distributions/normal.js';
 import { f32, tf } from '../engine/index.js';
-import { nested, nestedConfig, prefixed } from './nested.js';
+import { nested, nestedAdaptable, nestedConfig, prefixed } from './nested.js';
 import { requireShapes } from './parameters.js';
-import { type KernelPrior, kernelLength, type PriorComposition, type Tensors } from './prior.js';
+import {
+  type AdaptablePart,
+  type KernelPrior,
+  kernelLength,
+  type PriorComposition,
+  type Tensors,
+} from './prior.js';
 
 const BASE = 'base';
 export const LOG_SCALE = 'logScale';
@@ -75,6 +81,12 @@ export function scalePrior(base: KernelPrior, logScale = 0): KernelPrior {
     generate: (parameters, noise) =>
       tf.mul(base.generate(own(parameters), noise), tf.exp(parameters.logScale)),
     density: scaleDensity(),
+    adaptable: Object.fromEntries(
+      Object.keys(base.adaptable ?? {}).map((part) => [
+        part,
+        nestedAdaptable(base, part as AdaptablePart, BASE),
+      ]),
+    ),
     finished: (parameters) => {
       const own = nested(parameters, BASE);
       return { ...parameters, ...prefixed(base.finished?.(own) ?? own, BASE) };

@@ -86,15 +86,22 @@ test('scale, p(z) and decoder of a VAE: the bound is no worse, and the prior it 
   const { prior, about } = readPriorFolder(at('adapted', 'priors', 'conv2'));
   expect(prior).toMatchObject({ family: 'scaled', size: { h: 5, w: 5 } });
   expect(about.derived?.from).toEqual([at('vae-5')]);
-  // it serves another run
-  await startRun(
+  // it serves another run, which adapts it further, without the scale
+  const again = await startRun(
     config({
       prior: 'fitted',
       priorPath: [at('adapted', 'priors', 'conv1'), at('adapted', 'priors', 'conv2')],
+      adaptPrior: ['latent'],
       steps: 2,
     }),
     at('again'),
   );
+  expect(again.priors![0].learned).toEqual({});
+  const further = readPriorFolder(at('again', 'priors', 'conv1')).prior.parameters;
+  const before = readPriorFolder(at('adapted', 'priors', 'conv1')).prior.parameters;
+  for (const [name, { data }] of Object.entries(before))
+    if (/latent/.test(name)) expect(further[name].data, name).not.toEqual(data);
+    else expect(further[name].data, name).toEqual(data);
 });
 
 test('a size that is missing is made of another one, and said', async () => {

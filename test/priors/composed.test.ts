@@ -158,6 +158,18 @@ describe('a mixture of priors', () => {
     expect(Math.abs(square.mean - expected)).toBeLessThan(5 * square.standardError);
   });
 
+  test('a draw that was not chosen does not matter, infinite as it may be', async () => {
+    const infinite: KernelPrior = {
+      ...parts[1],
+      generate: (parameters, noise) => tf.mul(parts[1].generate(parameters, noise), Number.POSITIVE_INFINITY),
+    };
+    const n = 1000;
+    const drawn = await samplePrior(mixPriors([parts[0], infinite], [7, 3]), n, native, seedKey(505));
+    expect(drawn.every((x) => !Number.isNaN(x))).toBe(true);
+    const share = estimate(Array.from({ length: n }, (_, i) => (Number.isFinite(drawn[2 * i]) ? 1 : 0)));
+    expect(Math.abs(share.mean - 0.7)).toBeLessThan(5 * share.standardError);
+  });
+
   test('(79) is the log-sum-exp of the bounds of its parts', async () => {
     const size = { h: 3, w: 3 };
     const vaes = [randomVae(size, {}, 81), randomVae(size, { latent: 3 }, 82)];
@@ -296,6 +308,12 @@ describe('what is learned of a prior', () => {
 
   test.each([
     ['vae', () => randomVae({ h: 3, w: 3 })],
+    ['a scaled vae', () => scalePrior(randomVae({ h: 3, w: 3 }), 0.3)],
+    [
+      'a mixture with a scaled vae',
+      () =>
+        mixPriors([isotropicNormal({ h: 3, w: 3 }, {}, 1), scalePrior(randomVae({ h: 3, w: 3 }))], [1, 1]),
+    ],
     [
       'a mixture of vaes',
       () => mixPriors([randomVae({ h: 3, w: 3 }), randomVae({ h: 3, w: 3 }, {}, 82)], [1, 1]),
@@ -315,6 +333,13 @@ describe('what is learned of a prior', () => {
     expect(values[0]).toBeCloseTo(old.values[0], 3);
     expect(values.at(-1)).toBeGreaterThan(values[0]);
     for (const name of names) expect(learned[name].data, name).not.toEqual(prior.parameters[name].data);
+  });
+
+  test('what was learned before is where it goes on', () => {
+    const { prior, names } = adaptPrior(scalePrior(randomVae({ h: 3, w: 3 })), ['latent'], rebuild);
+    const moved = Object.fromEntries(names.map((name) => [name, f32([2], Float32Array.of(0.1, 0.2))]));
+    const once = rebuild(prior, { ...prior.parameters, ...moved });
+    expect(adaptPrior(once, ['latent'], rebuild).prior.parameters).toEqual(once.parameters);
   });
 
   test('a family without such a part says what it has', () => {

@@ -1,6 +1,13 @@
 // Operators of imported graphs against what ONNX defines, and graphs that were made to exhaust whoever runs them.
 import { beforeAll, describe, expect, test } from 'vitest';
-import { createEngine, type Engine, f32, type NdArray, tf } from '../../src/engine/index.js';
+import {
+  createEngine,
+  type Engine,
+  f32,
+  type NdArray,
+  tf,
+  valueAndGradients,
+} from '../../src/engine/index.js';
 import {
   type Program,
   type ProgramNode,
@@ -73,6 +80,29 @@ describe('operators', () => {
       { zero: [0], one: [1], rest: [-1] },
     );
     near(await run(of, x), [2, 1, 3], Array.from(x.data));
+  });
+
+  test('a split into one has a gradient', async () => {
+    const of = program([['Split', ['x'], ['y'], { axis: 1 }]]);
+    const { gradient } = (await runOn(
+      engine,
+      ({ x }: Tensors) => {
+        const { gradients } = valueAndGradients(
+          ({ x }: Tensors) => ({
+            objective: tf.sum(tf.square(runProgram('graph', of, { w: x }, {}).y)) as tf.Scalar,
+            aux: {},
+          }),
+          { x },
+        );
+        return { gradient: gradients.x };
+      },
+      { x } as never,
+    )) as unknown as { gradient: NdArray };
+    near(
+      gradient,
+      [2, 3],
+      Array.from(x.data, (value) => 2 * value),
+    );
   });
 
   test('slices count from the end, splits divide, sums keep axes', async () => {

@@ -129,7 +129,8 @@ export const shapeOperators: Readonly<Record<string, Operator>> = {
     const sizes =
       listOf(call, 'split', 1) ??
       Array.from({ length: call.count }, (_, i) => Math.min(each, length - i * each));
-    return tf.split(x, [...sizes], axis);
+    // TensorFlow.js has no gradient of a split into one
+    return sizes.length === 1 && sizes[0] === length ? [x] : tf.split(x, [...sizes], axis);
   },
   Gather: (call) => {
     const [x, at] = [required(call.inputs[0]), required(call.inputs[1])];
