@@ -7,6 +7,7 @@ import { architectures } from '../nn/index.js';
 import { ESTIMATORS, posteriors } from '../posteriors/index.js';
 import { ADAPTATIONS } from '../priors/index.js';
 import { isSampler, SAMPLERS } from '../train/sample-network.js';
+import { DENSE_START } from '../train/train-network.js';
 
 /** `dwp` is a fitted vae; the others that are fitted are called as their family; `fitted` is whatever there is. */
 export const PRIORS = [
@@ -128,6 +129,9 @@ export const runConfig = z.object({
     ),
   filters: listOf(z.string()).default([]).describe('--init filters: kernel datasets or .npy files'),
   initialLogStd: real(-20, 5).default(-5).describe('log standard deviation that the posterior starts with'),
+  denseStart: real(0, 1000)
+    .default(DENSE_START)
+    .describe("standard deviation of the classifier's random start, times Glorot's (1 is Glorot's)"),
   components: whole(1, 1000)
     .optional()
     .describe(

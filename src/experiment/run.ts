@@ -136,6 +136,7 @@ async function startingState(
     config.initialLogStd,
     foldIn(componentKey(key, component), 'initial'),
     auxiliaryParameters(model),
+    config.denseStart,
   );
   rateFactors(layoutOf(state.parameters), networkOptions(config)); // refuses rates of what is not there
   return { component, ...state };
@@ -303,8 +304,11 @@ export function readRunConfig(folder: string): RunConfig {
     throw inputError(`${path}: not valid YAML (${messageOf(error)})`, 'restore what dwp train wrote');
   }
   const parsed = runConfig.strict().safeParse(raw);
-  // runs had one component before they could have more
-  if (parsed.success) return { ...parsed.data, components: parsed.data.components ?? 1 };
+  // before runs could have components they had one, and classifiers started at Glorot's normal
+  if (parsed.success)
+    return parsed.data.components === undefined
+      ? { ...parsed.data, components: 1, denseStart: 1 }
+      : parsed.data;
   const [issue] = parsed.error.issues;
   throw inputError(
     `${path}: ${issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''}${issue.message}`,

@@ -80,13 +80,14 @@ export interface TrainHooks {
 }
 
 /** Of Glorot's standard deviation: a classifier that begins with next to no opinion ends better (docs/networks.md). */
-const DENSE_START = 0.1;
+export const DENSE_START = 0.1;
 
 /**
  * Parameters before the first step.
- * @param weights start of each convolution by name, [out, in, h, w]; dense layers start at a tenth of Glorot's normal
+ * @param weights start of each convolution by name, [out, in, h, w]
  * @param logStd log standard deviation that the posterior starts with
  * @param auxiliary parameters of r(z|w) that are trained along, `layer.auxiliary.name`
+ * @param denseStart of dense layers, times Glorot's standard deviation √(2 / (inputs + outputs))
  */
 export function initialState(
   architecture: Architecture,
@@ -95,6 +96,7 @@ export function initialState(
   logStd: number,
   key: Key,
   auxiliary: Arrays = {},
+  denseStart = DENSE_START,
 ): TrainingState {
   const parameters: Record<string, NdArray> = {};
   for (const layer of convLayers(architecture)) {
@@ -108,7 +110,7 @@ export function initialState(
     const { name, shape } = layer;
     const kernel = f32(shape);
     new RandomStream(foldIn(key, name)).fillNormal(kernel.data);
-    const std = DENSE_START * Math.sqrt(2 / (shape[0] + shape[1]));
+    const std = denseStart * Math.sqrt(2 / (shape[0] + shape[1]));
     for (let i = 0; i < kernel.data.length; i++) kernel.data[i] *= std;
     const weights: Arrays = layer.random
       ? posterior.initial(

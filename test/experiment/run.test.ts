@@ -1,5 +1,5 @@
 // Runs stopped and resumed: with the prior they began with, and in the midst of their components.
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { readCheckpoint, readComponents } from '../../src/experiment/checkpoint.
 import { runConfig, withDefaults } from '../../src/experiment/config.js';
 import { judge } from '../../src/experiment/judge.js';
 import { componentKey, prepare } from '../../src/experiment/problem.js';
-import { readTrace, resumeRun, startRun } from '../../src/experiment/run.js';
+import { readRunConfig, readTrace, resumeRun, startRun } from '../../src/experiment/run.js';
 import { writeTestPrior } from '../cli/prior-folder.js';
 import { randomVae } from '../train/tiny.js';
 
@@ -100,6 +100,24 @@ test('components: stopped in the second and resumed, a run ends in the same bits
   const one = join(folder, 'one-component');
   await startRun({ ...options, components: 1 }, one);
   expect(readCheckpoint(one).parameters).toEqual(components[0]);
+});
+
+test('a classifier starts at --dense-start times Glorot, in its configuration as well', async () => {
+  const options = { prior: 'standard-normal', channels: [2, 3], examples: 10, components: 1, steps: 1 };
+  const started = async (name: string, more: Record<string, unknown>) => {
+    const run = join(folder, name);
+    const config = { ...options, learningRate: 1e-9, validation: 50, samples: 2, threads: 1, ...more };
+    await startRun(runConfig.parse(config), run);
+    return readCheckpoint(run).parameters['dense.kernel'].data;
+  };
+  const [tenth, glorot] = [await started('tenth', {}), await started('glorot', { denseStart: 1 })];
+  expect(tenth.every((x, i) => Math.abs(10 * x - glorot[i]) < 1e-6)).toBe(true);
+  expect(readRunConfig(join(folder, 'tenth'))).toMatchObject({ components: 1, denseStart: 0.1 });
+  expect(readRunConfig(join(folder, 'glorot')).denseStart).toBe(1);
+  const file = join(folder, 'glorot', 'config.yaml');
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, text.replace(/^(components|denseStart): .*\n/gm, '')); // as it was written before either
+  expect(readRunConfig(join(folder, 'glorot'))).toMatchObject({ components: 1, denseStart: 1 });
 });
 
 test('what is not said: components, and steps by the number of examples', () => {

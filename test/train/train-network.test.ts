@@ -258,6 +258,12 @@ describe('start', () => {
     const { data } = parameters['dense.kernel'];
     expectMean(estimate(data), 0);
     expectMean(estimate(Array.from(data, (x) => x * x)), (0.1 ** 2 * 2) / (shape[0] + shape[1]));
+    const start = (scale?: number) =>
+      initialState(architecture, posteriors['mean-field'], weights, -3, seedKey(112), {}, scale).parameters;
+    expect(start(0.1)).toEqual(parameters);
+    const { 'dense.kernel': glorot, ...others } = start(1);
+    expect({ ...others, 'dense.kernel': parameters['dense.kernel'] }).toEqual(parameters);
+    expect(data.every((x, i) => Math.abs(10 * x - glorot.data[i]) < 1e-6)).toBe(true);
     for (const moment of [moments.first, moments.second]) {
       expect(Object.keys(moment)).toEqual(Object.keys(parameters));
       for (const [name, { shape, data }] of Object.entries(moment)) {

@@ -36,6 +36,7 @@ const FLAGS: Record<keyof RunConfig, string> = {
   init: '--init <kind>',
   filters: '--filters <paths...>',
   initialLogStd: '--initial-log-std <x>',
+  denseStart: '--dense-start <x>',
   components: '--components <M>',
   steps: '--steps <n>',
   batch: '--batch <n>',
