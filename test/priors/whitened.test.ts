@@ -1,5 +1,6 @@
 // The VAE whose decoder moves a mixture: radial Gaussianisation and its volume, the mixture that it starts from, samples
-// against the density, and a fit that is never below its start.
+// against the density, norms of samples, and a fit that is never below its start.
+import { Matrix } from 'ml-matrix';
 import { beforeAll, expect, test } from 'vitest';
 import { lowerBound } from '../../src/bounds/hierarchical.js';
 import {
@@ -11,8 +12,10 @@ import {
   seedKey,
   type tf,
 } from '../../src/engine/index.js';
+import { kolmogorovSmirnov } from '../../src/evaluate/two-sample.js';
 import type { KernelPrior, Tensors, TrainingKernels } from '../../src/priors/index.js';
-import { bend, fitRadial, straighten, straightened } from '../../src/priors/mixture/radial.js';
+import { componentOf } from '../../src/priors/mixture/em.js';
+import { bend, drawnLogNorms, fitRadial, straighten, straightened } from '../../src/priors/mixture/radial.js';
 import { vae } from '../../src/priors/vae.js';
 import { defaultFit, fitPrior } from '../../src/train/fit-prior.js';
 import { samplePrior } from '../../src/train/sample-prior.js';
@@ -36,7 +39,18 @@ const pairs: TrainingKernels = (() => {
   }
   return { h: 1, w: 2, data, count };
 })();
-const knots = fitRadial({ ...pairs, size: 2 }, new RandomStream(seedKey(421)));
+const normalOfPairs = componentOf(
+  0,
+  new Float64Array(2),
+  new Matrix([
+    [0.8, 0],
+    [0, 0.3],
+  ]),
+); // about their spread
+const knots = fitRadial(
+  { ...pairs, size: 2 },
+  drawnLogNorms([normalOfPairs], Number.POSITIVE_INFINITY, new RandomStream(seedKey(421))),
+);
 
 test('straightened kernels come back, in steps as in plain numbers, and volumes are those of finite differences', async () => {
   const w = f32([200, 2], pairs.data.slice(0, 400));
@@ -153,6 +167,39 @@ test('a decoder that says nothing leaves the mixture: (1) is its density, whatev
     { w, z: normal(428, 50, 2), noise: normal(429, 20, 50, 2), parameters } as never,
   )) as unknown as Record<string, NdArray>;
   expect(Math.max(...difference(one.data, many.data).map(Math.abs))).toBeLessThan(0.02); // r is a little wider than p(z)
+});
+
+test('norms of samples are those of held-out kernels, where those have two modes', async () => {
+  const d = 25;
+  const [train, held, samples] = [1000, 4000, 4000];
+  const stream = new RandomStream(seedKey(440));
+  const rows = (count: number) => {
+    const data = new Float32Array(count * d);
+    for (let i = 0; i < count; i++) {
+      const norm = (stream.uniform() < 0.5 ? 0.3 : 1) * Math.exp(0.2 * stream.normal());
+      // a few directions are likely: axis k with probability ∝ 2^−k, blurred
+      const axis = Math.min(d - 1, Math.floor(-Math.log2(1 - stream.uniform())));
+      const u = Array.from({ length: d }, (_, j) => Number(j === axis) + 0.1 * stream.normal());
+      data.set(
+        u.map((x) => (norm * x) / Math.hypot(...u)),
+        i * d,
+      );
+    }
+    return { h: 5, w: 5, count, data };
+  };
+  const norms = ({ data, count }: { data: Float32Array; count: number }) => ({
+    data: Float64Array.from({ length: count }, (_, i) => Math.hypot(...data.subarray(i * d, (i + 1) * d))),
+    n: count,
+    d: 1,
+  });
+  const start = { ...OPTIONS, steps: 1, validateEvery: 1 };
+  // t's of two degrees of freedom: their norms are far from a normal's
+  const heavy = { ...config, tails: 2, members: 1 };
+  const { prior } = await fitPrior(vae, rows(train), heavy, start, native, seedKey(441));
+  const drawn = { data: await samplePrior(prior, samples, native, seedKey(442)), count: samples };
+  const [distance] = kolmogorovSmirnov(norms(drawn), norms(rows(held)));
+  // what sets of these sizes that are alike exceed once in a thousand times
+  expect(distance).toBeLessThan(1.95 * Math.sqrt(1 / train + 1 / held + 1 / samples));
 });
 
 test('what is kept is never below the start, on validation kernels', async () => {

@@ -3,8 +3,9 @@
 import { foldIn, type Key, RandomStream } from '../../engine/index.js';
 import type { Arrays, Tick } from '../prior.js';
 import { storedComponents } from './components.js';
-import type { Points } from './em.js';
-import { fitRadial, RADIAL, straightened } from './radial.js';
+import { type Component, componentOf, type Points } from './em.js';
+import { secondMoment } from './linear-algebra.js';
+import { drawnLogNorms, fitRadial, isIdentity, RADIAL, straightened } from './radial.js';
 import { chooseComponents, fitMembers } from './select.js';
 
 /** Points that the covariance within components is worth; between 1 and 50 it hardly matters. */
@@ -19,22 +20,50 @@ export interface MixtureOptions {
 
 export async function fitMixture(
   points: Points,
-  { components, members, dof }: MixtureOptions,
+  options: MixtureOptions,
   key: Key,
   tick: Tick,
 ): Promise<Arrays> {
-  const options = { dof, shrinkage: SHRINKAGE };
-  const count = components ?? (await chooseComponents(points, options, foldIn(key, 'choose'), tick));
-  return storedComponents(await fitMembers(points, count, members, options, foldIn(key, 'members'), tick));
+  return storedComponents(await fitComponents(points, options, key, tick));
 }
 
-/** The same of kernels whose norms are straightened before (radial.ts). */
+async function fitComponents(
+  points: Points,
+  { components, members, dof }: MixtureOptions,
+  key: Key,
+  tick: Tick,
+): Promise<Component[]> {
+  const options = { dof, shrinkage: SHRINKAGE };
+  const count = components ?? (await chooseComponents(points, options, foldIn(key, 'choose'), tick));
+  return fitMembers(points, count, members, options, foldIn(key, 'members'), tick);
+}
+
+/**
+ * The same of kernels whose norms are straightened before (radial.ts): to those of a normal, so that components need
+ * not share norms out among them; and, once the mixture is fitted, to its own, so that its samples have the kernels'.
+ */
 export async function fitStraightMixture(
   points: Points,
   options: MixtureOptions,
   key: Key,
   tick: Tick,
 ): Promise<Arrays> {
-  const knots = fitRadial(points, new RandomStream(foldIn(key, 'radial')));
-  return { [RADIAL]: knots, ...(await fitMixture(straightened(points, knots), options, key, tick)) };
+  const straight = fitRadial(
+    points,
+    drawnLogNorms([normalOf(points)], Number.POSITIVE_INFINITY, new RandomStream(foldIn(key, 'radial'))),
+  );
+  const components = await fitComponents(straightened(points, straight), options, key, tick);
+  if (isIdentity(straight)) return { [RADIAL]: straight, ...storedComponents(components) };
+  const drawn = drawnLogNorms(components, options.dof, new RandomStream(foldIn(key, 'norms')));
+  const remade = fitRadial(points, drawn);
+  return { [RADIAL]: isIdentity(remade) ? straight : remade, ...storedComponents(components) };
+}
+
+/** N(0, E wwᵀ) */
+function normalOf(points: Points): Component {
+  const { size: d } = points;
+  const second = secondMoment(points, d);
+  const jitter = (1e-9 * second.trace()) / d + Number.MIN_VALUE;
+  for (let j = 0; j < d; j++) second.set(j, j, second.get(j, j) + jitter);
+  return componentOf(0, new Float64Array(d), second);
 }

@@ -1,10 +1,10 @@
-// Radial Gaussianisation (Lyu & Simoncelli 2009): kernels are stretched along their direction so that their norms are
-// distributed as those of normals with the same covariance. x = w · g(‖w‖)/‖w‖, log g piecewise linear in log ‖w‖.
+// Kernels stretched along their direction, so that their norms are distributed as those of a mixture: radial
+// Gaussianisation (Lyu & Simoncelli 2009) where the mixture is one normal. x = w · g(‖w‖)/‖w‖, log g piecewise linear in
+// log ‖w‖.
 import { CholeskyDecomposition } from 'ml-matrix';
 import { f32, type NdArray, type RandomStream, tf } from '../../engine/index.js';
 import type { Arrays } from '../prior.js';
-import type { Points } from './em.js';
-import { secondMoment } from './linear-algebra.js';
+import type { Component, Points } from './em.js';
 
 /** log ‖w‖ and log g at m knots: [2, m]. */
 export const RADIAL = 'radial.knots';
@@ -12,11 +12,17 @@ export const RADIAL = 'radial.knots';
 export const radialShape = (given: Arrays) => ({ [RADIAL]: [2, Math.max(2, given[RADIAL]?.shape[1] ?? 2)] });
 
 const KNOTS = 16;
-/** Points that must lie beyond the outer knots. */
+/** Points that must lie beyond the outer knots, and draws too. */
 const BEYOND = 10;
 const DRAWS = 50_000;
+/** Multiplications spent on draws, n·d²/2: of large kernels fewer are drawn. */
+const WORK = 2e9;
 /** Knots nearer than this in log ‖w‖ are one: norms that are all the same give no map. */
 const APART = 1e-4;
+
+/** The map that changes nothing. */
+const identity = (): NdArray => f32([2, 2], Float32Array.of(0, 1, 0, 1));
+export const isIdentity = (knots: NdArray): boolean => knots.shape[1] === 2;
 
 const quantile = (sorted: Float64Array, q: number): number => {
   const at = q * (sorted.length - 1);
@@ -30,40 +36,68 @@ const levels = (count: number): number[] => {
   return Array.from({ length: KNOTS }, (_, i) => 1 / (1 + Math.exp(end * (1 - (2 * i) / (KNOTS - 1)))));
 };
 
-/** Knots for these points; the identity where there are too few, or where norms hardly differ. */
-export function fitRadial(points: Points, stream: RandomStream): NdArray {
-  const { data, count, size: d } = points;
-  const identity = f32([2, 2], Float32Array.of(0, 1, 0, 1));
-  if (count < 20 * BEYOND) return identity;
+/** log ‖w‖ of points, ascending. */
+function logNorms({ data, count, size: d }: Points): Float64Array {
   const norms = new Float64Array(count);
   for (let i = 0; i < count; i++) {
     let square = 0;
     for (let j = 0; j < d; j++) square += data[i * d + j] ** 2;
     norms[i] = 0.5 * Math.log(square + Number.MIN_VALUE);
   }
-  const second = secondMoment(points, d);
-  const jitter = (1e-9 * second.trace()) / d + Number.MIN_VALUE;
-  for (let j = 0; j < d; j++) second.set(j, j, second.get(j, j) + jitter);
-  const lower = new CholeskyDecomposition(second).lowerTriangularMatrix;
+  return norms.sort();
+}
+
+/** log ‖x‖ of draws of a mixture of t's, ascending; of normals where `dof` is Infinity. */
+export function drawnLogNorms(
+  components: readonly Component[],
+  dof: number,
+  stream: RandomStream,
+): Float64Array {
+  const d = components[0].mean.length;
+  const draws = Math.round(Math.min(DRAWS, Math.max(DRAWS / 10, WORK / (0.5 * d * d))));
+  const weights = components.map(({ logWeight }) => Math.exp(logWeight));
+  const total = weights.reduce((sum, x) => sum + x, 0);
+  const shares = weights.map((x) => (x / total) * draws);
+  const norms = new Float64Array(draws);
   const noise = new Float64Array(d);
-  const normal = Float64Array.from({ length: DRAWS }, () => {
-    for (let j = 0; j < d; j++) noise[j] = stream.normal();
-    let square = 0;
-    for (let j = 0; j < d; j++) {
-      let x = 0;
-      for (let k = 0; k <= j; k++) x += lower.get(j, k) * noise[k];
-      square += x * x;
+  let reached = 0;
+  let at = 0;
+  components.forEach(({ mean, covariance }, c) => {
+    // component c is drawn as often as its weight says, but for less than one draw
+    reached = c === components.length - 1 ? draws : reached + shares[c];
+    if (at >= Math.round(reached)) return;
+    const lower = Float64Array.from(new CholeskyDecomposition(covariance).lowerTriangularMatrix.to1DArray());
+    for (; at < Math.round(reached); at++) {
+      for (let j = 0; j < d; j++) noise[j] = stream.normal();
+      let factor = 1;
+      if (Number.isFinite(dof)) {
+        let chiSquared = 0;
+        for (let i = 0; i < dof; i++) chiSquared += stream.normal() ** 2;
+        factor = Math.sqrt(dof / chiSquared);
+      }
+      let square = 0;
+      for (let j = 0; j < d; j++) {
+        let y = 0;
+        for (let k = 0, row = j * d; k <= j; k++) y += lower[row + k] * noise[k];
+        square += (mean[j] + factor * y) ** 2;
+      }
+      norms[at] = 0.5 * Math.log(square + Number.MIN_VALUE);
     }
-    return 0.5 * Math.log(square);
   });
-  const [from, to] = [norms.sort(), normal.sort()];
+  return norms.sort();
+}
+
+/** Knots that map norms of these points to those drawn; the identity where there are too few, or norms hardly differ. */
+export function fitRadial(points: Points, drawn: Float64Array): NdArray {
+  if (points.count < 20 * BEYOND) return identity();
+  const norms = logNorms(points);
   const knots: [number, number][] = [];
-  for (const q of levels(count)) {
-    const knot: [number, number] = [quantile(from, q), quantile(to, q)];
+  for (const q of levels(Math.min(points.count, drawn.length))) {
+    const knot: [number, number] = [quantile(norms, q), quantile(drawn, q)];
     const last = knots.at(-1);
     if (!last || (knot[0] - last[0] > APART && knot[1] - last[1] > APART)) knots.push(knot);
   }
-  if (knots.length < 4) return identity;
+  if (knots.length < 4) return identity();
   return f32([2, knots.length], Float32Array.from([...knots.map(([x]) => x), ...knots.map(([, y]) => y)]));
 }
 
