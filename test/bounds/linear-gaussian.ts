@@ -4,11 +4,11 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import type { LatentDensity } from '../../src/distributions/latent.js';
 import { type DiagonalNormal, logDensity, logStandardDensity } from '../../src/distributions/normal.js';
-import { f32, RandomStream, seedKey, tf } from '../../src/engine/index.js';
+import { f32, type NdArray, RandomStream, seedKey, tf } from '../../src/engine/index.js';
 import type { KernelPrior } from '../../src/priors/index.js';
 
-const D = 6; // kernels of 2×3
-const LATENT = 3;
+export const D = 6; // kernels of 2×3
+export const LATENT = 3;
 const SIGMA = 0.6;
 const LENGTHS = [1.5, 0.8, 0.3]; // of A's columns
 
@@ -115,6 +115,10 @@ const CONSTANT = -0.5 * (D * Math.log(2 * Math.PI) + LOG_DETERMINANT);
 /** log p(w) = log N(w | b, C) */
 export const exactLogDensity = (w: ArrayLike<number>): number =>
   CONSTANT - 0.5 * squaredNorm(whiten(Array.from(w, (x, i) => x - B[i])));
+
+/** The same of rows [n, d]. */
+export const exactLogDensities = ({ data, shape: [n] }: NdArray): Float64Array =>
+  Float64Array.from({ length: n }, (_, i) => exactLogDensity(data.subarray(i * D, (i + 1) * D)));
 
 /** E_q log p(w) = log N(mean | b, C) − ½ Σ_j (C⁻¹)_jj std_j² for q = N(mean, diag std²). */
 export function exactExpectedLogDensity(mean: ArrayLike<number>, std: ArrayLike<number>): number {

@@ -5,11 +5,13 @@ import { type Engine, f32, type NdArray, type tf } from '../../../src/engine/ind
 import { normal, runOn } from '../../engine/reference.js';
 import { difference, estimate } from '../../monte-carlo.js';
 import {
+  D,
   draw,
   EXACT,
   exactExpectedLogDensity,
-  exactLogDensity,
+  exactLogDensities,
   klFromPosterior,
+  LATENT,
   linearGaussian,
   linearGaussianPrior,
   type Perturbation,
@@ -25,16 +27,11 @@ import {
   type Subject,
 } from './proof.js';
 
-const D = 6;
-const LATENT = 3;
 const PERTURBED: Perturbation[] = [
   { shift: 0.2, factor: 1 },
   { shift: 0, factor: 1.5 },
   { shift: -0.3, factor: 0.8 }, // below √½ importance weights have no variance, and (4) converges slowly
 ];
-
-const exactOf = (w: NdArray) =>
-  Float64Array.from({ length: w.shape[0] }, (_, i) => exactLogDensity(w.data.subarray(i * D, (i + 1) * D)));
 
 /** (4), or (1) for one sample; noise [K, n, l]. */
 async function bound({ lowerBound }: Subject, engine: Engine, r: Perturbation, w: NdArray, noise: NdArray) {
@@ -54,7 +51,7 @@ const exactProposal: Proof = {
     const w = draw(300, 1);
     for (const k of [1, 2, 10])
       expect(
-        largestError(await bound(subject, engine, EXACT, w, normal(k, k, 300, LATENT)), exactOf(w)),
+        largestError(await bound(subject, engine, EXACT, w, normal(k, k, 300, LATENT)), exactLogDensities(w)),
       ).toBeLessThan(1e-5);
   },
 };
@@ -65,7 +62,7 @@ const gap: Proof = {
     // the logarithm in (1) is quadratic in z: its expectation under r is a mean over a few points
     const points = quadraticPoints(LATENT);
     const w = draw(50, 5);
-    const exact = exactOf(w);
+    const exact = exactLogDensities(w);
     const noise = repeatPoints(points, 50);
     for (const r of PERTURBED) {
       const values = await bound(subject, engine, r, repeatRows(w, points.length), {
@@ -82,7 +79,7 @@ const moreSamples: Proof = {
   name: 'another r: more samples raise (4) towards log p(w)',
   async check(subject, engine) {
     const w = draw(3000, 5);
-    const exact = exactOf(w);
+    const exact = exactLogDensities(w);
     for (const r of PERTURBED) {
       const bounds: Float32Array[] = [];
       for (const k of [1, 10, 100])

@@ -9,8 +9,9 @@ import {
   draw,
   drawWithLatent,
   EXACT,
-  exactLogDensity,
+  exactLogDensities,
   klToPosterior,
+  LATENT,
   linearGaussian,
 } from '../linear-gaussian.js';
 import { drawPlane, plane, planeQuadrature } from '../plane.js';
@@ -25,17 +26,11 @@ import {
   type Subject,
 } from './proof.js';
 
-const D = 6;
-const LATENT = 3;
-
-const exactOf = (w: NdArray) =>
-  Float64Array.from({ length: w.shape[0] }, (_, i) => exactLogDensity(w.data.subarray(i * D, (i + 1) * D)));
-
 const exactProposal: Proof = {
   name: 's = q(ζ|w): log q(w), sample by sample',
   async check({ upperBound }, engine) {
     const { w, latent } = drawWithLatent(300, 60);
-    const exact = exactOf(w);
+    const exact = exactLogDensities(w);
     for (const k of [0, 1, 10]) {
       const { value } = await runOn(
         engine,
@@ -71,7 +66,7 @@ const gap: Proof = {
         }),
         { w: repeatRows(w, points.length), points: repeatPoints(points, 50) },
       );
-      const expected = exactOf(w).map((x) => x + klToPosterior(s));
+      const expected = exactLogDensities(w).map((x) => x + klToPosterior(s));
       expect(largestError(meansOf(value.data, points.length), expected)).toBeLessThan(2e-5);
     }
   },
