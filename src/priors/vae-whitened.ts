@@ -1,6 +1,7 @@
 // p(w|z) of a kernel VAE whose decoder speaks of whitened coordinates: a mixture of t's, fitted before, whose weights,
-// scales, shift and widths z moves (53). A decoder that says nothing leaves the mixture exactly, and with it a tight
-// bound; so the VAE starts at the mixture's density, and what is kept is only what is better on validation kernels.
+// scales, shift and widths z moves (53). A decoder that says nothing leaves the mixture, its components wider by the
+// factor 1 + e⁻⁴ that the floor of log σ makes of 0, and with it a nearly tight bound. The VAE starts near there, and what
+// is kept is only what is better on validation kernels.
 import { type Key, tf } from '../engine/index.js';
 import {
   componentCount,

@@ -35,8 +35,9 @@ const INNER_SAMPLES = 50;
 const INNER_FACTOR = 4;
 
 /**
- * @param components parameters of each component of q; the bound is the mean of theirs, at most log M below that of
- *   their mixture (120); the inner gap, which takes many samples, is that of the first
+ * @param components parameters of each component of q. The bound is the left side of (120), the mean of theirs: that of
+ *   their mixture is up to log M above it, by as much as they lie apart, and equal where they are equal. The inner gap,
+ *   which takes many samples, is that of the first
  */
 export async function finalBound(
   model: Model,

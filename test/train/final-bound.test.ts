@@ -71,6 +71,28 @@ describe.each([
   });
 });
 
+test('(120) the mixture of a posterior with itself is that posterior, and so is its bound', async () => {
+  const problem = pointwiseRegression({ isotropicNormal });
+  const { model, parameters } = await trained(problem);
+  const boundOf = async (components: number, seed: number) => {
+    const all = new Array<typeof parameters>(components).fill(parameters);
+    const report = await finalBound(model, problem.data, rows, all, engine, seedKey(seed));
+    const { total, expectedLogLikelihood, priorTerm, entropyTerm } = report;
+    expect(total).toBeCloseTo(expectedLogLikelihood + priorTerm + entropyTerm, 3);
+    return report;
+  };
+  const M = 24;
+  const singles = [await boundOf(1, 600), await boundOf(1, 601), await boundOf(1, 602)];
+  const mixture = await boundOf(M, 603);
+  const standardError = Math.hypot(
+    mixture.standardError,
+    ...singles.map((single) => single.standardError / singles.length),
+  );
+  expect(5 * standardError).toBeLessThan(Math.log(M)); // a term log M would be seen
+  const one = estimate(singles.map(({ total }) => total)).mean;
+  expectMean({ mean: mixture.total - one, standardError }, 0, 'difference');
+});
+
 describe('the inner gap', () => {
   const gap = 2 * klFromPosterior(PERTURBED); // of (1), for both kernels
 
