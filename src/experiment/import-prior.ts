@@ -4,11 +4,12 @@ import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
+import type { z } from 'zod';
 import { f32, type NdArray } from '../engine/index.js';
-import { inputError, messageOf } from '../errors.js';
+import { type DwpError, inputError, messageOf } from '../errors.js';
 import { openSource, readAll } from '../formats/source.js';
 import { type ExternalConfig, external, LOG_STD } from '../priors/external.js';
-import type { KernelPrior } from '../priors/index.js';
+import { type KernelPrior, kernelLength } from '../priors/index.js';
 import { DESCRIPTION, type GraphName, type Interchange, interchange } from './interchange.js';
 import { onnxProgram, roleOf } from './onnx-program.js';
 
@@ -25,7 +26,7 @@ export function importPrior(path: string): { prior: KernelPrior; about: Intercha
     const text = new TextDecoder().decode(readAll(source, LARGEST_DESCRIPTION));
     const about = parsed(file, text);
     const { size, latent, observation } = about;
-    const d = size.h * size.w;
+    const d = kernelLength(size);
     const graphs: Record<string, unknown> = {};
     const parameters: Record<string, NdArray> = {};
     const hash = createHash('sha256').update(text);
@@ -39,7 +40,7 @@ export function importPrior(path: string): { prior: KernelPrior; about: Intercha
           'its sha256 differs; fetch both again',
         );
       hash.update(digest);
-      const { program, arrays } = onnxProgram(model, name, graph);
+      const { program, arrays } = onnxProgram(model, name, graph, size.channels ? 4 : 3);
       graphs[name] = program;
       Object.assign(parameters, arrays);
     }
@@ -47,7 +48,7 @@ export function importPrior(path: string): { prior: KernelPrior; about: Intercha
     if (Array.isArray(logStd) && logStd.length !== d)
       throw inputError(
         `${file}: observation.logStd has ${logStd.length} numbers, not ${d}`,
-        'give one per pixel',
+        'give one per weight of a kernel',
       );
     if (logStd !== undefined) {
       const list = [logStd].flat();
@@ -56,7 +57,7 @@ export function importPrior(path: string): { prior: KernelPrior; about: Intercha
     for (const [name, { data }] of Object.entries(parameters))
       if (!(data as Float32Array).every(Number.isFinite))
         throw inputError(`${file}: ${name} holds values that are not finite`, 'export the graph again');
-    const config = external.config.parse({
+    const config = external.config.safeParse({
       graphs,
       latent: latent?.size,
       latentPrior: latent?.prior === 'log-latent' ? 'log-latent' : 'standard',
@@ -64,7 +65,8 @@ export function importPrior(path: string): { prior: KernelPrior; about: Intercha
       ...(observation?.dof && { dof: observation.dof }),
       noise: graphs.sampler ? noiseOf(file, about.graphs.sampler!.inputs) : {},
     } satisfies Record<keyof ExternalConfig, unknown> | Record<string, unknown>);
-    return { prior: external.prior(size, config, parameters), about, sha256: hash.digest('hex') };
+    if (!config.success) throw notValid(file, config.error);
+    return { prior: external.prior(size, config.data, parameters), about, sha256: hash.digest('hex') };
   } finally {
     source.close();
   }
@@ -83,8 +85,11 @@ function parsed(file: string, text: string): Interchange {
   }
   const result = interchange.safeParse(value);
   if (result.success) return result.data;
-  const [{ path, message }] = result.error.issues;
-  throw inputError(
+  throw notValid(file, result.error);
+}
+
+function notValid(file: string, { issues: [{ path, message }] }: z.ZodError): DwpError {
+  return inputError(
     `${file}: ${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`,
     'see docs/interchange.md',
   );

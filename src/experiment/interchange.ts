@@ -25,7 +25,7 @@ const graph = z.object({
   outputs: z.record(z.string(), port),
 });
 
-/** Kernels are [n, h, w] everywhere, or [n, h·w] in graphs of others. */
+/** Kernels are [n, h, w], of filters [n, channels, h, w]; [n, d] in graphs of others. */
 export const GRAPHS = [
   'sampler',
   'log-density',

@@ -12,12 +12,14 @@ const STANDARD = ['', 'ai.onnx'];
 
 /**
  * @param name of the graph; its weights are called `name.…`
+ * @param rank axes of kernels where the graph's description does not say them
  * @throws DwpError INPUT for a damaged file, operators of another domain, and weights of types that are not read
  */
 export function onnxProgram(
   source: ByteSource,
   name: string,
   { inputs, outputs }: InterchangeGraph,
+  rank: number,
 ): { program: Program; arrays: Record<string, NdArray> } {
   const { graph } = readOnnxFile(source);
   if (!graph) throw inputError(`${source.path}: not an ONNX model (it holds no graph)`, 'check the file');
@@ -26,7 +28,7 @@ export function onnxProgram(
   const program: Program = {
     inputs: names(inputs),
     outputs: names(outputs),
-    rank: inputs.w?.shape?.length ?? 3,
+    rank: inputs.w?.shape?.length ?? rank,
     weights: {},
     integers: {},
     nodes: [],

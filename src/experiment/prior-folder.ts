@@ -6,7 +6,7 @@ import { readJson, refuseExisting, writeJson } from '../formats/files.js';
 import { writeNpy } from '../formats/npy.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { ROLES } from '../kernels/index.js';
-import { type KernelPrior, makePrior } from '../priors/index.js';
+import { type KernelPrior, kernelLength, makePrior } from '../priors/index.js';
 
 const density = z.object({
   n: z.number(),
@@ -52,16 +52,26 @@ const description = z.object({
 
 export type PriorDescription = z.infer<typeof description>;
 
-/** @param real some of the kernels it was judged on, to be shown beside its samples: written to real.npy */
+/** Kernels that real.npy keeps. */
+const SHOWN = 64;
+
+/** @param real the kernels it was judged on; the first are kept to be shown beside its samples */
 export function writePriorFolder(
   folder: string,
   prior: KernelPrior,
   about: Omit<PriorDescription, 'format' | 'family' | 'size' | 'config'>,
-  real?: { data: Float32Array; shape: number[] },
+  real?: { data: Float32Array; count: number },
 ): void {
   refuseExisting(folder);
   const { family, size, config, parameters } = prior;
-  if (real) writeNpy(join(folder, 'real.npy'), real);
+  if (real) {
+    const { channels, h, w } = size;
+    const count = Math.min(SHOWN, real.count);
+    writeNpy(join(folder, 'real.npy'), {
+      data: real.data.slice(0, count * kernelLength(size)),
+      shape: [count, ...(channels ? [channels] : []), h, w],
+    });
+  }
   writeSafetensors(join(folder, 'weights.safetensors'), parameters as never);
   writeJson(join(folder, 'prior.json'), { format: 'dwp-prior-1', family, size, config, ...about });
 }

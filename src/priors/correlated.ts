@@ -4,6 +4,7 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import { z } from 'zod';
 import { f32 } from '../engine/index.js';
+import { inputError } from '../errors.js';
 import { gaussianPrior } from './gaussian.js';
 import { logDeterminant, lowerInverse, secondMoment } from './mixture/linear-algebra.js';
 import {
@@ -23,6 +24,9 @@ interface Shape {
   power: number;
 }
 
+/** Share of its variance that a channel must have for itself. */
+const DEPENDENT = 1e-10;
+
 /** C of pixels h × w. */
 export function correlationMatrix({ h, w }: KernelSize, { length, nugget, power }: Shape): Matrix {
   const d = h * w;
@@ -35,21 +39,33 @@ export function correlationMatrix({ h, w }: KernelSize, { length, nugget, power 
   return c;
 }
 
-/** The likeliest A given the shape (100), as its Cholesky factor, and the log-likelihood per kernel up to a constant. */
+/**
+ * The likeliest A given the shape (100), as its Cholesky factor, and the log-likelihood per kernel up to a constant.
+ * @throws DwpError INPUT where A is singular
+ */
 function judge(second: Matrix, size: KernelSize, shape: Shape) {
   const { channels = 1 } = size;
   const lower = new CholeskyDecomposition(correlationMatrix(size, shape)).lowerTriangularMatrix;
   const inverse = lowerInverse(lower);
+  const precision = inverse.transpose().mmul(inverse); // C⁻¹
   const d = lower.rows; // of one channel
   const covariance = Matrix.zeros(channels, channels);
   for (let a = 0; a < channels; a++)
     for (let b = 0; b <= a; b++) {
       const block = second.subMatrix(a * d, a * d + d - 1, b * d, b * d + d - 1); // S_ab
-      const value = inverse.mmul(block).mmul(inverse.transpose()).trace() / d; // tr(C⁻¹ S_ab) / d
+      const value = Matrix.mul(precision, block).sum() / d; // tr(C⁻¹ S_ab) / d
       covariance.set(a, b, value);
       covariance.set(b, a, value);
     }
   const between = new CholeskyDecomposition(covariance).lowerTriangularMatrix;
+  // what is left of a channel's variance given those before it, beside rounding
+  if (between.diagonal().some((x, a) => !(x * x > DEPENDENT * covariance.get(a, a))))
+    throw inputError(
+      channels > 1
+        ? `the ${channels} channels of the kernels are linearly dependent: no density of them is bounded`
+        : 'all kernels are 0: no density of them is bounded',
+      'fit slices instead, or give other kernels',
+    );
   return { lower, inverse, between, value: -channels * logDeterminant(lower) - d * logDeterminant(between) };
 }
 

@@ -13,7 +13,15 @@ import { inputError } from '../errors.js';
 import { checkProgram, type Program, programSchema, runProgram } from './external/program.js';
 import { logConstant } from './mixture/em.js';
 import { badParameter } from './parameters.js';
-import type { Arrays, KernelPrior, KernelSize, Specs, StoredFamily, Tensors } from './prior.js';
+import {
+  type Arrays,
+  type KernelPrior,
+  type KernelSize,
+  kernelLength,
+  type Specs,
+  type StoredFamily,
+  type Tensors,
+} from './prior.js';
 
 const config = z.object({
   graphs: z.partialRecord(
@@ -33,6 +41,12 @@ export type ExternalConfig = z.infer<typeof config>;
 export const LOG_STD = 'observation.logStd';
 const SPREADS = ['logStd', 'logVariance', 'std', 'variance'] as const;
 
+/** How one kernel lies in a graph whose kernels have so many axes, n with them. */
+function layoutOf(size: KernelSize, rank: number): number[] {
+  const { channels = 1, h, w } = size;
+  return rank === 2 ? [kernelLength(size)] : rank === 3 ? [h, w] : [channels, h, w];
+}
+
 class Functions {
   constructor(
     private readonly size: KernelSize,
@@ -42,9 +56,9 @@ class Functions {
   /** Rows [m, ·] in, outputs as rows [m, ·]; those called mean … give a diagonal normal. */
   run(name: keyof ExternalConfig['graphs'], given: Tensors, parameters: Tensors): Tensors {
     const program = this.config.graphs[name] as Program;
-    const { h, w } = this.size;
-    const layout = { 2: [h * w], 3: [h, w], 4: [1, h, w] }[program.rank as 2 | 3 | 4];
-    const laid = given.w ? { ...given, w: tf.reshape(given.w, [-1, ...layout]) } : given;
+    const laid = given.w
+      ? { ...given, w: tf.reshape(given.w, [-1, ...layoutOf(this.size, program.rank)]) }
+      : given;
     const out = runProgram(`graph ${name}`, program, laid, parameters);
     const m = Object.values(given)[0].shape[0];
     return Object.fromEntries(
@@ -77,7 +91,7 @@ class Functions {
 
 function latentDensity(size: KernelSize, config: ExternalConfig, parameters: Tensors): LatentDensity {
   const functions = new Functions(size, config);
-  const d = size.h * size.w;
+  const d = kernelLength(size);
   const l = config.latent!;
   const rows = (x: tf.Tensor) => tf.reshape(x, [-1, x.shape.at(-1)!]);
   const like = (x: tf.Tensor, reference: tf.Tensor) =>
@@ -120,8 +134,8 @@ export const external: StoredFamily<ExternalConfig> = {
   summary: 'fitted elsewhere, as ONNX graphs',
   config,
   prior(size, config, parameters): KernelPrior {
-    check(config, parameters);
-    const d = size.h * size.w;
+    check(config, size, parameters);
+    const d = kernelLength(size);
     const { graphs, latent, dof } = config;
     const functions = new Functions(size, config);
     const decodes = graphs.decoder !== undefined && config.latentPrior === 'standard';
@@ -172,7 +186,7 @@ export const external: StoredFamily<ExternalConfig> = {
 };
 
 /** @throws DwpError INPUT when graphs are missing, lack an input or output, or name weights that are not there */
-function check(config: ExternalConfig, parameters: Arrays): void {
+function check(config: ExternalConfig, { channels = 1 }: KernelSize, parameters: Arrays): void {
   const { graphs, latent } = config;
   const needs = (name: keyof typeof graphs, inputs: string[], outputs: string[]) => {
     const program = graphs[name];
@@ -203,6 +217,8 @@ function check(config: ExternalConfig, parameters: Arrays): void {
   for (const role of Object.keys(graphs.sampler?.inputs ?? {}))
     if (!config.noise[role]) throw badParameter(`the sampler's noise ${role} has no shape`);
   for (const [name, program] of Object.entries(graphs)) {
+    if (channels > 1 && program?.inputs.w && program.rank === 3)
+      throw badParameter(`the graph ${name} takes kernels [n, h, w], and these have ${channels} channels`);
     checkProgram(`graph ${name}`, program as Program);
     for (const parameter of Object.values((program as Program).weights))
       if (!Object.hasOwn(parameters, parameter)) throw badParameter(`${parameter} is missing`);

@@ -1,7 +1,8 @@
 // Kernels of one size as kernels of another: a linear map that acts on rows and columns alike, w' = c·A u (+ noise).
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import { type Key, RandomStream } from '../engine/index.js';
-import type { KernelSize, TrainingKernels } from './prior.js';
+import { inputError } from '../errors.js';
+import { type KernelSize, kernelLength, type TrainingKernels } from './prior.js';
 
 /**
  * Of k points on a line m others, [m, k]; each row sums to 1. Fewer points are averages over the cells that they cover;
@@ -25,18 +26,31 @@ export function resamplingMatrix(k: number, m: number): Matrix {
   return matrix;
 }
 
-/** A on whole kernels in row-major order: the Kronecker product of what it does to rows and columns, [d', d]. */
-export const kernelMap = (from: KernelSize, to: KernelSize): Matrix =>
-  resamplingMatrix(from.h, to.h).kroneckerProduct(resamplingMatrix(from.w, to.w));
+/**
+ * A on whole kernels in row-major order: the Kronecker product of what it does to rows and columns, [d', d]; of filters
+ * every channel by itself.
+ * @throws DwpError INPUT where the numbers of channels differ
+ */
+export function kernelMap(from: KernelSize, to: KernelSize): Matrix {
+  const [channels, others] = [from.channels ?? 1, to.channels ?? 1];
+  if (channels !== others)
+    throw inputError(
+      `kernels of ${channels} channels do not become kernels of ${others}`,
+      'only height and width can be resampled',
+    );
+  const slice = resamplingMatrix(from.h, to.h).kroneckerProduct(resamplingMatrix(from.w, to.w));
+  return channels === 1 ? slice : Matrix.eye(channels).kroneckerProduct(slice);
+}
 
 /**
- * (83) w' = c·A u + ε. c keeps the mean of ‖w‖² (A alone shrinks it), so that a layer's activations keep their variance, as
+ * (83) w' = c·A u + ε. c keeps the mean of ‖w‖², before ε is added (A alone shrinks it), so that a layer's activations keep their variance, as
  * initialisations do. Where A reaches only a subspace (a larger size), ε is normal in the directions that it does not
  * reach, with the variance of the least variable one that it does; without it the density would be infinite there.
+ * @throws DwpError INPUT where the numbers of channels differ
  */
 export function resampleKernels(kernels: TrainingKernels, to: KernelSize, key: Key): TrainingKernels {
   const map = kernelMap(kernels, to);
-  const [d, m] = [kernels.h * kernels.w, to.h * to.w];
+  const [d, m] = [kernelLength(kernels), kernelLength(to)];
   const { count } = kernels;
   const image = new Matrix(
     Array.from({ length: count }, (_, i) => kernels.data.subarray(i * d, (i + 1) * d)) as never,

@@ -1,10 +1,9 @@
 // Folders of fitted priors for tests, without the fit.
 import { writePriorFolder } from '../../src/experiment/prior-folder.js';
-import type { KernelPrior } from '../../src/priors/index.js';
+import { type KernelPrior, kernelLength } from '../../src/priors/index.js';
 import { normal } from '../engine/reference.js';
 
 export function writeTestPrior(folder: string, prior: KernelPrior): void {
-  const { h, w } = prior.size;
   writePriorFolder(
     folder,
     prior,
@@ -15,6 +14,6 @@ export function writeTestPrior(folder: string, prior: KernelPrior): void {
       test: { n: 1, elbo: 0, bound: 0, samples: 1, standardError: 0 },
       baselines: {},
     },
-    { data: normal(0, 2, h, w).data as Float32Array<ArrayBuffer>, shape: [2, h, w] },
+    { data: normal(0, 2, kernelLength(prior.size)).data as Float32Array<ArrayBuffer>, count: 2 },
   );
 }

@@ -20,7 +20,7 @@ import { evaluateDensity } from '../../src/evaluate/density.js';
 import { describePrior, priorGraphs } from '../../src/experiment/export-prior.js';
 import { importPrior } from '../../src/experiment/import-prior.js';
 import { readPriorFolder } from '../../src/experiment/prior-folder.js';
-import type { KernelPrior, Tensors } from '../../src/priors/index.js';
+import { isotropicNormal, type KernelPrior, type Tensors } from '../../src/priors/index.js';
 import { samplePrior } from '../../src/train/sample-prior.js';
 import { writeTestPrior } from '../cli/prior-folder.js';
 import { largestRelativeError, normal, runOn } from '../engine/reference.js';
@@ -87,6 +87,32 @@ describe.each(Object.keys(KINDS))('%s', (kind) => {
     const drawn = await Promise.all([prior, back].map((p) => samplePrior(p, 20, engine, seedKey(601))));
     const [a, b] = drawn.map((data) => f32([20, h * w], data as Float32Array<ArrayBuffer>));
     expect(largestRelativeError(b, a).error).toBeLessThan(CLOSE);
+  });
+});
+
+describe('whole filters', () => {
+  const size = { h: 3, w: 2, channels: 2 };
+  test('come back as they were; graphs of single slices are refused for them', async () => {
+    const prior = isotropicNormal(size, {}, 0.5);
+    const out = await exported(prior, 'filters');
+    const { prior: back } = importPrior(out);
+    expect(back.size).toEqual(size);
+    const kernels = normal(612, N, 12);
+    const [before, after] = [await densities(prior, engine, kernels), await densities(back, engine, kernels)];
+    expect(largestRelativeError(after.value, before.value).error).toBeLessThan(CLOSE);
+    expect(await samplePrior(back, 5, engine, seedKey(613))).toHaveLength(5 * 12);
+    const path = join(out, 'kernel-prior.json');
+    const text = readFileSync(path, 'utf8');
+    const described = (shape: unknown[]) => {
+      const changed = JSON.parse(text);
+      changed.graphs['log-density'].inputs.w.shape = shape;
+      writeFileSync(path, JSON.stringify(changed));
+      return () => importPrior(out);
+    };
+    const input = (message: RegExp) =>
+      expect.objectContaining({ code: 'INPUT', message: expect.stringMatching(message) });
+    expect(described(['n', 3, 2])).toThrow(input(/takes kernels \[n, h, w\], and these have 2 channels/));
+    expect(described(['n', 1, 2, 3, 2])).toThrow(input(/graphs\.log-density\.rank/));
   });
 });
 

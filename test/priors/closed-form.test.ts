@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { DiagonalNormal } from '../../src/distributions/normal.js';
 import { createEngine, type Engine, f32, type NdArray, seedKey, type tf } from '../../src/engine/index.js';
 import { DwpError } from '../../src/errors.js';
+import { correlated } from '../../src/priors/correlated.js';
 import { gaussian } from '../../src/priors/gaussian.js';
 import type { ExactDensity, KernelPrior, Tensors, TrainingKernels } from '../../src/priors/index.js';
 import { normal as normalFamily } from '../../src/priors/normal.js';
@@ -142,6 +143,19 @@ describe('fit', () => {
     const { std } = normalFamily.fit.parameters(kernels, { std: 'fitted' });
     expect(std.data[0]).toBeCloseTo(Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length), 6);
     expect(normalFamily.fit.parameters(kernels, { std: 0.7 }).std.data[0]).toBeCloseTo(0.7, 6);
+  });
+
+  test('filters whose channels depend on each other have no bounded density', () => {
+    const { fit, config } = correlated;
+    if (fit.kind !== 'closed-form') throw new Error('closed form');
+    const slices = normal(77, 50, 4).data;
+    const twice = Float32Array.from({ length: 400 }, (_, i) => slices[4 * Math.floor(i / 8) + (i % 4)]);
+    const refused = (kernels: TrainingKernels, why: RegExp) =>
+      expect(() => fit.parameters(kernels, config.parse({}))).toThrow(
+        expect.objectContaining({ code: 'INPUT', message: expect.stringMatching(why) }),
+      );
+    refused({ h: 2, w: 2, channels: 2, data: twice, count: 50 }, /the 2 channels .* linearly dependent/);
+    refused({ h: 2, w: 2, data: new Float32Array(200), count: 50 }, /all kernels are 0/);
   });
 
   test('too few kernels for a covariance are refused', () => {

@@ -222,7 +222,7 @@ describe.each(LATENT_PRIORS)('a VAE with p(z) %s', (name) => {
         test: density,
         baselines: {},
       },
-      { data: new Float32Array(9), shape: [1, 3, 3] },
+      { data: new Float32Array(9), count: 1 },
     );
     const read = readPriorFolder(folder).prior;
     expect(read.parameters).toEqual(prior.parameters);

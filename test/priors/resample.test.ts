@@ -1,12 +1,16 @@
 // Kernels and priors at another size.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Engine, RandomStream, seedKey } from '../../src/engine/index.js';
+import { discrepancy } from '../../src/evaluate/sample-check.js';
 import { families, type TrainingKernels } from '../../src/priors/index.js';
 import { kernelMap, resampleKernels, resamplingMatrix } from '../../src/priors/resample.js';
 import { resamplePrior } from '../../src/train/resample-prior.js';
 import { samplePrior } from '../../src/train/sample-prior.js';
 import { engines } from '../engine/reference.js';
 import { estimate } from '../monte-carlo.js';
+
+/** The smallest p-value that they allow is 1/200. */
+const PERMUTATIONS = 199;
 
 let native: Engine;
 beforeAll(async () => {
@@ -81,6 +85,56 @@ test.each([
     (_, j) => made.parameters.cholesky.data[j * (m * m + 1)] ** 2,
   );
   expect(Math.min(...variances)).toBeGreaterThan(1e-5);
+});
+
+test('of filters every channel is resampled by itself, and the number of channels stays', () => {
+  const slices = ramps(5, 300); // of 100 filters of 3
+  const filters = { ...slices, channels: 3, count: 100 };
+  const made = resampleKernels(filters, { h: 3, w: 3, channels: 3 }, seedKey(524));
+  expect(made).toMatchObject({ h: 3, w: 3, channels: 3, count: 100 });
+  const expected = resampleKernels(slices, { h: 3, w: 3 }, seedKey(524)).data;
+  expect(made.data.every((x, i) => Math.abs(x - expected[i]) < 1e-6)).toBe(true);
+  const larger = resampleKernels(filters, { h: 6, w: 6, channels: 3 }, seedKey(524));
+  expect(larger.data).toHaveLength(100 * 3 * 36);
+  expect(larger.data.every(Number.isFinite)).toBe(true);
+  expect(() => resampleKernels(filters, { h: 3, w: 3 }, seedKey(524))).toThrow(
+    expect.objectContaining({
+      code: 'INPUT',
+      message: expect.stringMatching(/3 channels do not become kernels of 1/),
+    }),
+  );
+});
+
+describe('a resampled prior, 7×7 to 5×5', () => {
+  const [from, to] = [
+    { h: 7, w: 7 },
+    { h: 5, w: 5 },
+  ];
+  const n = 400;
+  /** Smooth kernels of several scales. */
+  const source = () => {
+    const { fit, config, prior } = families['scale-mixture'];
+    if (fit.kind !== 'closed-form') throw new Error('closed form');
+    const kernels = ramps(7, 1000);
+    for (let i = 0; i < kernels.data.length; i++) kernels.data[i] *= i % 147 < 49 ? 3 : 1;
+    const whole = config.parse({ components: 3 });
+    return prior(from, whole, fit.parameters(kernels, whole));
+  };
+
+  test('is not told from kernels that were resampled, and is where its scale is wrong', async () => {
+    const prior = source();
+    const made = await resamplePrior(prior, to, native, seedKey(525));
+    const other = await samplePrior(prior, n, native, seedKey(526)); // none of those that it was made of
+    const held = resampleKernels({ ...from, data: other, count: n }, to, seedKey(527));
+    const drawn = await samplePrior(made, n, native, seedKey(528));
+    const pValue = (data: Float32Array) =>
+      discrepancy({ data, count: n }, held, PERMUTATIONS, seedKey(529)).pValue;
+    expect(pValue(drawn)).toBeGreaterThan(0.01);
+    for (const scale of [0.75, 1.33]) expect(pValue(drawn.map((x) => scale * x))).toBeLessThan(0.01);
+    // as large, but not as smooth
+    const rough = drawn.map((_, i) => drawn[i - (i % 25) + (((i % 25) * 7) % 25)]);
+    expect(pValue(rough)).toBeLessThan(0.01);
+  });
 });
 
 test('a resampled Gaussian has the moments of N(Aμ, AΣAᵀ), scaled', async () => {

@@ -6,7 +6,7 @@ import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
 import { sizeText } from '../../experiment/choose-prior.js';
 import { writePriorFolder } from '../../experiment/prior-folder.js';
 import { refuseExisting } from '../../formats/files.js';
-import { holdOut, ROLES, type Role, readKernelDataset, slicesOf, weightsOf } from '../../kernels/index.js';
+import { holdOut, ROLES, type Role, readKernelDataset, slicesOf } from '../../kernels/index.js';
 import {
   families,
   type KernelPrior,
@@ -38,9 +38,6 @@ interface FitResult {
   /** Of whole filters: the best independent slices can do with a Gaussian, nats per filter. */
   slices?: DensityReport;
 }
-
-/** Test kernels kept beside the prior, for pictures. */
-const SHOWN = 64;
 
 /** The closed-form densities that every fit is compared with. */
 const BASELINES: readonly [keyof FitResult['baselines'], string, string, Record<string, unknown>][] = [
@@ -261,10 +258,7 @@ export const fitPriorCommand = defineCommand({
         test: testDensity,
         baselines,
       },
-      {
-        data: test.data.slice(0, SHOWN * weightsOf(train)),
-        shape: [Math.min(SHOWN, test.count), ...(channels > 1 ? [channels] : []), train.h, train.w],
-      },
+      test,
     );
     return {
       out: input.out,

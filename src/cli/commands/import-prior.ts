@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import { foldIn, seedKey } from '../../engine/index.js';
 import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
+import { sizeText } from '../../experiment/choose-prior.js';
 import { importPrior } from '../../experiment/import-prior.js';
 import { writePriorFolder } from '../../experiment/prior-folder.js';
 import { refuseExisting } from '../../formats/files.js';
@@ -13,7 +14,6 @@ import { engineOptions, openEngine, seedOption } from '../options.js';
 
 /** Of its own samples, where no kernels are given to judge it on. */
 const DRAWN = 100;
-const SHOWN = 64;
 
 interface ImportResult {
   out: string;
@@ -52,10 +52,10 @@ export const importPriorCommand = defineCommand({
   async run(input): Promise<ImportResult> {
     refuseExisting(input.out);
     const { prior, about, sha256 } = importPrior(input.source);
-    const { h, w } = prior.size;
+    const size = sizeText(prior.size);
     const engine = await openEngine(input);
     const key = seedKey(input.seed);
-    const dataset = input.kernels ? readKernelDataset(input.kernels, `${h}x${w}`) : undefined;
+    const dataset = input.kernels ? readKernelDataset(input.kernels, size) : undefined;
     const real = dataset && (dataset.test ?? dataset.train);
     const data = real?.data ?? (await samplePrior(prior, DRAWN, engine, foldIn(key, 'samples')));
     const test = await evaluateDensity(prior, data, input.samples, engine, foldIn(key, 'evaluate'));
@@ -71,11 +71,11 @@ export const importPriorCommand = defineCommand({
         test,
         baselines: {},
       },
-      real && { data: real.data.slice(0, SHOWN * h * w), shape: [Math.min(SHOWN, real.count), h, w] },
+      real,
     );
     return {
       out: input.out,
-      size: `${h}x${w}`,
+      size,
       graphs: Object.keys(prior.config.graphs as object),
       weights: Object.values(prior.parameters).reduce((sum, { data }) => sum + data.length, 0),
       judgedOn: input.kernels ?? 'its own samples',

@@ -19,7 +19,7 @@ export const programSchema = z.object({
   /** Names in the graph by what they are: `{ w: 'input.1' }`. */
   inputs: z.record(z.string(), z.string()),
   outputs: z.record(z.string(), z.string()),
-  /** How kernels lie in the input `w`: [n, d], [n, h, w] or [n, 1, h, w]. */
+  /** How kernels lie in the input `w`: [n, d], [n, h, w] or [n, channels, h, w]. */
   rank: z.number().int().min(2).max(4).default(3),
   /** Which parameter of the prior each weight is. */
   weights: z.record(z.string(), z.string()),
