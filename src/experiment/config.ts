@@ -129,9 +129,13 @@ export const runConfig = z.object({
     ),
   filters: listOf(z.string()).default([]).describe('--init filters: kernel datasets or .npy files'),
   initialLogStd: real(-20, 5).default(-5).describe('log standard deviation that the posterior starts with'),
-  denseStart: real(0, 1000)
-    .default(DENSE_START)
-    .describe("standard deviation of the classifier's random start, times Glorot's (1 is Glorot's)"),
+  denseStart: z
+    .union([real(0, 1000), z.literal('fitted')])
+    .optional()
+    .describe(
+      'start of the classifier: fitted to what the convolutions make of the examples as they start, or random, of so many ' +
+        `times Glorot's standard deviation (default: fitted, or ${DENSE_START} with --init xavier or --dense-prior)`,
+    ),
   components: whole(1, 1000)
     .optional()
     .describe(
@@ -157,7 +161,13 @@ export const runConfig = z.object({
   warmUp: whole(0).default(0).describe("steps over which the divergence's weight rises from 0"),
   kernelSubsample: whole(1).default(128).describe("kernels per layer in a step's prior term"),
   weightDecay: real(0, 1e6).default(0).describe('prior none: ½ · this · ‖w‖² for convolutions'),
-  denseDecay: real(0, 1e6).default(0).describe('½ · this · ‖w‖² for a classifier without --dense-prior'),
+  denseDecay: z
+    .union([real(0, 1e6), z.literal('auto')])
+    .optional()
+    .describe(
+      '½ · this · ‖w‖² for a classifier without --dense-prior, the prior N(0, 1/this); auto: 5 over the mean square of its ' +
+        'inputs before training (default: auto, or 0 with --init xavier)',
+    ),
   samples: whole(1, 10_000).default(10).describe('draws of the weights that predictions average'),
   chains: whole(1, 64).default(2).describe('--posterior hmc, sgld, sghmc: Markov chains'),
   stepSize: real(1e-12, 10)
@@ -192,6 +202,23 @@ export const learnsPrior = ({ adaptPrior, mixPriors }: RunConfig): boolean =>
 export const componentsOf = (config: RunConfig): number =>
   isSampler(config.posterior) ? 1 : (config.components ?? (learnsPrior(config) ? 1 : COMPONENTS));
 
+/** Where the convolutions start when nothing is said: at samples of a fitted prior if there is one. */
+export const initOf = (config: RunConfig): (typeof INITS)[number] =>
+  config.init ?? (config.priorPath.length > 0 && config.prior !== 'standard-normal' ? 'samples' : 'xavier');
+
+/**
+ * Whether the classifier's prior and start look at its inputs before training: where convolutions start at kernels. From
+ * Glorot's start they first have to become something.
+ */
+const looksAtFeatures = (config: RunConfig): boolean =>
+  config.densePrior === 'none' && !isSampler(config.posterior) && initOf(config) !== 'xavier';
+
+export const denseDecayOf = (config: RunConfig): number | 'auto' =>
+  config.denseDecay ?? (looksAtFeatures(config) ? 'auto' : 0);
+
+export const denseStartOf = (config: RunConfig): number | 'fitted' =>
+  config.denseStart ?? (looksAtFeatures(config) ? 'fitted' : DENSE_START);
+
 /** @throws DwpError USAGE where a run has not come to its end */
 export function requireFinished(
   run: string,
@@ -211,4 +238,6 @@ export const withDefaults = (config: RunConfig): RunConfig => ({
   ...config,
   components: componentsOf(config),
   steps: stepsOf(config),
+  denseStart: denseStartOf(config),
+  denseDecay: denseDecayOf(config),
 });

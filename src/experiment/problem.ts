@@ -21,7 +21,7 @@ import { isotropicNormal, type KernelPrior, kernelLength } from '../priors/index
 import { isSampler } from '../train/sample-network.js';
 import { samplePrior } from '../train/sample-prior.js';
 import { xavier } from '../train/train-network.js';
-import { componentsOf, learnsPrior, type RunConfig } from './config.js';
+import { componentsOf, initOf, learnsPrior, type RunConfig } from './config.js';
 import {
   adaptPriors,
   type LayerPrior,
@@ -101,7 +101,7 @@ export function prepare(
       `--dense-prior ${config.densePrior} with --prior none, which trains without uncertainty`,
       'choose another --prior, or use --dense-decay',
     );
-  if (config.densePrior !== 'none' && config.denseDecay > 0)
+  if (config.densePrior !== 'none' && config.denseDecay)
     throw usageError(
       '--dense-decay and --dense-prior are both priors of the classifier',
       'leave one of them out',
@@ -179,10 +179,6 @@ export function prepare(
 /** Randomness of component 0, 1, …: the first has the key itself, as a run of one component. */
 export const componentKey = (key: Key, component: number): Key =>
   component === 0 ? key : foldIn(key, 'component', component);
-
-/** Where the convolutions start when nothing is said: at samples of a fitted prior if there is one. */
-export const initOf = (config: RunConfig) =>
-  config.init ?? (config.priorPath.length > 0 && config.prior !== 'standard-normal' ? 'samples' : 'xavier');
 
 function filtersFor(layer: ConvLayer, paths: readonly string[]): Kernels {
   if (paths.length === 0)

@@ -6,9 +6,11 @@ import { createEngine, type Engine } from '../engine/index.js';
 import { DwpError, usageError } from '../errors.js';
 import { classificationMetrics, mean, PredictiveMean, reliabilityBins } from '../evaluate/index.js';
 import { classify, featureMap, labelsOf, linearClassifier } from '../train/random-features.js';
+import { UNIT_DECAY } from './classifier.js';
 import type { CompareHooks, FinishedRun } from './compare.js';
+import { initOf } from './config.js';
 import type { Plan, PlannedRun } from './plan.js';
-import { initOf, prepare } from './problem.js';
+import { prepare } from './problem.js';
 
 /** A run without a folder. */
 export interface FeatureRun extends Omit<FinishedRun, 'path'> {
@@ -48,6 +50,7 @@ async function runOne(
   const { model, train, judged, weights } = prepare(config, dataset);
   const { images, rows } = train;
   const { classes } = model.architecture;
+  const decay = typeof config.denseDecay === 'number' ? config.denseDecay : UNIT_DECAY; // of features of mean square 1
   const labels = labelsOf(images, rows);
   const all = Int32Array.from({ length: judged.count }, (_, i) => i);
   const map = await featureMap(model.architecture, images, engine);
@@ -59,7 +62,7 @@ async function runOne(
         throw new DwpError('INTERRUPTED', `interrupted at ${label}`, 'give the command again');
       const kernels = await weights(engine, draw);
       const { values, scale } = await map.features(kernels, images, rows);
-      const classifier = await linearClassifier(values, labels, classes, config.denseDecay, engine);
+      const classifier = await linearClassifier(values, labels, classes, decay, engine);
       const probabilities = classify(await map.features(kernels, judged, all, scale), classifier);
       predictive.add(probabilities);
       singles.push(classificationMetrics(probabilities, judged.labels, classes).accuracy);

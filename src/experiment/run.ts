@@ -17,7 +17,13 @@ import { adaptedPrior, auxiliaryParameters } from '../train/auxiliary.js';
 import { type BoundReport, finalBound } from '../train/final-bound.js';
 import { rateFactors } from '../train/rates.js';
 import { isSampler } from '../train/sample-network.js';
-import { initialState, type NetworkOptions, type TracePoint, trainNetwork } from '../train/train-network.js';
+import {
+  DENSE_START,
+  initialState,
+  type NetworkOptions,
+  type TracePoint,
+  trainNetwork,
+} from '../train/train-network.js';
 import { type ChainReport, runChains } from './chains.js';
 import {
   CHECKPOINT,
@@ -28,11 +34,12 @@ import {
   writeComponent,
 } from './checkpoint.js';
 import { checkpointed } from './checkpointed.js';
-import { componentsOf, type RunConfig, runConfig, stepsOf, withDefaults } from './config.js';
+import { type Classifier, classifierOf } from './classifier.js';
+import { componentsOf, initOf, type RunConfig, runConfig, stepsOf, withDefaults } from './config.js';
 import { type Judgement, judge } from './judge.js';
 import { choiceLine, type LayerPriorReport, reportOf } from './layer-priors.js';
 import { writeDerivedPrior } from './prior-folder.js';
-import { componentKey, initOf, type Problem, prepare } from './problem.js';
+import { componentKey, type Problem, prepare } from './problem.js';
 import { makeSubstitutes, readSubstitutes, writeSubstitutes } from './substitutes.js';
 
 export interface RunSummary {
@@ -71,8 +78,9 @@ export interface RunHooks {
 const PRIORS = 'priors.json';
 const TRACE_POINTS = 200;
 
-export const networkOptions = (config: RunConfig): NetworkOptions => ({
+const networkOptions = (config: RunConfig, { decay }: Classifier): NetworkOptions => ({
   ...config,
+  denseDecay: decay,
   priorLearningRate: config.priorLearningRate ?? defaultPriorRate(config),
   steps: stepsOf(config),
   logEvery: Math.max(1, Math.round((componentsOf(config) * stepsOf(config)) / TRACE_POINTS)),
@@ -98,17 +106,18 @@ export async function startRun(given: RunConfig, folder: string, hooks: RunHooks
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
   const substitutes = await makeSubstitutes(config, dataset.train, engine, { signal: hooks.signal });
   const problem = prepare(config, dataset, substitutes);
-  const state = isSampler(config.posterior) ? undefined : await startingState(config, problem, engine, 0);
+  const classifier = isSampler(config.posterior) ? undefined : await classifierOf(config, problem, engine);
+  const state = classifier && (await startingState(config, problem, classifier, engine, 0));
   for (const choice of problem.choices)
     (choice.substitute ? hooks.warn : hooks.info)?.(choiceLine(reportOf(choice)));
   writeFileAtomic(join(folder, 'config.yaml'), stringifyYaml(config));
   writeJson(join(folder, 'environment.json'), environment());
   writeJson(join(folder, PRIORS), priorHashes(config));
   writeSubstitutes(folder, substitutes);
-  if (!state) return continueChains(config, folder, problem, engine, hooks);
+  if (!classifier || !state) return continueChains(config, folder, problem, engine, hooks);
   writeFileAtomic(join(folder, 'metrics.jsonl'), '');
   writeCheckpoint(folder, state);
-  return continueRun(config, folder, problem, engine, state, hooks);
+  return continueRun(config, folder, problem, classifier, engine, state, hooks);
 }
 
 /** sha256 of the weights of the run's priors: what a resumed run must find unchanged. */
@@ -125,20 +134,22 @@ const priorHashes = ({ priorPath }: RunConfig): Record<string, string> =>
 async function startingState(
   config: RunConfig,
   { model, key, weights }: Problem,
+  classifier: Classifier,
   engine: Engine,
   component: number,
 ): Promise<Progress> {
   const { architecture, posterior } = model;
+  const convolutions = await weights(engine, component);
   const state = initialState(
     architecture,
     posterior,
-    await weights(engine, component),
+    convolutions,
     config.initialLogStd,
     foldIn(componentKey(key, component), 'initial'),
     auxiliaryParameters(model),
-    config.denseStart,
+    await classifier.start(component, convolutions),
   );
-  rateFactors(layoutOf(state.parameters), networkOptions(config)); // refuses rates of what is not there
+  rateFactors(layoutOf(state.parameters), networkOptions(config, classifier)); // refuses rates of what is not there
   return { component, ...state };
 }
 
@@ -157,10 +168,11 @@ export async function resumeRun(folder: string, hooks: RunHooks = {}): Promise<R
     );
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
   if (isSampler(config.posterior)) return continueChains(config, folder, problem, engine, hooks);
+  const classifier = await classifierOf(config, problem, engine);
   // Killed before its first checkpoint, a run starts again: its configuration decides everything.
   const state = existsSync(join(folder, CHECKPOINT))
     ? readCheckpoint(folder, problem.model)
-    : await startingState(config, problem, engine, 0);
+    : await startingState(config, problem, classifier, engine, 0);
   const [steps, components] = [stepsOf(config), componentsOf(config)];
   if (state.step > steps || state.component >= components)
     throw inputError(
@@ -171,20 +183,21 @@ export async function resumeRun(folder: string, hooks: RunHooks = {}): Promise<R
     );
   const kept = readTrace(folder).filter(({ step }) => step <= state.component * steps + state.step);
   writeFileAtomic(join(folder, 'metrics.jsonl'), kept.map((point) => `${JSON.stringify(point)}\n`).join(''));
-  return continueRun(config, folder, problem, engine, state, hooks);
+  return continueRun(config, folder, problem, classifier, engine, state, hooks);
 }
 
 async function continueRun(
   config: RunConfig,
   folder: string,
   problem: Problem,
+  classifier: Classifier,
   engine: Engine,
   start: Progress,
   hooks: RunHooks,
 ): Promise<RunSummary> {
   const { model, train, key } = problem;
   const trace = readTrace(folder);
-  const options = networkOptions(config);
+  const options = networkOptions(config, classifier);
   const [steps, components] = [options.steps, componentsOf(config)];
   let latest = start;
   let detail = '';
@@ -199,7 +212,7 @@ async function continueRun(
     for (let component = start.component; component < components; component++) {
       if (component > start.component) {
         writeComponent(folder, component - 1, latest.parameters);
-        latest = await startingState(config, problem, engine, component);
+        latest = await startingState(config, problem, classifier, engine, component);
         save();
       }
       const before = component * steps; // the trace counts the steps of all components
@@ -304,11 +317,11 @@ export function readRunConfig(folder: string): RunConfig {
     throw inputError(`${path}: not valid YAML (${messageOf(error)})`, 'restore what dwp train wrote');
   }
   const parsed = runConfig.strict().safeParse(raw);
-  // before runs could have components they had one, and classifiers started at Glorot's normal
+  // before runs could have components they had one, and classifiers started at Glorot's normal, then at a tenth of it
   if (parsed.success)
     return parsed.data.components === undefined
       ? { ...parsed.data, components: 1, denseStart: 1 }
-      : parsed.data;
+      : { ...parsed.data, denseStart: (raw as RunConfig).denseStart ?? DENSE_START };
   const [issue] = parsed.error.issues;
   throw inputError(
     `${path}: ${issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''}${issue.message}`,

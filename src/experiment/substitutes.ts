@@ -9,10 +9,10 @@ import type { KernelPrior } from '../priors/index.js';
 import type { FitHooks } from '../train/fit-prior.js';
 import { resamplePrior } from '../train/resample-prior.js';
 import { choosePrior, chooseSubstitute, type LayerNeed } from './choose-prior.js';
-import type { RunConfig } from './config.js';
+import { initOf, type RunConfig } from './config.js';
 import { type FittedPrior, layerNeeds, readOffer, requireFamily } from './layer-priors.js';
 import { readPriorFolder, writeDerivedPrior } from './prior-folder.js';
-import { buildArchitecture, initOf } from './problem.js';
+import { buildArchitecture } from './problem.js';
 
 export type Substitutes = Readonly<Record<string, KernelPrior>>;
 
@@ -26,7 +26,8 @@ function missing(config: RunConfig, images: ImageSet): { need: LayerNeed; offer:
   const offers = config.priorPath.map(readOffer);
   requireFamily(config, offers);
   const needs = layerNeeds(architecture);
-  const fitted = !['none', 'standard-normal'].includes(config.prior) || initOf(config) === 'prior';
+  const fitted =
+    !['none', 'standard-normal'].includes(config.prior) || ['prior', 'samples'].includes(initOf(config));
   return randomLayers(architecture)
     .filter(({ kind }) => (kind === 'conv' ? fitted : config.densePrior === 'fitted'))
     .flatMap(({ name }) => {

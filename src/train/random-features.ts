@@ -180,3 +180,40 @@ export function classify(
 /** Class numbers of rows, [n]. */
 export const labelsOf = (images: ImageSet, rows: Int32Array): Int32Array =>
   gatherLabels(images, rows, new Int32Array(rows.length));
+
+/** Root mean square of features below which they say nothing. */
+export const NOTHING = 1e-6;
+
+/**
+ * The classifier that is likeliest a posteriori on what a network's convolutions make of images, with a prior
+ * N(0, 1/decay) of every weight, for features as they are (125).
+ * @param weights of each convolution, [out, in, h, w]
+ * @returns weights [f, classes] and bias [classes] of the network's last layer; 0 where all features are next to 0
+ */
+export async function fittedClassifier(
+  architecture: Architecture,
+  weights: Arrays,
+  images: ImageSet,
+  rows: Int32Array,
+  decay: number,
+  engine: Engine,
+): Promise<LinearClassifier> {
+  const map = await featureMap(architecture, images, engine);
+  try {
+    const { values, scale } = await map.features(weights, images, rows);
+    const { classes } = architecture;
+    if (!(scale > NOTHING)) return { weights: f32([values.shape[1], classes]), bias: f32([classes]) };
+    const labels = labelsOf(images, rows);
+    // ½ · decay · ‖W‖² of W = V / scale
+    const { weights: v, bias } = await linearClassifier(values, labels, classes, decay / scale ** 2, engine);
+    return {
+      weights: f32(
+        v.shape,
+        Float32Array.from(v.data, (x) => x / scale),
+      ),
+      bias,
+    };
+  } finally {
+    await map.release();
+  }
+}

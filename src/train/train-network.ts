@@ -24,6 +24,7 @@ import {
   type Architecture,
   type ConvLayer,
   convLayers,
+  type DenseLayer,
   denseLayers,
   isBiased,
   kernelShape,
@@ -33,6 +34,7 @@ import {
 import type { Posterior } from '../posteriors/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 import { type AdamState, type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
+import type { LinearClassifier } from './random-features.js';
 import { type LearningRates, rateFactors } from './rates.js';
 
 export interface NetworkOptions extends LearningRates {
@@ -87,7 +89,8 @@ export const DENSE_START = 0.1;
  * @param weights start of each convolution by name, [out, in, h, w]
  * @param logStd log standard deviation that the posterior starts with
  * @param auxiliary parameters of r(z|w) that are trained along, `layer.auxiliary.name`
- * @param denseStart of dense layers, times Glorot's standard deviation √(2 / (inputs + outputs))
+ * @param denseStart of dense layers: a random one of this many times Glorot's standard deviation √(2 / (inputs + outputs)),
+ *   or the last one's weights [in, out] and bias
  */
 export function initialState(
   architecture: Architecture,
@@ -96,7 +99,7 @@ export function initialState(
   logStd: number,
   key: Key,
   auxiliary: Arrays = {},
-  denseStart = DENSE_START,
+  denseStart: number | LinearClassifier = DENSE_START,
 ): TrainingState {
   const parameters: Record<string, NdArray> = {};
   for (const layer of convLayers(architecture)) {
@@ -106,12 +109,13 @@ export function initialState(
       parameters[`${layer.name}.${name}`] = array;
     if (isBiased(layer)) parameters[`${layer.name}.bias`] = f32([layer.shape[0]]);
   }
+  const classifier = denseLayers(architecture).at(-1);
   for (const layer of denseLayers(architecture)) {
     const { name, shape } = layer;
-    const kernel = f32(shape);
-    new RandomStream(foldIn(key, name)).fillNormal(kernel.data);
-    const std = denseStart * Math.sqrt(2 / (shape[0] + shape[1]));
-    for (let i = 0; i < kernel.data.length; i++) kernel.data[i] *= std;
+    const given = typeof denseStart !== 'number' && layer === classifier ? denseStart : undefined;
+    const kernel =
+      given?.weights ??
+      glorotDense(layer, typeof denseStart === 'number' ? denseStart : DENSE_START, foldIn(key, name));
     const weights: Arrays = layer.random
       ? posterior.initial(
           layer,
@@ -121,9 +125,18 @@ export function initialState(
         )
       : { kernel };
     for (const [part, array] of Object.entries(weights)) parameters[`${name}.${part}`] = array;
-    if (isBiased(layer)) parameters[`${name}.bias`] = f32([shape[1]]);
+    if (isBiased(layer)) parameters[`${name}.bias`] = given?.bias ?? f32([shape[1]]);
   }
   return { step: 0, ...initialAdam({ ...parameters, ...auxiliary }) };
+}
+
+/** `factor` times Glorot's normal initialisation of a dense layer, [in, out]. */
+function glorotDense({ shape }: DenseLayer, factor: number, key: Key): NdArray {
+  const kernel = f32(shape);
+  new RandomStream(key).fillNormal(kernel.data);
+  const std = factor * Math.sqrt(2 / (shape[0] + shape[1]));
+  for (let i = 0; i < kernel.data.length; i++) kernel.data[i] *= std;
+  return kernel;
 }
 
 /** [in, out] → `shape`, [out, in, 1, 1]. */

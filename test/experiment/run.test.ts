@@ -110,7 +110,10 @@ test('a classifier starts at --dense-start times Glorot, in its configuration as
     await startRun(runConfig.parse(config), run);
     return readCheckpoint(run).parameters['dense.kernel'].data;
   };
-  const [tenth, glorot] = [await started('tenth', {}), await started('glorot', { denseStart: 1 })];
+  const [tenth, glorot] = [
+    await started('tenth', { denseStart: 0.1 }),
+    await started('glorot', { denseStart: 1 }),
+  ];
   expect(tenth.every((x, i) => Math.abs(10 * x - glorot[i]) < 1e-6)).toBe(true);
   expect(readRunConfig(join(folder, 'tenth'))).toMatchObject({ components: 1, denseStart: 0.1 });
   expect(readRunConfig(join(folder, 'glorot')).denseStart).toBe(1);
@@ -120,9 +123,34 @@ test('a classifier starts at --dense-start times Glorot, in its configuration as
   expect(readRunConfig(join(folder, 'glorot'))).toMatchObject({ components: 1, denseStart: 1 });
 });
 
+test('a classifier starts fitted to what the first convolutions see', async () => {
+  const options = { prior: 'standard-normal', channels: [2, 3], examples: 20, components: 1, steps: 1 };
+  const logLikelihood = async (name: string, more: Record<string, unknown>) => {
+    const config = { ...options, learningRate: 1e-9, validation: 50, samples: 2, threads: 1, ...more };
+    await startRun(runConfig.parse(config), join(folder, name));
+    const [line] = readFileSync(join(folder, name, 'metrics.jsonl'), 'utf8').split('\n');
+    return JSON.parse(line).expectedLogLikelihood / options.examples;
+  };
+  const [random, auto, weak] = [
+    await logLikelihood('random', { denseStart: 0.1 }),
+    await logLikelihood('auto', { denseStart: 'fitted', denseDecay: 'auto' }),
+    await logLikelihood('weak', { denseStart: 'fitted', denseDecay: 1e-3 }),
+  ];
+  expect(auto).toBeGreaterThan(random + 0.03); // two and three channels say little to a classifier of small weights
+  expect(weak).toBeGreaterThan(-0.5);
+  expect(readRunConfig(join(folder, 'auto'))).toMatchObject({ denseStart: 'fitted', denseDecay: 'auto' });
+});
+
 test('what is not said: components, and steps by the number of examples', () => {
   const { components, steps } = withDefaults(runConfig.parse({ examples: 400 }));
   expect(components).toBe(10);
   expect(steps).toBe(10 * Math.sqrt(400));
+  const classifier = (given: object) => {
+    const { denseStart, denseDecay } = withDefaults(runConfig.parse(given));
+    return { denseStart, denseDecay };
+  };
+  expect(classifier({ priorPath: ['x'] })).toEqual({ denseStart: 'fitted', denseDecay: 'auto' });
+  for (const given of [{ prior: 'none' }, { priorPath: ['x'], densePrior: 'normal' }, { posterior: 'hmc' }])
+    expect(classifier(given)).toEqual({ denseStart: 0.1, denseDecay: 0 });
   expect(withDefaults(runConfig.parse({ posterior: 'hmc' }))).toMatchObject({ components: 1, steps: 1000 });
 });

@@ -4,7 +4,13 @@ import type { ImageSet } from '../../src/data/index.js';
 import { createEngine, type Engine, f32, RandomStream, seedKey } from '../../src/engine/index.js';
 import { convLayers } from '../../src/nn/index.js';
 import { lenet } from '../../src/nn/lenet.js';
-import { classify, featureMap, linearClassifier } from '../../src/train/random-features.js';
+import {
+  classify,
+  featureMap,
+  fittedClassifier,
+  labelsOf,
+  linearClassifier,
+} from '../../src/train/random-features.js';
 import { xavier } from '../../src/train/train-network.js';
 
 let engine: Engine;
@@ -84,4 +90,52 @@ test('features: the same on both engines, with a root mean square of 1, of rows 
   expect(one.values.data).toEqual(values.data.subarray(3, 6));
   await native.release();
   await cpu.release();
+});
+
+test('a fitted classifier is at the optimum for features as they are, whatever the scale of the convolutions', async () => {
+  const classes = 3;
+  const count = 30;
+  const images: ImageSet = {
+    ...{ height: 20, width: 20, channels: 1, count, classes },
+    images: Uint8Array.from(
+      random(5, count * 400),
+      (x, p) => 60 + 40 * x + 20 * (Math.floor(p / 400) % classes),
+    ),
+    labels: Uint8Array.from({ length: count }, (_, i) => i % classes),
+  };
+  const rows = Int32Array.from({ length: count }, (_, i) => i);
+  const architecture = lenet(images, classes, [2, 3]);
+  const labels = labelsOf(images, rows);
+  for (const [factor, decay] of [
+    [1, 0.5],
+    [4, 2],
+  ]) {
+    const weights = Object.fromEntries(
+      convLayers(architecture).map((layer) => {
+        const { shape, data } = xavier(layer, seedKey(6));
+        return [
+          layer.name,
+          f32(
+            shape,
+            Float32Array.from(data, (x) => factor * x),
+          ),
+        ];
+      }),
+    );
+    const fit = await fittedClassifier(architecture, weights, images, rows, decay, engine);
+    const map = await featureMap(architecture, images, engine);
+    const features = await map.features(weights, images, rows, 1); // as the network has them
+    await map.release();
+    const p = classify(features, fit);
+    const [, f] = features.values.shape;
+    for (let c = 0; c < classes; c++)
+      for (let k = 0; k < f; k++) {
+        const steep = rows.reduce((sum, i) => sum + Math.abs(features.values.data[i * f + k]), 0);
+        const slope = rows.reduce(
+          (sum, i) => sum + features.values.data[i * f + k] * (Number(labels[i] === c) - p[i * classes + c]),
+          -decay * fit.weights.data[k * classes + c], // λ W = Xᵀ (Y − P)
+        );
+        expect(Math.abs(slope)).toBeLessThan(0.02 * steep + 1e-3);
+      }
+  }
 });

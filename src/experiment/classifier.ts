@@ -1,0 +1,55 @@
+// The classifier of a run where it is a point: the prior N(0, 1/λ) of its weights, and what it starts with. Both look at
+// its features, what the convolutions make of training images before the first step.
+import { type Engine, foldIn, type NdArray, RandomStream } from '../engine/index.js';
+import { featureMap, fittedClassifier, type LinearClassifier, NOTHING } from '../train/random-features.js';
+import { denseDecayOf, denseStartOf, type RunConfig } from './config.js';
+import { componentKey, type Problem } from './problem.js';
+
+/** λ for features whose mean square is 1; docs/networks.md says where it comes from. */
+export const UNIT_DECAY = 5;
+
+/** Examples whose features are looked at: more would change little. */
+const MOST_EXAMPLES = 2000;
+
+export interface Classifier {
+  /** λ of the classifier's weights in (18); 0 with --dense-prior, whose classifier is random. */
+  decay: number;
+  /** Start of component c, whose convolutions start at `convolutions`. */
+  start(
+    component: number,
+    convolutions: Readonly<Record<string, NdArray>>,
+  ): Promise<number | LinearClassifier>;
+}
+
+/** The same for the same configuration, on one machine bit for bit: nothing of it is kept in checkpoints. */
+export async function classifierOf(config: RunConfig, problem: Problem, engine: Engine): Promise<Classifier> {
+  const [denseDecay, denseStart] = [denseDecayOf(config), denseStartOf(config)];
+  const { model, train, key, weights } = problem;
+  const { architecture } = model;
+  const rowsOf = (component: number) => {
+    const stream = new RandomStream(foldIn(componentKey(key, component), 'classifier'));
+    return train.rows.length <= MOST_EXAMPLES
+      ? train.rows
+      : stream
+          .permutation(train.rows.length)
+          .slice(0, MOST_EXAMPLES)
+          .map((i) => train.rows[i]);
+  };
+  const meanSquare = async () => {
+    const map = await featureMap(architecture, train.images, engine);
+    try {
+      const { scale } = await map.features(await weights(engine, 0), train.images, rowsOf(0));
+      return scale > NOTHING ? scale ** 2 : 1;
+    } finally {
+      await map.release();
+    }
+  };
+  const decay = denseDecay === 'auto' ? UNIT_DECAY / (await meanSquare()) : denseDecay; // (124)
+  return {
+    decay,
+    start: async (component, convolutions) =>
+      denseStart === 'fitted'
+        ? fittedClassifier(architecture, convolutions, train.images, rowsOf(component), decay, engine)
+        : denseStart,
+  };
+}
