@@ -30,12 +30,11 @@ export const engineOptions = {
 
 export const seedOption = option('--seed <n>', 'determines every random number', integer(0).default(0));
 
-export const openEngine = ({
-  engine,
-  threads,
-  device,
-}: {
+export interface EngineInput {
   engine: EngineName;
   threads: number;
   device: Device;
-}): Promise<Engine> => createEngine(engine, threads, device);
+}
+
+export const openEngine = ({ engine, threads, device }: EngineInput): Promise<Engine> =>
+  createEngine(engine, threads, device);

@@ -102,26 +102,28 @@ export function choosePrior<O extends PriorOffer>(
 }
 
 /**
- * What a layer can make do with where none fits: the same size from other layers, else the nearest size, by the ratio of
- * areas, the larger of two. Undefined when nothing is offered.
+ * What a layer can make do with where none fits: the same size from other layers, else the nearest size, by the ratios of
+ * height and width, the larger of two. Only priors of slices: filters have their numbers of channels. Undefined when there
+ * are none.
  */
 export function chooseSubstitute<O extends PriorOffer>(
   need: LayerNeed,
   offers: readonly O[],
 ): (PriorChoice<O> & { resampled: boolean }) | undefined {
-  const area = ({ h, w }: KernelSize) => Math.log(h * w);
-  const slices = offers.filter(({ size: { channels = 1 } }) => channels === 1); // only these resample
-  const order = slices.sort((a, b) => {
-    const distance = ({ size }: PriorOffer) => Math.abs(area(size) - area(need.size));
-    return (
-      distance(a) - distance(b) ||
-      area(b.size) - area(a.size) ||
-      byRole(need, b).rank - byRole(need, a).rank ||
-      Number(sees(need, b)) - Number(sees(need, a))
+  const { h, w } = need.size;
+  const area = ({ size }: PriorOffer) => size.h * size.w;
+  const ratio = (a: number, b: number) => Math.abs(Math.log(a) - Math.log(b));
+  const distance = ({ size }: PriorOffer) => ratio(size.h, h) + ratio(size.w, w);
+  const [offer] = offers
+    .filter(({ size: { channels = 1 } }) => channels === 1)
+    .sort(
+      (a, b) =>
+        distance(a) - distance(b) ||
+        area(b) - area(a) ||
+        byRole(need, b).rank - byRole(need, a).rank ||
+        Number(sees(need, b)) - Number(sees(need, a)),
     );
-  });
-  if (order.length === 0) return undefined;
-  const [offer] = order;
+  if (!offer) return undefined;
   const resampled = sizeText(offer.size) !== sizeText(need.size);
   return {
     offers: [offer],

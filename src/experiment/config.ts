@@ -206,6 +206,9 @@ export const componentsOf = (config: RunConfig): number =>
 export const initOf = (config: RunConfig): (typeof INITS)[number] =>
   config.init ?? (config.priorPath.length > 0 && config.prior !== 'standard-normal' ? 'samples' : 'xavier');
 
+/** Whether convolutions start at draws of fitted priors, which `--prior none` and `standard-normal` need then, too. */
+export const startsFromPrior = (config: RunConfig): boolean => ['prior', 'samples'].includes(initOf(config));
+
 /**
  * Whether the classifier's prior and start look at its inputs before training: where convolutions start at kernels. From
  * Glorot's start they first have to become something.

@@ -12,6 +12,7 @@ import { networkToOnnx } from './export-onnx.js';
 import { type PlainWeights, plainWeights } from './plain-weights.js';
 import { buildArchitecture, posteriorOf, prepare } from './problem.js';
 import { readRunConfig } from './run.js';
+import { readSubstitutes } from './substitutes.js';
 
 export interface ExportedRun {
   kind: 'run';
@@ -40,7 +41,7 @@ export async function exportRun(
   // where each kernel has a ζ, it is the prior that says what a kernel is
   const architecture =
     config.posterior === 'semi-implicit'
-      ? prepare(config, dataset).model.architecture
+      ? prepare(config, dataset, readSubstitutes(run, config, dataset.train)).model.architecture
       : buildArchitecture(config, dataset.train);
   const network = { architecture, posterior: posteriorOf(config) };
   const components = readComponents(run, network);

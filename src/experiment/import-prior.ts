@@ -7,7 +7,8 @@ import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { f32, type NdArray } from '../engine/index.js';
 import { type DwpError, inputError, messageOf } from '../errors.js';
-import { openSource, readAll } from '../formats/source.js';
+import { type ByteSource, openSource, readAll } from '../formats/source.js';
+import type { Program } from '../priors/external/program.js';
 import { type ExternalConfig, external, LOG_STD } from '../priors/external.js';
 import { type KernelPrior, kernelLength } from '../priors/index.js';
 import { DESCRIPTION, type GraphName, type Interchange, interchange } from './interchange.js';
@@ -26,34 +27,8 @@ export function importPrior(path: string): { prior: KernelPrior; about: Intercha
     const text = new TextDecoder().decode(readAll(source, LARGEST_DESCRIPTION));
     const about = parsed(file, text);
     const { size, latent, observation } = about;
-    const d = kernelLength(size);
-    const graphs: Record<string, unknown> = {};
-    const parameters: Record<string, NdArray> = {};
-    const hash = createHash('sha256').update(text);
-    for (const name of needed(about)) {
-      const graph = about.graphs[name]!;
-      const model = source.sibling(graph.file);
-      const digest = createHash('sha256').update(readAll(model)).digest('hex');
-      if (graph.sha256 && graph.sha256 !== digest)
-        throw inputError(
-          `${model.path}: not the file that ${file} describes`,
-          'its sha256 differs; fetch both again',
-        );
-      hash.update(digest);
-      const { program, arrays } = onnxProgram(model, name, graph, size.channels ? 4 : 3);
-      graphs[name] = program;
-      Object.assign(parameters, arrays);
-    }
-    const { logStd } = observation ?? {};
-    if (Array.isArray(logStd) && logStd.length !== d)
-      throw inputError(
-        `${file}: observation.logStd has ${logStd.length} numbers, not ${d}`,
-        'give one per weight of a kernel',
-      );
-    if (logStd !== undefined) {
-      const list = [logStd].flat();
-      parameters[LOG_STD] = f32(Array.isArray(logStd) ? [d] : [], Float32Array.from(list));
-    }
+    const { graphs, arrays, digests } = readGraphs(source, about);
+    const parameters = { ...arrays, ...observedLogStd(file, about) };
     for (const [name, { data }] of Object.entries(parameters))
       if (!(data as Float32Array).every(Number.isFinite))
         throw inputError(`${file}: ${name} holds values that are not finite`, 'export the graph again');
@@ -61,15 +36,53 @@ export function importPrior(path: string): { prior: KernelPrior; about: Intercha
       graphs,
       latent: latent?.size,
       latentPrior: latent?.prior === 'log-latent' ? 'log-latent' : 'standard',
-      observation: observation?.kind ?? 'normal',
-      ...(observation?.dof && { dof: observation.dof }),
-      noise: graphs.sampler ? noiseOf(file, about.graphs.sampler!.inputs) : {},
-    } satisfies Record<keyof ExternalConfig, unknown> | Record<string, unknown>);
+      observation: observation?.kind,
+      dof: observation?.dof,
+      noise: graphs.sampler && noiseOf(file, about.graphs.sampler!.inputs),
+    } satisfies Record<keyof ExternalConfig, unknown>);
     if (!config.success) throw notValid(file, config.error);
+    const hash = createHash('sha256').update(text);
+    for (const digest of digests) hash.update(digest);
     return { prior: external.prior(size, config.data, parameters), about, sha256: hash.digest('hex') };
   } finally {
     source.close();
   }
+}
+
+/** The graphs that the prior is made of, their weights, and the sha256 of their files. */
+function readGraphs(description: ByteSource, about: Interchange) {
+  const graphs: Partial<Record<GraphName, Program>> = {};
+  const arrays: Record<string, NdArray> = {};
+  const digests: string[] = [];
+  for (const name of needed(about)) {
+    const graph = about.graphs[name]!;
+    const model = description.sibling(graph.file);
+    const digest = createHash('sha256').update(readAll(model)).digest('hex');
+    if (graph.sha256 && graph.sha256 !== digest)
+      throw inputError(
+        `${model.path}: not the file that ${description.path} describes`,
+        'its sha256 differs; fetch both again',
+      );
+    digests.push(digest);
+    const read = onnxProgram(model, name, graph, about.size.channels ? 4 : 3);
+    graphs[name] = read.program;
+    Object.assign(arrays, read.arrays);
+  }
+  return { graphs, arrays, digests };
+}
+
+/** log σ of p(w|z) where the description says it: one number, or one for each weight of a kernel. */
+function observedLogStd(file: string, { size, observation }: Interchange): Record<string, NdArray> {
+  const { logStd } = observation ?? {};
+  if (logStd === undefined) return {};
+  if (!Array.isArray(logStd)) return { [LOG_STD]: f32([], Float32Array.of(logStd)) };
+  const d = kernelLength(size);
+  if (logStd.length !== d)
+    throw inputError(
+      `${file}: observation.logStd has ${logStd.length} numbers, not ${d}`,
+      'give one per weight of a kernel',
+    );
+  return { [LOG_STD]: f32([d], Float32Array.from(logStd)) };
 }
 
 function parsed(file: string, text: string): Interchange {

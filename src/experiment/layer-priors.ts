@@ -4,7 +4,6 @@ import { usageError } from '../errors.js';
 import { roleOf } from '../kernels/index.js';
 import { type Architecture, convLayers, kernelShape, randomLayers } from '../nn/index.js';
 import {
-  type Adaptation,
   type Arrays,
   adaptPrior,
   isotropicNormal,
@@ -34,7 +33,8 @@ export interface FittedPrior extends PriorOffer {
 export interface LayerPrior {
   need: LayerNeed;
   prior: KernelPrior;
-  paths: string[];
+  /** What it is made of: one, several that are mixed, none where it is a normal. */
+  offers: PriorOffer[];
   reason: string;
   /** Not made for such a layer: a fallback. */
   substitute?: boolean;
@@ -105,39 +105,28 @@ export function layerPrior(
   const choice = choosePrior(need, offers, mix !== 'none');
   if (choice) {
     const priors = choice.offers.map(({ prior }) => prior);
-    const prior =
-      priors.length > 1
-        ? mixPriors(
-            priors,
-            priors.map(() => 1),
-          )
-        : priors[0];
-    return { need, prior, paths: choice.offers.map(({ path }) => path), reason: choice.reason };
+    const equal = priors.map(() => 1);
+    return { need, ...choice, prior: priors.length > 1 ? mixPriors(priors, equal) : priors[0] };
   }
   const { h, w } = need.size;
   if (fallback === 'normal')
     return {
       need,
       prior: isotropicNormal({ h, w }, {}, Math.sqrt(2 / (need.inputs * h * w))),
-      paths: [],
+      offers: [],
       reason: 'N(0, 2/(inputs·h·w)), as no prior fits',
       substitute: true,
     };
   const other = fallback === 'resample' ? chooseSubstitute(need, offers) : undefined;
   if (!other) throw nothingFits(need, offers, why);
-  const [{ path, prior }] = other.offers;
-  if (other.resampled && !substitute)
+  const { offers: from, reason, resampled } = other;
+  const prior = resampled ? substitute : from[0].prior;
+  if (!prior)
     throw usageError(
       `the resampled prior of layer ${need.name} is not in the run's folder`,
       'start the run again',
     );
-  return {
-    need,
-    prior: other.resampled ? substitute! : prior,
-    paths: [path],
-    reason: other.reason,
-    substitute: true,
-  };
+  return { need, prior, offers: from, reason, substitute: true };
 }
 
 /**
@@ -154,7 +143,7 @@ export function adaptPriors(
   for (const layer of layers) {
     const prior = priors[layer];
     const weights = mix === 'learned' && prior.family === 'mixed' ? (['weights'] as const) : [];
-    const { prior: adapted, names } = adaptPrior(prior, [...weights, ...(parts as Adaptation[])], rebuild);
+    const { prior: adapted, names } = adaptPrior(prior, [...weights, ...parts], rebuild);
     if (names.length === 0) continue;
     result.priors[layer] = adapted;
     result.adapted[layer] = names;
@@ -164,7 +153,7 @@ export function adaptPriors(
 
 /** @param adapted the prior as it is after training, and which of its parameters were learned */
 export const reportOf = (
-  { need, prior, paths, reason, substitute }: LayerPrior,
+  { need, prior, offers, reason, substitute }: LayerPrior,
   adapted?: { prior: KernelPrior; names: readonly string[] },
 ): LayerPriorReport => ({
   layer: need.name,
@@ -172,7 +161,7 @@ export const reportOf = (
   ...(need.role && { role: need.role }),
   inputs: need.inputs,
   family: prior.family,
-  paths,
+  paths: offers.map(({ path }) => path),
   reason,
   ...(substitute && { substitute }),
   ...(adapted && { learned: learnedOf(adapted.prior.parameters, adapted.names) }),

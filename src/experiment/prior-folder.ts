@@ -7,6 +7,7 @@ import { writeNpy } from '../formats/npy.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { ROLES } from '../kernels/index.js';
 import { type KernelPrior, kernelLength, makePrior } from '../priors/index.js';
+import type { PriorOffer } from './choose-prior.js';
 
 const density = z.object({
   n: z.number(),
@@ -103,18 +104,28 @@ export function readPriorFolder(folder: string): { prior: KernelPrior; about: Pr
   }
 }
 
-/** Writes a prior that was made of those of other folders. */
+/** What is known of the layers of all of them together. */
+function layersOf(from: readonly PriorOffer[]): PriorDescription['layers'] {
+  const union = <T>(lists: (readonly T[] | undefined)[]) =>
+    lists.length > 0 && lists.every((list) => list !== undefined) ? [...new Set(lists.flat())] : undefined;
+  const [roles, inputs] = [union(from.map((o) => o.roles)), union(from.map((o) => o.inputs))];
+  return roles || inputs ? { ...(roles && { roles }), ...(inputs && { inputs }) } : undefined;
+}
+
+/** Writes a prior that was made of those of other folders; what is known of all their layers is known of its own. */
 export function writeDerivedPrior(
   folder: string,
   prior: KernelPrior,
   how: string,
-  from: readonly string[],
+  from: readonly PriorOffer[],
 ): void {
+  const layers = layersOf(from);
   writePriorFolder(folder, prior, {
     source: { name: how, sha256: '', train: 0, test: 0, std: 0 },
     seed: 0,
     seconds: 0,
-    derived: { how, from: [...from] },
+    derived: { how, from: from.map(({ path }) => path) },
+    ...(layers && { layers }),
     baselines: {},
   });
 }

@@ -21,7 +21,7 @@ import { isotropicNormal, type KernelPrior, kernelLength } from '../priors/index
 import { isSampler } from '../train/sample-network.js';
 import { samplePrior } from '../train/sample-prior.js';
 import { xavier } from '../train/train-network.js';
-import { componentsOf, initOf, learnsPrior, type RunConfig } from './config.js';
+import { componentsOf, initOf, learnsPrior, type RunConfig, startsFromPrior } from './config.js';
 import {
   adaptPriors,
   type LayerPrior,
@@ -62,12 +62,12 @@ export const posteriorOf = ({ prior, posterior }: RunConfig) =>
 
 /**
  * @param dataset the dataset that `config` names, where it has been read already
- * @param substitutes priors of layers whose size none of the given ones has (substitutes.ts)
+ * @param substitutes priors of layers whose size none of the given ones has (substitutes.ts), by layer
  */
 export function prepare(
   config: RunConfig,
   dataset: Dataset = loadDataset(config.data, config.dataDir),
-  substitutes: Readonly<Record<string, KernelPrior>> = {},
+  substitutes: Readonly<Record<string, { prior: KernelPrior }>> = {},
 ): Problem {
   const { train, test } = dataset;
   const network = buildArchitecture(config, train);
@@ -86,7 +86,7 @@ export function prepare(
   const needs = layerNeeds(network);
   const chosen: Record<string, LayerPrior> = {};
   const requireFitted = ({ name }: WeightLayer, why: string): KernelPrior => {
-    chosen[name] ??= layerPrior(needs[name], fitted, why, config, substitutes[name]);
+    chosen[name] ??= layerPrior(needs[name], fitted, why, config, substitutes[name]?.prior);
     return chosen[name].prior;
   };
   requireFamily(config, fitted);
@@ -137,8 +137,7 @@ export function prepare(
   const spans = Object.entries(priors).map(([name, { size }]) => [name, size.channels]);
   const architecture = withSpans(network, Object.fromEntries(spans));
   const init = initOf(config);
-  if (init === 'prior' || init === 'samples')
-    for (const layer of layers) requireFitted(layer, `--init ${init}`);
+  if (startsFromPrior(config)) for (const layer of layers) requireFitted(layer, `--init ${init}`);
   const filters = init === 'filters' ? layers.map((layer) => filtersFor(layer, config.filters)) : [];
   const key = foldIn(seedKey(config.seed), 'run', config.split, config.examples);
   return {

@@ -1,6 +1,5 @@
 // Carries out a plan of kind random-features: each run draws convolutions as training would start with them, leaves them
 // as they are, and fits a classifier to their features; `samples` draws make an ensemble.
-import type { Dataset } from '../data/index.js';
 import { loadDataset } from '../data/index.js';
 import { createEngine, type Engine } from '../engine/index.js';
 import { DwpError, usageError } from '../errors.js';
@@ -10,7 +9,8 @@ import { UNIT_DECAY } from './classifier.js';
 import type { CompareHooks, FinishedRun } from './compare.js';
 import { initOf } from './config.js';
 import type { Plan, PlannedRun } from './plan.js';
-import { prepare } from './problem.js';
+import { type Problem, prepare } from './problem.js';
+import { makeSubstitutes } from './substitutes.js';
 
 /** A run without a folder. */
 export interface FeatureRun extends Omit<FinishedRun, 'path'> {
@@ -18,7 +18,7 @@ export interface FeatureRun extends Omit<FinishedRun, 'path'> {
   oneDraw: number;
 }
 
-/** @throws DwpError USAGE before anything is computed where a run has nothing to draw from */
+/** @throws DwpError USAGE before any run where a run has nothing to draw from */
 export async function runFeatures(plan: Plan, hooks: CompareHooks = {}): Promise<FeatureRun[]> {
   const [{ config: first }] = plan.runs;
   for (const { label, config } of plan.runs)
@@ -30,24 +30,27 @@ export async function runFeatures(plan: Plan, hooks: CompareHooks = {}): Promise
         'set data, dataDir, engine, threads and device in base',
       );
   const dataset = loadDataset(first.data, first.dataDir);
-  for (const { config } of plan.runs) prepare(config, dataset);
   const engine = await createEngine(first.engine, first.threads, first.device);
+  const problems: Problem[] = [];
+  for (const { config } of plan.runs) {
+    const substitutes = await makeSubstitutes(config, dataset.train, engine, { signal: hooks.signal });
+    problems.push(prepare(config, dataset, substitutes));
+  }
   const finished: FeatureRun[] = [];
   for (const [i, run] of plan.runs.entries()) {
     hooks.starting?.(run, i + 1, plan.runs.length);
-    finished.push(await runOne(run, dataset, engine, hooks));
+    finished.push(await runOne(run, problems[i], engine, hooks));
   }
   return finished;
 }
 
 async function runOne(
   { label, config }: PlannedRun,
-  dataset: Dataset,
+  { model, train, judged, weights }: Problem,
   engine: Engine,
   { signal, progress }: CompareHooks,
 ): Promise<FeatureRun> {
   const began = Date.now();
-  const { model, train, judged, weights } = prepare(config, dataset);
   const { images, rows } = train;
   const { classes } = model.architecture;
   const decay = typeof config.denseDecay === 'number' ? config.denseDecay : UNIT_DECAY; // of features of mean square 1

@@ -299,9 +299,9 @@ function writeAdapted(
 ): void {
   for (const [layer, prior] of Object.entries(adapted)) {
     const path = join(folder, 'priors', layer);
-    const paths = choices.find(({ need }) => need.name === layer)?.paths ?? [];
+    const offers = choices.find(({ need }) => need.name === layer)?.offers ?? [];
     rmSync(path, { recursive: true, force: true }); // of a run that was killed while it was judged
-    writeDerivedPrior(path, prior, `adapted to layer ${layer} of a run`, paths);
+    writeDerivedPrior(path, prior, `adapted to layer ${layer} of a run`, offers);
   }
 }
 

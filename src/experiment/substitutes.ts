@@ -8,13 +8,14 @@ import { randomLayers } from '../nn/index.js';
 import type { KernelPrior } from '../priors/index.js';
 import type { FitHooks } from '../train/fit-prior.js';
 import { resamplePrior } from '../train/resample-prior.js';
-import { choosePrior, chooseSubstitute, type LayerNeed } from './choose-prior.js';
-import { initOf, type RunConfig } from './config.js';
+import { choosePrior, chooseSubstitute, type LayerNeed, type PriorOffer, sizeText } from './choose-prior.js';
+import { type RunConfig, startsFromPrior } from './config.js';
 import { type FittedPrior, layerNeeds, readOffer, requireFamily } from './layer-priors.js';
 import { readPriorFolder, writeDerivedPrior } from './prior-folder.js';
 import { buildArchitecture } from './problem.js';
 
-export type Substitutes = Readonly<Record<string, KernelPrior>>;
+/** Priors by the layers that they are for, and what each was made of. */
+export type Substitutes = Readonly<Record<string, { prior: KernelPrior; of: PriorOffer }>>;
 
 const FOLDER = 'priors';
 const folderOf = (run: string, layer: string) => join(run, FOLDER, `${layer}-resampled`);
@@ -26,8 +27,7 @@ function missing(config: RunConfig, images: ImageSet): { need: LayerNeed; offer:
   const offers = config.priorPath.map(readOffer);
   requireFamily(config, offers);
   const needs = layerNeeds(architecture);
-  const fitted =
-    !['none', 'standard-normal'].includes(config.prior) || ['prior', 'samples'].includes(initOf(config));
+  const fitted = !['none', 'standard-normal'].includes(config.prior) || startsFromPrior(config);
   return randomLayers(architecture)
     .filter(({ kind }) => (kind === 'conv' ? fitted : config.densePrior === 'fitted'))
     .flatMap(({ name }) => {
@@ -38,31 +38,35 @@ function missing(config: RunConfig, images: ImageSet): { need: LayerNeed; offer:
     });
 }
 
-/** Fits what is missing, the same for the same priors. */
+/** Fits what is missing, the same for the same priors; once for layers that need the same. */
 export async function makeSubstitutes(
   config: RunConfig,
   images: ImageSet,
   engine: Engine,
   hooks: FitHooks = {},
 ): Promise<Substitutes> {
-  const made: Record<string, KernelPrior> = {};
+  const made: Record<string, { prior: KernelPrior; of: PriorOffer }> = {};
   for (const { need, offer } of missing(config, images)) {
+    const same = Object.values(made).find(
+      ({ prior, of }) => of.path === offer.path && sizeText(prior.size) === sizeText(need.size),
+    );
     const key = foldIn(seedKey(0), 'resample', need.size.h, need.size.w);
-    made[need.name] = await resamplePrior(offer.prior, need.size, engine, key, hooks);
+    const prior = same?.prior ?? (await resamplePrior(offer.prior, need.size, engine, key, hooks));
+    made[need.name] = { prior, of: offer };
   }
   return made;
 }
 
 export function writeSubstitutes(run: string, substitutes: Substitutes): void {
-  for (const [layer, prior] of Object.entries(substitutes))
-    writeDerivedPrior(folderOf(run, layer), prior, 'resampled to another size', []);
+  for (const [layer, { prior, of }] of Object.entries(substitutes))
+    writeDerivedPrior(folderOf(run, layer), prior, 'resampled to another size', [of]);
 }
 
 /** Those of a run's layers, as far as it has some. */
 export const readSubstitutes = (run: string, config: RunConfig, images: ImageSet): Substitutes =>
   Object.fromEntries(
     missing(config, images)
-      .map(({ need }) => need.name)
-      .filter((layer) => existsSync(folderOf(run, layer)))
-      .map((layer) => [layer, readPriorFolder(folderOf(run, layer)).prior]),
+      .map(({ need, offer }) => ({ layer: need.name, folder: folderOf(run, need.name), of: offer }))
+      .filter(({ folder }) => existsSync(folder))
+      .map(({ layer, folder, of }) => [layer, { prior: readPriorFolder(folder).prior, of }]),
   );

@@ -75,10 +75,7 @@ class Functions {
 
   normal(name: 'encoder' | 'decoder', given: Tensors, parameters: Tensors, width: number): DiagonalNormal {
     const out = this.run(name, given, parameters);
-    const own = name === 'decoder' ? parameters[LOG_STD] : undefined;
-    const { logStd = own, logVariance, std, variance } = out;
-    const spread =
-      logStd ?? (logVariance ? tf.mul(logVariance, 0.5) : std ? tf.log(std) : tf.mul(tf.log(variance), 0.5));
+    const spread = logStdOf(out) ?? parameters[LOG_STD];
     for (const [role, value] of Object.entries({ mean: out.mean, spread }))
       if (value.rank > 1 && value.shape[1] !== width && value.shape[1] !== 1)
         throw inputError(
@@ -87,6 +84,14 @@ class Functions {
         );
     return { mean: out.mean, logStd: tf.add(spread, tf.zerosLike(out.mean)) };
   }
+}
+
+/** What a graph says of its spread; undefined where it says nothing. */
+function logStdOf({ logStd, logVariance, std, variance }: Tensors): tf.Tensor | undefined {
+  if (logStd) return logStd;
+  if (logVariance) return tf.mul(logVariance, 0.5);
+  if (std) return tf.log(std);
+  return variance && tf.mul(tf.log(variance), 0.5);
 }
 
 function latentDensity(size: KernelSize, config: ExternalConfig, parameters: Tensors): LatentDensity {

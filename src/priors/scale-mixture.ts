@@ -3,8 +3,9 @@
 import { Matrix } from 'ml-matrix';
 import { z } from 'zod';
 import { storedComponents } from './mixture/components.js';
-import { type Component, componentOf } from './mixture/em.js';
+import { type Component, componentOf, normalise, type Points, squaredDistances } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
+import { secondMoment } from './mixture/linear-algebra.js';
 import { kernelLength, type PriorFamily, type TrainingKernels } from './prior.js';
 
 const config = z.object({
@@ -13,94 +14,83 @@ const config = z.object({
 type Config = z.infer<typeof config>;
 
 const ROUNDS = 60;
+/** Added to the diagonal of Σ, relative to its mean variance. */
 const JITTER = 1e-6;
+/** Kernels that each scale is worth beforehand: keeps the weight of an empty one above 0. */
+const PRIOR_MASS = 1e-3;
+const SMALLEST_SCALE = 1e-4;
 
+/** Expectation maximisation of w_c, s_c and Σ in turn (Dempster et al. 1977): p(w) = Σ_c w_c N(w; 0, s_c² Σ). */
 function fit(kernels: TrainingKernels, { components: k }: Config) {
   const { data, count } = kernels;
   const d = kernelLength(kernels);
-  const scales = new Float64Array(k);
-  const weights = new Float64Array(k).fill(1 / k);
-  let sigma = weightedSecondMoment(data, count, d, () => 1);
-  let component = componentOf(0, new Float64Array(d), sigma);
-  const squares = new Float64Array(count);
-  const shares = new Float64Array(k);
+  const points = { data, count, size: d };
+  const uniform = new Float64Array(count).fill(1);
+  let shape = shapeOf(points, uniform);
+  let squares = squaredDistances(points, shape);
+  let scales = quantileScales(squares, k, d);
+  let weights = new Float64Array(k).fill(1 / k);
   for (let round = 0; round < ROUNDS; round++) {
-    const inverse = component.inverseCholesky;
-    for (let i = 0; i < count; i++) squares[i] = squaredNorm(data, i, d, inverse);
-    // scales start at quantiles of the norms
-    if (round === 0) {
-      const sorted = squares.slice().sort();
-      for (let c = 0; c < k; c++)
-        scales[c] = Math.sqrt(Math.max(1e-12, sorted[Math.floor(((c + 0.5) / k) * count)]) / d);
-    }
+    const shares = sharesOf(squares, weights, scales, d);
     const mass = new Float64Array(k);
     const square = new Float64Array(k);
-    const precision = new Float64Array(count);
-    for (let i = 0; i < count; i++) {
-      let largest = Number.NEGATIVE_INFINITY;
+    const precision = new Float64Array(count); // E 1/s² of a kernel
+    for (let i = 0; i < count; i++)
       for (let c = 0; c < k; c++) {
-        shares[c] = Math.log(weights[c]) - d * Math.log(scales[c]) - (0.5 * squares[i]) / scales[c] ** 2;
-        largest = Math.max(largest, shares[c]);
-      }
-      let total = 0;
-      for (let c = 0; c < k; c++) {
-        shares[c] = Math.exp(shares[c] - largest);
-        total += shares[c];
-      }
-      for (let c = 0; c < k; c++) {
-        const share = shares[c] / total;
+        const share = shares[i * k + c];
         mass[c] += share;
         square[c] += share * squares[i];
         precision[i] += share / scales[c] ** 2;
       }
-    }
-    for (let c = 0; c < k; c++) {
-      weights[c] = (mass[c] + 1e-3) / (count + k * 1e-3);
-      scales[c] = Math.max(1e-4, Math.sqrt(square[c] / (d * Math.max(mass[c], 1e-9))));
-    }
-    sigma = weightedSecondMoment(data, count, d, (i) => precision[i]);
-    component = componentOf(0, new Float64Array(d), sigma);
+    weights = mass.map((x) => (x + PRIOR_MASS) / (count + k * PRIOR_MASS));
+    scales = square.map((x, c) => Math.max(SMALLEST_SCALE, Math.sqrt(x / (d * Math.max(mass[c], 1e-9)))));
+    shape = shapeOf(points, precision);
+    squares = squaredDistances(points, shape);
   }
   return storedComponents(
-    Array.from(scales, (s, c): Component => {
-      const covariance = Matrix.mul(component.covariance, s * s);
-      return {
-        ...component,
+    Array.from(
+      scales,
+      (s, c): Component => ({
+        ...shape,
         logWeight: Math.log(weights[c]),
-        covariance,
-        logDeterminant: component.logDeterminant + d * Math.log(s),
-      };
-    }),
+        covariance: Matrix.mul(shape.covariance, s * s),
+        logDeterminant: shape.logDeterminant + d * Math.log(s),
+      }),
+    ),
   );
 }
 
-function squaredNorm(data: Float32Array, row: number, d: number, inverse: Matrix): number {
-  let sum = 0;
-  for (let j = 0; j < d; j++) {
-    let y = 0;
-    for (let l = 0; l <= j; l++) y += inverse.get(j, l) * data[row * d + l];
-    sum += y * y;
-  }
-  return sum;
+/** N(0, Σ), Σ the weighted second moment. */
+function shapeOf(points: Points, weights: Float64Array): Component {
+  const { size: d } = points;
+  const mean = new Float64Array(d);
+  const sigma = secondMoment(points, d, mean, weights);
+  const jitter = (JITTER * sigma.trace()) / d;
+  return componentOf(0, mean, sigma.add(Matrix.eye(d).mul(jitter)));
 }
 
-function weightedSecondMoment(data: Float32Array, count: number, d: number, weight: (i: number) => number) {
-  const sum = new Float64Array(d * d);
-  for (let i = 0; i < count; i++) {
-    const scale = weight(i) / count;
-    for (let j = 0; j < d; j++)
-      for (let l = 0; l <= j; l++) sum[j * d + l] += scale * data[i * d + j] * data[i * d + l];
-  }
-  const matrix = Matrix.zeros(d, d);
-  let trace = 0;
-  for (let j = 0; j < d; j++) trace += sum[j * d + j];
-  for (let j = 0; j < d; j++)
-    for (let l = 0; l <= j; l++) {
-      const value = sum[j * d + l] + (j === l ? (JITTER * trace) / d : 0);
-      matrix.set(j, l, value);
-      matrix.set(l, j, value);
-    }
-  return matrix;
+/** Where scales start: at quantiles of the norms. */
+function quantileScales(squares: Float64Array, k: number, d: number): Float64Array {
+  const sorted = squares.slice().sort();
+  return Float64Array.from({ length: k }, (_, c) =>
+    Math.sqrt(Math.max(1e-12, sorted[Math.floor(((c + 0.5) / k) * squares.length)]) / d),
+  );
+}
+
+/** How probable each scale is given a kernel: squared norms [n] → [n, K]. */
+function sharesOf(
+  squares: Float64Array,
+  weights: Float64Array,
+  scales: Float64Array,
+  d: number,
+): Float64Array {
+  const k = scales.length;
+  const logs = new Float64Array(squares.length * k);
+  for (let i = 0; i < squares.length; i++)
+    for (let c = 0; c < k; c++)
+      logs[i * k + c] = Math.log(weights[c]) - d * Math.log(scales[c]) - (0.5 * squares[i]) / scales[c] ** 2;
+  normalise(logs, k);
+  return logs;
 }
 
 export const scaleMixture: PriorFamily<Config> = {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runConfig } from '../../src/experiment/config.js';
+import { exportRun } from '../../src/experiment/export-run.js';
 import { readPriorFolder } from '../../src/experiment/prior-folder.js';
 import { resumeRun, startRun } from '../../src/experiment/run.js';
 import { isotropicNormal } from '../../src/priors/index.js';
@@ -107,14 +108,21 @@ test('scale, p(z) and decoder of a VAE: the bound is no worse, and the prior it 
 test('a size that is missing is made of another one, and said', async () => {
   const warnings: string[] = [];
   const options = { prior: 'fitted', priorPath: [at('narrow-7')], steps: 2 };
-  const { priors } = await startRun(config(options), at('resampled'), {
+  const { priors } = await startRun(config({ ...options, posterior: 'semi-implicit' }), at('resampled'), {
     warn: (line) => warnings.push(line),
   });
   expect(warnings).toEqual([
     expect.stringMatching(/^conv2: .*narrow-7 \(resampled from 7x7, as no prior of 5x5 fits\)/),
   ]);
   expect(priors![1]).toMatchObject({ layer: 'conv2', family: 'mixture', substitute: true });
-  expect(existsSync(at('resampled', 'priors', 'conv2-resampled', 'prior.json'))).toBe(true);
+  const { about } = readPriorFolder(at('resampled', 'priors', 'conv2-resampled'));
+  expect(about.derived?.from).toEqual([at('narrow-7')]);
+  const { files } = await exportRun(at('resampled'), { onnx: at('resampled.onnx') });
+  expect(files).toHaveLength(1);
+
+  const started = await startRun(config({ ...options, prior: 'none' }), at('started'));
+  expect(started.init).toBe('samples');
+  expect(existsSync(at('started', 'priors', 'conv2-resampled', 'prior.json'))).toBe(true);
 
   const normal = await startRun(config({ ...options, fallback: 'normal', init: 'xavier' }), at('normal'));
   expect(normal.priors![1]).toMatchObject({ family: 'normal', paths: [], substitute: true });

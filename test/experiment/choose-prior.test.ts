@@ -111,6 +111,12 @@ describe('what a layer makes do with', () => {
       '5',
       false,
     ],
+    [
+      'the same size of another role, before one of its area',
+      [{ ...offer('1x25', 5, ['last']), size: { h: 1, w: 25 } }, offer('5', 5, ['first'])],
+      '5',
+      false,
+    ],
     ['the nearest size', [offer('11', 11), offer('7', 7)], '7', true],
     ['of sizes as near, the larger', [offer('1', 1), offer('25', 25)], '25', true],
     ['of one size, the role', [offer('f', 7, ['first']), offer('m', 7, ['middle'])], 'm', true],

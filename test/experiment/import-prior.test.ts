@@ -116,6 +116,19 @@ describe('whole filters', () => {
   });
 });
 
+test('what the decoder says of its spread goes before what the description says', async () => {
+  const out = await exported(await fittedPrior('vae of pixels', engine), 'twice-said');
+  const path = join(out, 'kernel-prior.json');
+  const described = JSON.parse(readFileSync(path, 'utf8'));
+  const { outputs } = described.graphs.decoder;
+  described.graphs.decoder.outputs = { mean: outputs.mean, logVariance: outputs.logStd };
+  const read = async (observation: Record<string, unknown>) => {
+    writeFileSync(path, JSON.stringify({ ...described, observation }));
+    return densities(importPrior(out).prior, engine, normal(614, N, 6));
+  };
+  expect(await read({ logStd: 1 })).toEqual(await read({}));
+});
+
 const FIXTURE = fileURLToPath(new URL('../fixtures/external-prior/', import.meta.url));
 
 describe('a VAE of PyTorch', () => {

@@ -201,8 +201,13 @@ describe('a mixture of priors', () => {
   test('a folder holds it with every bit', async () => {
     const prior = scalePrior(mixPriors([...parts, gaussian(0, 1, 3)], [1, 2, 3]), 0.4);
     const folder = join(mkdtempSync(join(tmpdir(), 'dwp-composed-')), 'prior');
-    writeDerivedPrior(folder, prior, 'a test', []);
-    const read = readPriorFolder(folder).prior;
+    writeDerivedPrior(folder, prior, 'a test', [
+      { path: 'a', size: prior.size, roles: ['first', 'last'], inputs: [1] },
+      { path: 'b', size: prior.size, roles: ['last'] },
+    ]);
+    const { prior: read, about } = readPriorFolder(folder);
+    expect(about.derived).toEqual({ how: 'a test', from: ['a', 'b'] });
+    expect(about.layers).toEqual({ roles: ['first', 'last'] }); // of inputs b says nothing
     const w = normal(508, 5, 2);
     expect(read.family).toBe('scaled');
     expect(await evaluate(read, w)).toEqual(await evaluate(prior, w));

@@ -12,7 +12,8 @@ import { FALLBACKS, type RewrittenLayer, rewriteModel, SCALES } from '../../expe
 import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
 import { openSource } from '../../formats/source.js';
 import { argument, defineCommand, list, option } from '../command.js';
-import { engineOptions, openEngine, seedOption } from '../options.js';
+import type { Effects } from '../effects.js';
+import { type EngineInput, engineOptions, openEngine, seedOption } from '../options.js';
 import { table } from '../table.js';
 
 interface RewrittenModel {
@@ -73,43 +74,8 @@ export const exportCommand = defineCommand({
     'dwp export --init resnet.onnx --prior priors/7x7 priors/3x3 --scale keep --out resnet-dwp.onnx',
   ],
   async run(input, effects): Promise<ExportResult> {
-    const { source, onnx, keras, init, prior = [], out } = input;
-    if (init !== undefined) {
-      if (source !== undefined || onnx || keras)
-        throw usageError(
-          '--init is an export of its own',
-          'leave out the folder, --onnx and --keras; use --out',
-        );
-      if (!out || prior.length === 0)
-        throw usageError('--init needs --prior and --out', 'see dwp export --help');
-      refuseExisting(out);
-      const priors = Object.fromEntries(prior.map((path) => [path, readPriorFolder(path).prior]));
-      const model = openSource(init);
-      const progress = effects.progress('drawing kernels', 1000);
-      try {
-        const { bytes, layers } = await rewriteModel(
-          model,
-          priors,
-          {
-            scale: input.scale,
-            fallback: input.fallback,
-            progress: (done, total, layer) => progress.update((1000 * done) / total, layer),
-          },
-          await openEngine(input),
-          seedKey(input.seed),
-        );
-        if (!layers.some(({ from }) => from))
-          throw usageError(
-            `${init} has no convolution that ${prior.join(' or ')} could draw (${[...new Set(layers.map(({ reason }) => reason))].join('; ') || 'it has none'})`,
-            'nothing was written; dwp inspect lists its layers',
-          );
-        writeFileAtomic(out, bytes);
-        return { kind: 'model', out, bytes: bytes.length, layers };
-      } finally {
-        progress.stop();
-        model.close();
-      }
-    }
+    const { source, onnx, keras, prior = [], out } = input;
+    if (input.init !== undefined) return giveKernels({ ...input, init: input.init, prior }, effects);
     if (prior.length > 0 || out)
       throw usageError('--prior and --out are for --init', 'use --onnx to write a prior');
     if (source === undefined)
@@ -122,53 +88,99 @@ export const exportCommand = defineCommand({
     return exportPrior(source, onnx, await openEngine(input));
   },
   render(result) {
-    if (result.kind === 'run') {
-      const { components, files, inputs, outputs } = result;
-      const what = components > 1 ? `, the log of the mean probabilities of ${components} networks` : '';
-      return [
-        ...files.map(({ path, format, bytes }) => `${format}: ${path} (${bytes} bytes)`),
-        `images [${inputs[0].shape}] with values in [0, 1] → logits [${outputs[0].shape}]${what}`,
-      ].join('\n');
-    }
-    if (result.kind === 'prior') {
-      const { out, graphs, family, size } = result;
-      const ports = (list: Record<string, { shape?: unknown[] }>) =>
-        Object.entries(list)
-          .map(([name, { shape }]) => `${name} [${shape}]`)
-          .join(', ');
-      return [
-        `${family} prior of ${sizeText(size)} kernels as ONNX graphs; all random numbers are inputs, standard normal:`,
-        '',
-        table(
-          ['graph', 'inputs', 'results', 'bytes'],
-          Object.values(graphs).map(({ file, inputs, outputs, bytes }) => [
-            file,
-            ports(inputs),
-            ports(outputs),
-            `${bytes}`,
-          ]),
-        ),
-        '',
-        `Written to ${out}, described in ${join(out, 'kernel-prior.json')}. In Python: examples/initialise_pytorch.py`,
-      ].join('\n');
-    }
-    const { out, layers } = result;
-    const drawn = layers.filter(({ from }) => from).length;
-    const rms = (x: number | undefined) => (x === undefined ? '' : x.toPrecision(3));
-    return [
-      table(
-        ['layer', 'shape', 'type', 'kernels', 'rms before', 'after'],
-        layers.map(({ layer, shape, dtype, from, reason, before, after }) => [
-          layer,
-          shape?.join('x') ?? '',
-          dtype ?? '',
-          from ?? `left: ${reason}`,
-          rms(before),
-          rms(after),
-        ]),
-      ),
-      '',
-      `${drawn} of ${layers.length} convolutions drawn anew, written to ${out}; everything else is as it was.`,
-    ].join('\n');
+    if (result.kind === 'run') return renderRun(result);
+    return result.kind === 'prior' ? renderPrior(result) : renderModel(result);
   },
 });
+
+interface KernelsInput extends EngineInput {
+  init: string;
+  prior: string[];
+  source?: string;
+  onnx?: string;
+  keras?: string;
+  out?: string;
+  scale: (typeof SCALES)[number];
+  fallback: (typeof FALLBACKS)[number];
+  seed: number;
+}
+
+/** --init: a copy of a network whose kernels are samples of priors. */
+async function giveKernels(input: KernelsInput, effects: Effects): Promise<RewrittenModel> {
+  const { source, onnx, keras, init, prior, out, scale, fallback } = input;
+  if (source !== undefined || onnx || keras)
+    throw usageError('--init is an export of its own', 'leave out the folder, --onnx and --keras; use --out');
+  if (!out || prior.length === 0) throw usageError('--init needs --prior and --out', 'see dwp export --help');
+  refuseExisting(out);
+  const priors = Object.fromEntries(prior.map((path) => [path, readPriorFolder(path).prior]));
+  const model = openSource(init);
+  const bar = effects.progress('drawing kernels', 1000);
+  const progress = (done: number, total: number, layer: string) => bar.update((1000 * done) / total, layer);
+  try {
+    const engine = await openEngine(input);
+    const options = { scale, fallback, progress };
+    const { bytes, layers } = await rewriteModel(model, priors, options, engine, seedKey(input.seed));
+    if (!layers.some(({ from }) => from)) {
+      const reasons = [...new Set(layers.map(({ reason }) => reason))].join('; ') || 'it has none';
+      throw usageError(
+        `${init} has no convolution that ${prior.join(' or ')} could draw (${reasons})`,
+        'nothing was written; dwp inspect lists its layers',
+      );
+    }
+    writeFileAtomic(out, bytes);
+    return { kind: 'model', out, bytes: bytes.length, layers };
+  } finally {
+    bar.stop();
+    model.close();
+  }
+}
+
+function renderRun({ components, files, inputs, outputs }: ExportedRun): string {
+  const what = components > 1 ? `, the log of the mean probabilities of ${components} networks` : '';
+  return [
+    ...files.map(({ path, format, bytes }) => `${format}: ${path} (${bytes} bytes)`),
+    `images [${inputs[0].shape}] with values in [0, 1] → logits [${outputs[0].shape}]${what}`,
+  ].join('\n');
+}
+
+function renderPrior({ out, graphs, family, size }: ExportedPrior): string {
+  const ports = (list: Record<string, { shape?: unknown[] }>) =>
+    Object.entries(list)
+      .map(([name, { shape }]) => `${name} [${shape}]`)
+      .join(', ');
+  return [
+    `${family} prior of ${sizeText(size)} kernels as ONNX graphs; all random numbers are inputs, standard normal:`,
+    '',
+    table(
+      ['graph', 'inputs', 'results', 'bytes'],
+      Object.values(graphs).map(({ file, inputs, outputs, bytes }) => [
+        file,
+        ports(inputs),
+        ports(outputs),
+        `${bytes}`,
+      ]),
+    ),
+    '',
+    `Written to ${out}, described in ${join(out, 'kernel-prior.json')}. In Python: examples/initialise_pytorch.py`,
+  ].join('\n');
+}
+
+function renderModel({ out, layers }: RewrittenModel): string {
+  const drawn = layers.filter(({ from }) => from).length;
+  const rms = (x: number | undefined) => (x === undefined ? '' : x.toPrecision(3));
+  return [
+    table(
+      ['layer', 'shape', 'type', 'kernels', 'rms before', 'after'],
+      layers.map(({ layer, shape, dtype, from, reason, before, after }) => [
+        layer,
+        shape?.join('x') ?? '',
+        dtype ?? '',
+        from ?? `left: ${reason}`,
+        rms(before),
+        rms(after),
+      ]),
+    ),
+    '',
+    `${drawn} of ${layers.length} convolutions drawn anew, written to ${out}; everything else is as it was.`,
+  ].join('\n');
+}

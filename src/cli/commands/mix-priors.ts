@@ -1,7 +1,9 @@
 // dwp mix-priors: several fitted priors of one size as one.
 import { z } from 'zod';
 import { usageError } from '../../errors.js';
-import { readPriorFolder, writeDerivedPrior } from '../../experiment/prior-folder.js';
+import { sizeText } from '../../experiment/choose-prior.js';
+import { readOffer } from '../../experiment/layer-priors.js';
+import { writeDerivedPrior } from '../../experiment/prior-folder.js';
 import { refuseExisting } from '../../formats/files.js';
 import { mixPriors } from '../../priors/index.js';
 import { argument, defineCommand, option } from '../command.js';
@@ -35,19 +37,23 @@ export const mixPriorsCommand = defineCommand({
         `${weights.length} weights for ${paths.length} priors`,
         'give one for each, in the same order',
       );
-    const priors = paths.map((path) => readPriorFolder(path).prior);
-    const sizes = priors.map(({ size: { h, w } }) => `${h}x${w}`);
+    const offers = paths.map(readOffer);
+    const sizes = offers.map(({ size }) => sizeText(size));
     const other = sizes.findIndex((size) => size !== sizes[0]);
     if (other !== -1)
       throw usageError(
         `${paths[0]} is of ${sizes[0]}, ${paths[other]} of ${sizes[other]}`,
         'only priors of one kernel size can be mixed',
       );
-    writeDerivedPrior(out, mixPriors(priors, weights), `a mixture of ${paths.length} priors`, paths);
+    const mixed = mixPriors(
+      offers.map(({ prior }) => prior),
+      weights,
+    );
+    writeDerivedPrior(out, mixed, `a mixture of ${paths.length} priors`, offers);
     const total = weights.reduce((a, b) => a + b, 0);
-    const components = paths.map((path, m) => ({
+    const components = offers.map(({ path, prior: { family } }, m) => ({
       path,
-      family: priors[m].family,
+      family,
       weight: weights[m] / total,
     }));
     return { out, size: sizes[0], components };

@@ -60,7 +60,7 @@ export const logConstant = (dof: number, d: number): number =>
 const falling = (q: number, dof: number, d: number): number =>
   Number.isFinite(dof) ? 0.5 * (dof + d) * Math.log1p(q / dof) : 0.5 * q;
 
-/** ‖L⁻¹ (x − mean)‖² */
+/** ‖L⁻¹ (x − mean)‖² of a row x; L⁻¹ lower triangular, [d·d]; `difference` [d] is overwritten. */
 function squaredDistance(
   { data, size }: Points,
   row: number,
@@ -78,7 +78,14 @@ function squaredDistance(
   return sum;
 }
 
-const flat = (m: Matrix) => Float64Array.from(m.to1DArray());
+/** {@link squaredDistance} of every point from a component, [n]. */
+export function squaredDistances(points: Points, { mean, inverseCholesky }: Component): Float64Array {
+  const inverse = Float64Array.from(inverseCholesky.to1DArray());
+  const scratch = new Float64Array(points.size);
+  return Float64Array.from({ length: points.count }, (_, i) =>
+    squaredDistance(points, i, mean, inverse, scratch),
+  );
+}
 
 /** Joint log-densities log w_k p_k(x), [n, K], and squared distances, [n, K]. */
 function joint(points: Points, components: readonly Component[], dof: number) {
@@ -86,21 +93,19 @@ function joint(points: Points, components: readonly Component[], dof: number) {
   const k = components.length;
   const logs = new Float64Array(count * k);
   const distances = new Float64Array(count * k);
-  const scratch = new Float64Array(size);
   const constant = logConstant(dof, size);
-  components.forEach(({ logWeight, mean, inverseCholesky, logDeterminant }, c) => {
-    const inverse = flat(inverseCholesky);
-    for (let i = 0; i < count; i++) {
-      const q = squaredDistance(points, i, mean, inverse, scratch);
+  components.forEach((component, c) => {
+    const { logWeight, logDeterminant } = component;
+    squaredDistances(points, component).forEach((q, i) => {
       distances[i * k + c] = q;
       logs[i * k + c] = logWeight + constant - logDeterminant - falling(q, dof, size);
-    }
+    });
   });
   return { logs, distances };
 }
 
-/** Replaces joint log-densities by shares; returns the mean log-density. */
-function normalise(logs: Float64Array, k: number): number {
+/** Replaces joint log-densities [n, K] by shares; returns the mean log-density. */
+export function normalise(logs: Float64Array, k: number): number {
   let total = 0;
   for (let at = 0; at < logs.length; at += k) {
     let largest = Number.NEGATIVE_INFINITY;

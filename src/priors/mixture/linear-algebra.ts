@@ -18,17 +18,19 @@ export function lowerInverse(lower: Matrix): Matrix {
 export const logDeterminant = (lower: Matrix): number =>
   lower.diagonal().reduce((sum, x) => sum + Math.log(x), 0);
 
-/** (1/n) Σ_i (x_i − centre)(x_i − centre)ᵀ of rows [n, d]; centre 0 unless given. */
+/** (1/n) Σ_i weight_i (x_i − centre)(x_i − centre)ᵀ of rows [n, d]; centre 0 and weights 1 unless given. */
 export function secondMoment(
   { data, count }: { data: ArrayLike<number>; count: number },
   d: number,
   centre: ArrayLike<number> = new Float64Array(d),
+  weights?: ArrayLike<number>,
 ): Matrix {
   const sum = new Float64Array(d * d);
   const x = new Float64Array(d);
   for (let i = 0; i < count; i++) {
+    const weight = (weights?.[i] ?? 1) / count;
     for (let j = 0; j < d; j++) x[j] = data[i * d + j] - centre[j];
-    for (let j = 0; j < d; j++) for (let k = 0; k <= j; k++) sum[j * d + k] += (x[j] * x[k]) / count;
+    for (let j = 0; j < d; j++) for (let k = 0; k <= j; k++) sum[j * d + k] += weight * x[j] * x[k];
   }
   const matrix = Matrix.zeros(d, d);
   for (let j = 0; j < d; j++)
