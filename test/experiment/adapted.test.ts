@@ -130,7 +130,7 @@ test('a size that is missing is made of another one, and said', async () => {
     /prior of size 5x5 for layer conv2/,
   );
   expect(existsSync(at('none'))).toBe(false);
-}, 60_000);
+}, 300_000);
 
 test.each<[string, () => Record<string, unknown>, RegExp]>([
   [
