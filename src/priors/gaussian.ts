@@ -2,10 +2,10 @@
 import { CholeskyDecomposition, type Matrix } from 'ml-matrix';
 import { z } from 'zod';
 import { LOG_2PI } from '../distributions/normal.js';
-import { f32, spec, tf } from '../engine/index.js';
-import { inputError } from '../errors.js';
+import { f32, RandomStream, seedKey, spec, tf } from '../engine/index.js';
 import { lowerInverse, secondMoment } from './mixture/linear-algebra.js';
-import { requirePositive, requireShapes } from './parameters.js';
+import { chooseRidge, meanOf } from './mixture/ridge.js';
+import { requirePositive, requireShapes, requireSpread } from './parameters.js';
 import {
   type Arrays,
   type KernelPrior,
@@ -22,15 +22,15 @@ type Config = z.infer<typeof config>;
 
 /** Mean, lower Cholesky factor L of Σ, and its inverse: [d], [d, d], [d, d]. */
 function fit(kernels: TrainingKernels, { jitter }: Config): Arrays {
-  const { data, count } = kernels;
+  requireSpread(kernels);
   const d = kernelLength(kernels);
-  if (count <= d)
-    throw inputError(`${count} kernels cannot determine a ${d}×${d} covariance`, `give more than ${d}`);
-  const mean = new Float64Array(d);
-  for (let i = 0; i < count; i++) for (let j = 0; j < d; j++) mean[j] += data[i * d + j] / count;
-  const covariance = secondMoment(kernels, d, mean);
-  const ridge = (jitter * covariance.trace()) / d;
-  for (let j = 0; j < d; j++) covariance.set(j, j, covariance.get(j, j) + ridge);
+  const points = { ...kernels, size: d };
+  const mean = meanOf(points);
+  const covariance = secondMoment(points, d, mean);
+  const isotropic = covariance.trace() / d;
+  const lambda = chooseRidge(points, new RandomStream(seedKey(0)));
+  if (lambda > 0) covariance.mul(1 - lambda);
+  for (let j = 0; j < d; j++) covariance.set(j, j, covariance.get(j, j) + (lambda + jitter) * isotropic);
   const lower = new CholeskyDecomposition(covariance).lowerTriangularMatrix;
   const inverse = lowerInverse(lower);
   const array = (m: Matrix) => f32([d, d], Float32Array.from(m.to1DArray()));

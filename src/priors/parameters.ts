@@ -1,6 +1,7 @@
-// Whether stored arrays are the parameters of a prior: they come from files, and a wrong one must not get far.
+// Whether stored arrays are the parameters of a prior, and kernels enough for one: both come from files, and what is
+// wrong must not get far.
 import { inputError } from '../errors.js';
-import type { Arrays } from './prior.js';
+import { type Arrays, kernelLength, type TrainingKernels } from './prior.js';
 
 /** An array that cannot be a parameter; the one who read it knows the file. */
 export const badParameter = (why: string) => inputError(why, 'the prior folder is damaged: fit it again');
@@ -28,4 +29,14 @@ export function requireShapes(
 export function requirePositive(name: string, values: ArrayLike<number>): void {
   for (let i = 0; i < values.length; i++)
     if (!(values[i] > 0)) throw badParameter(`${name} is ${values[i]}, it must be above 0`);
+}
+
+/** @throws DwpError INPUT when kernels say nothing of how kernels vary: fewer than three, or all the same */
+export function requireSpread(kernels: TrainingKernels): void {
+  const { data, count } = kernels;
+  const d = kernelLength(kernels);
+  if (count < 3)
+    throw inputError(`${count} kernel${count === 1 ? '' : 's'}: too few to fit a prior`, 'give more kernels');
+  if (data.every((x, i) => x === data[i % d]))
+    throw inputError(`all ${count} kernels are the same: no prior can be fitted`, 'give kernels that differ');
 }

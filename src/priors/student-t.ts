@@ -4,7 +4,8 @@ import { f32, foldIn, RandomStream } from '../engine/index.js';
 import { storedComponents } from './mixture/components.js';
 import { expectationMaximisation, meanLogDensity } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
-import { take } from './mixture/select.js';
+import { chooseRidge } from './mixture/ridge.js';
+import { take } from './mixture/take.js';
 import { requireShapes } from './parameters.js';
 import { kernelLength, type PriorFamily } from './prior.js';
 
@@ -17,7 +18,7 @@ const config = z.object({
 type Config = z.infer<typeof config>;
 
 const CANDIDATES = [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100];
-const options = (dof: number) => ({ components: 1, dof, shrinkage: 0, iterations: 60 });
+const options = (dof: number, ridge: number) => ({ components: 1, dof, shrinkage: 0, ridge, iterations: 60 });
 
 export const studentT: PriorFamily<Config> = {
   name: 'student-t',
@@ -32,13 +33,14 @@ export const studentT: PriorFamily<Config> = {
       const held = Math.max(1, Math.round(0.1 * points.count));
       const order = stream.permutation(points.count);
       const [test, train] = [take(points, order.subarray(0, held)), take(points, order.subarray(held))];
+      const ridge = chooseRidge(points, new RandomStream(foldIn(key, 'ridge')));
       let best = { dof: tails === 'auto' ? CANDIDATES[0] : tails, value: Number.NEGATIVE_INFINITY };
       for (const dof of tails === 'auto' ? CANDIDATES : []) {
-        const value = meanLogDensity(test, expectationMaximisation(train, options(dof), stream), dof);
+        const value = meanLogDensity(test, expectationMaximisation(train, options(dof, ridge), stream), dof);
         await tick(`${dof} degrees of freedom: ${value.toFixed(2)} nats on held-out kernels`);
         if (value > best.value) best = { dof, value };
       }
-      const components = expectationMaximisation(points, options(best.dof), stream);
+      const components = expectationMaximisation(points, options(best.dof, ridge), stream);
       return { ...storedComponents(components), dof: f32([], Float32Array.of(best.dof)) };
     },
   },

@@ -20,6 +20,9 @@ import type { ObservationModel } from './vae-observation.js';
 export const gateParameters = ({ latent, hidden }: VaeConfig, prepared: Arrays, key: Key): Arrays =>
   stackParameters('gate', [latent, hidden, 2 * componentCount(prepared)], key);
 
+/** The encoder sees no values beyond this, in units of the data's scale: outliers would send it anywhere. */
+const FAR = 20;
+
 export const whitened: ObservationModel = {
   noise: (n, size, { tails }) => drawNoise(n, kernelLength(size), tails),
   of(parameters, size, { tails }, decode) {
@@ -33,7 +36,7 @@ export const whitened: ObservationModel = {
       return { logWeight: like(logWeight), logScale: like(logScale) };
     };
     return {
-      seen: (w) => tf.div(straighten(w, knots).x, parameters.scale),
+      seen: (w) => tf.clipByValue(tf.div(straighten(w, knots).x, parameters.scale), -FAR, FAR),
       // (53) Σ_c π_c(z) t_ν( y_c | t(z), e^{2 a_c(z)} diag σ²(z) ) · |det ∂y_c/∂w|, the squared distances as one product
       logLikelihood(w, z) {
         const n = w.shape[0];

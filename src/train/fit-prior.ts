@@ -25,6 +25,7 @@ import {
   type Tick,
   type TrainingKernels,
 } from '../priors/index.js';
+import { requireSpread } from '../priors/parameters.js';
 import { type AdamState, type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
 
 export interface FitOptions {
@@ -79,7 +80,7 @@ export interface FitHooks {
 
 /**
  * @returns the fitted prior and, for families learned by gradients, how the fit went
- * @throws DwpError DIVERGED when the bound becomes NaN, INTERRUPTED when `hooks.signal` aborts
+ * @throws DwpError INPUT for fewer than three kernels or equal ones, DIVERGED when the bound becomes NaN, INTERRUPTED when `hooks.signal` aborts
  */
 export async function fitPrior<C extends Record<string, unknown>>(
   family: PriorFamily<C>,
@@ -94,6 +95,7 @@ export async function fitPrior<C extends Record<string, unknown>>(
   const size: KernelSize = { h, w, ...(channels > 1 && { channels }) };
   if (family.fit.kind === 'closed-form')
     return { prior: family.prior(size, config, family.fit.parameters(kernels, config)) };
+  requireSpread(kernels);
   if (family.fit.kind === 'iterative') {
     const parameters = await family.fit.parameters(kernels, config, key, tickOf(hooks, options));
     return { prior: family.prior(size, config, parameters) };
@@ -191,8 +193,10 @@ async function learn<C>(
     best = resume.best;
     Object.assign(report, { steps: resume.step, trace: [...resume.trace] });
   }
+  const atStart = { parameters: trainable, validationBound: Number.NEGATIVE_INFINITY, step: 0 };
+  const validationKey = foldIn(key, 'validation noise');
   try {
-    if (!resume) best.validationBound = await validation.mean(trainable, foldIn(key, 'validation noise'));
+    if (!resume) best.validationBound = (await validation.bound(trainable, validationKey)).mean;
     for (let t = resume?.step ?? 0; t < options.steps && stale < options.patience; ) {
       if (signal?.aborted)
         throw new DwpError('INTERRUPTED', `fit interrupted at step ${t}`, 'run the command again');
@@ -220,10 +224,7 @@ async function learn<C>(
       }
       report.steps = t;
       if (t % options.validateEvery !== 0 && t !== options.steps) continue;
-      const validationBound = await validation.mean(
-        current.state.parameters,
-        foldIn(key, 'validation noise'),
-      );
+      const { mean: validationBound } = await validation.bound(current.state.parameters, validationKey);
       const trainBound = sum / (t % options.validateEvery || options.validateEvery);
       sum = 0;
       report.trace.push({ step: t, trainBound, validationBound });
@@ -237,6 +238,11 @@ async function learn<C>(
         options.steps,
         `bound ${trainBound.toFixed(2)} train, ${validationBound.toFixed(2)} validation nats`,
       );
+    }
+    if (prepared && Object.keys(prepared).length > 0 && best.step > 0) {
+      const before = await validation.bound(trainable, validationKey);
+      const after = await validation.bound(best.parameters, validationKey);
+      if (!surely(before.rows, after.rows)) best = { ...atStart, validationBound: before.mean };
     }
   } finally {
     await Promise.all([fit.release(), validation.release()]);
@@ -306,6 +312,17 @@ const schedule = ({ learningRate, steps }: FitOptions, t: number): number =>
   learningRate * Math.min(1, Math.max(0.05, 2 * (1 - t / steps)));
 
 const VALIDATION_SAMPLES = 8;
+/** Standard errors by which a fit must be above a fitted density that it starts from. */
+const SURE = 2;
+
+/** Whether bounds of the same kernels rose by more than chance; of one kernel nobody can tell. */
+export function surely(before: Float64Array, after: Float64Array): boolean {
+  const n = before.length;
+  const gains = after.map((x, i) => x - before[i]);
+  const mean = gains.reduce((sum, x) => sum + x, 0) / n;
+  const variance = gains.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (n - 1);
+  return mean > SURE * Math.sqrt(variance / n);
+}
 
 async function boundStep<C>(
   learner: Learner<C>,
@@ -320,23 +337,26 @@ async function boundStep<C>(
   const w = f32([rows.length, d], rowsOf(kernels, rows).data);
   const specs = learner.noise(rows.length, config, kernels);
   const step = await engine.compile(
-    ({ parameters, noise }: { parameters: Tensors; noise: Tensors }, { w, ...fixed }: Tensors) => ({
-      bound: tf.mean(learner.bound({ ...parameters, ...fixed }, w, noise, kernels, config)),
-    }),
+    ({ parameters, noise }: { parameters: Tensors; noise: Tensors }, { w, ...fixed }: Tensors) => {
+      const bounds = learner.bound({ ...parameters, ...fixed }, w, noise, kernels, config);
+      return { mean: tf.mean(bounds), bounds };
+    },
     { inputs: { parameters: trainable, noise: specs as unknown as Arrays }, constants: { ...fixed, w } },
   );
   return {
-    /** Mean bound over the rows, with the same noise each time so that validations compare. */
-    async mean(parameters: Arrays, key: Key): Promise<number> {
+    /** Bound of each row, and its mean, with the same noise each time so that validations compare. */
+    async bound(parameters: Arrays, key: Key): Promise<{ mean: number; rows: Float64Array }> {
       let sum = 0;
+      const each = new Float64Array(rows.length);
       for (let i = 0; i < VALIDATION_SAMPLES; i++) {
-        const { bound } = (await step.run({
+        const { mean, bounds } = (await step.run({
           parameters,
           noise: noiseFor(specs, foldIn(key, i)),
-        } as never)) as unknown as { bound: NdArray };
-        sum += bound.data[0];
+        } as never)) as unknown as { mean: NdArray; bounds: NdArray };
+        sum += mean.data[0];
+        for (let j = 0; j < each.length; j++) each[j] += bounds.data[j] / VALIDATION_SAMPLES;
       }
-      return sum / VALIDATION_SAMPLES;
+      return { mean: sum / VALIDATION_SAMPLES, rows: each };
     },
     release: () => step.release(),
   };

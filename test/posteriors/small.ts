@@ -52,7 +52,7 @@ export function priorOf(family: string, size: KernelSize): KernelPrior {
   const kernels = { ...size, data, count };
   if (fit.kind === 'iterative') {
     const dof = family === 'student-t' ? 5 : Number.POSITIVE_INFINITY;
-    const em = { components: family === 'student-t' ? 1 : 2, dof, shrinkage: 5, iterations: 3 };
+    const em = { components: family === 'student-t' ? 1 : 2, dof, shrinkage: 5, ridge: 0, iterations: 3 };
     const components = expectationMaximisation({ data, count, size: d }, em, new RandomStream(seedKey(403)));
     return prior(size, settings, { ...storedComponents(components), dof: f32([], Float32Array.of(5)) });
   }

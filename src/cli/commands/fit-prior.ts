@@ -1,19 +1,13 @@
 // dwp fit-prior: kernels → a generative model of them.
 import { z } from 'zod';
 import { foldIn, seedKey } from '../../engine/index.js';
-import { usageError } from '../../errors.js';
+import { inputError, usageError } from '../../errors.js';
 import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
 import { sizeText } from '../../experiment/choose-prior.js';
 import { writePriorFolder } from '../../experiment/prior-folder.js';
 import { refuseExisting } from '../../formats/files.js';
 import { holdOut, ROLES, type Role, readKernelDataset, slicesOf } from '../../kernels/index.js';
-import {
-  families,
-  type KernelPrior,
-  kernelLength,
-  type PriorFamily,
-  type TrainingKernels,
-} from '../../priors/index.js';
+import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../../priors/index.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
 import { defaultFit, fitPrior, refinement } from '../../train/fit-prior.js';
 import { argument, defineCommand, integer, option, real } from '../command.js';
@@ -33,8 +27,7 @@ interface FitResult {
   bestStep?: number;
   /** Nats per kernel on test kernels. */
   test: DensityReport;
-  /** Without the Gaussian where there are too few kernels for its covariance. */
-  baselines: Partial<Record<'standardNormal' | 'isotropic' | 'gaussian', DensityReport>>;
+  baselines: Record<'standardNormal' | 'isotropic' | 'gaussian', DensityReport>;
   /** Of whole filters: the best independent slices can do with a Gaussian, nats per filter. */
   slices?: DensityReport;
 }
@@ -196,9 +189,9 @@ export const fitPriorCommand = defineCommand({
       ? { train: dataset.train, test: dataset.test }
       : holdOut(dataset.train, input.testFraction, foldIn(key, 'test'));
     const { train, test } = split;
-    if (train.count < 20 || test.count < 1)
-      throw usageError(
-        `${train.count} train and ${test.count} test kernels are too few to fit and judge a prior`,
+    if (train.count < 3 || test.count < 1)
+      throw inputError(
+        `${input.dataset}: ${train.count} train and ${test.count} test kernels are too few to fit and judge a prior`,
         'collect more kernels',
       );
     const engine = await openEngine(input);
@@ -223,10 +216,9 @@ export const fitPriorCommand = defineCommand({
     const density = (prior: KernelPrior) =>
       evaluateDensity(prior, test.data, input.samples, engine, foldIn(key, 'evaluate'));
     const testDensity = await density(prior);
-    const baselines: FitResult['baselines'] = {};
+    const baselines = {} as FitResult['baselines'];
     for (const [name, , familyName, baselineConfig] of BASELINES)
-      if (familyName !== 'gaussian' || train.count > kernelLength(train))
-        baselines[name] = await density(closedForm(families[familyName], train, baselineConfig));
+      baselines[name] = await density(closedForm(families[familyName], train, baselineConfig));
     const channels = train.channels ?? 1;
     const slices =
       channels > 1 && channels * train.count > train.h * train.w

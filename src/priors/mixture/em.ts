@@ -31,6 +31,8 @@ export interface EmOptions {
   dof: number;
   /** Points that the covariance within all components is worth in each of them: keeps small components regular. */
   shrinkage: number;
+  /** λ: every covariance becomes (1 − λ) Σ + λ (tr Σ / d) I. */
+  ridge: number;
   iterations: number;
 }
 
@@ -129,7 +131,7 @@ function maximise(
   shares: Float64Array,
   weights: Float64Array,
   k: number,
-  shrinkage: number,
+  { shrinkage, ridge }: { shrinkage: number; ridge: number },
 ): Component[] {
   const { data, count, size: d } = points;
   const pooled = new Float64Array(d * d);
@@ -176,6 +178,11 @@ function maximise(
         covariance.set(j, l, value);
         covariance.set(l, j, value);
       }
+    if (ridge > 0) {
+      const isotropic = (ridge * covariance.trace()) / d;
+      covariance.mul(1 - ridge);
+      for (let j = 0; j < d; j++) covariance.set(j, j, covariance.get(j, j) + isotropic);
+    }
     for (let j = 0; j < d; j++) covariance.set(j, j, covariance.get(j, j) + (JITTER * trace) / d);
     return componentOf(Math.log((masses[c] + 1) / (count + k)), means[c], covariance);
   });
@@ -223,18 +230,19 @@ function cluster({ data, count, size: d }: Points, k: number, stream: RandomStre
 /** A mixture fitted from a random start. */
 export function expectationMaximisation(
   points: Points,
-  { components: k, dof, shrinkage, iterations }: EmOptions,
+  { components: k, dof, shrinkage, ridge, iterations }: EmOptions,
   stream: RandomStream,
 ): Component[] {
+  const regular = { shrinkage, ridge };
   const weights = new Float64Array(points.count * k).fill(1);
-  let components = maximise(points, cluster(points, k, stream), weights, k, shrinkage);
+  let components = maximise(points, cluster(points, k, stream), weights, k, regular);
   let before = Number.NEGATIVE_INFINITY;
   for (let t = 0; t < iterations; t++) {
     const { logs, distances } = joint(points, components, dof);
     const now = normalise(logs, k);
     if (Number.isFinite(dof))
       for (let at = 0; at < weights.length; at++) weights[at] = (dof + points.size) / (dof + distances[at]);
-    components = maximise(points, logs, weights, k, shrinkage);
+    components = maximise(points, logs, weights, k, regular);
     if (now - before < TOLERANCE) break;
     before = now;
   }

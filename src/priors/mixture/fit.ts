@@ -6,6 +6,7 @@ import { storedComponents } from './components.js';
 import { type Component, componentOf, type Points } from './em.js';
 import { secondMoment } from './linear-algebra.js';
 import { drawnLogNorms, fitRadial, isIdentity, RADIAL, straightened } from './radial.js';
+import { chooseRidge } from './ridge.js';
 import { chooseComponents, fitMembers } from './select.js';
 
 /** Points that the covariance within components is worth; between 1 and 50 it hardly matters. */
@@ -33,7 +34,8 @@ async function fitComponents(
   key: Key,
   tick: Tick,
 ): Promise<Component[]> {
-  const options = { dof, shrinkage: SHRINKAGE };
+  const ridge = chooseRidge(points, new RandomStream(foldIn(key, 'ridge')));
+  const options = { dof, shrinkage: SHRINKAGE, ridge };
   const count = components ?? (await chooseComponents(points, options, foldIn(key, 'choose'), tick));
   return fitMembers(points, count, members, options, foldIn(key, 'members'), tick);
 }
@@ -48,14 +50,14 @@ export async function fitStraightMixture(
   key: Key,
   tick: Tick,
 ): Promise<Arrays> {
-  const straight = fitRadial(
-    points,
+  const straight = fitRadial(points, () =>
     drawnLogNorms([normalOf(points)], Number.POSITIVE_INFINITY, new RandomStream(foldIn(key, 'radial'))),
   );
   const components = await fitComponents(straightened(points, straight), options, key, tick);
   if (isIdentity(straight)) return { [RADIAL]: straight, ...storedComponents(components) };
-  const drawn = drawnLogNorms(components, options.dof, new RandomStream(foldIn(key, 'norms')));
-  const remade = fitRadial(points, drawn);
+  const remade = fitRadial(points, () =>
+    drawnLogNorms(components, options.dof, new RandomStream(foldIn(key, 'norms'))),
+  );
   return { [RADIAL]: isIdentity(remade) ? straight : remade, ...storedComponents(components) };
 }
 

@@ -17,6 +17,8 @@ const BEYOND = 10;
 const DRAWS = 50_000;
 /** Multiplications spent on draws, n·d²/2: of large kernels fewer are drawn. */
 const WORK = 2e9;
+/** Kernels smaller than the large ones by this, in log ‖w‖, are nothing, and say nothing of norms. */
+const NOTHING = Math.log(1e6);
 /** Knots nearer than this in log ‖w‖ are one: norms that are all the same give no map. */
 const APART = 1e-4;
 
@@ -87,12 +89,19 @@ export function drawnLogNorms(
   return norms.sort();
 }
 
-/** Knots that map norms of these points to those drawn; the identity where there are too few, or norms hardly differ. */
-export function fitRadial(points: Points, drawn: Float64Array): NdArray {
+/**
+ * Knots that map norms of these points to those drawn; the identity where there are too few, or norms hardly differ.
+ * @param draw log ‖x‖, ascending; called only where it is needed
+ */
+export function fitRadial(points: Points, draw: () => Float64Array): NdArray {
   if (points.count < 20 * BEYOND) return identity();
-  const norms = logNorms(points);
+  const norms = logNorms(points).filter(
+    (x, _, all) => x > all[all.length - 1 - Math.floor(all.length / 4)] - NOTHING,
+  );
+  if (norms.length < 20 * BEYOND) return identity();
+  const drawn = draw();
   const knots: [number, number][] = [];
-  for (const q of levels(Math.min(points.count, drawn.length))) {
+  for (const q of levels(Math.min(norms.length, drawn.length))) {
     const knot: [number, number] = [quantile(norms, q), quantile(drawn, q)];
     const last = knots.at(-1);
     if (!last || (knot[0] - last[0] > APART && knot[1] - last[1] > APART)) knots.push(knot);

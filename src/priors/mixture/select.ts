@@ -4,6 +4,8 @@
 import { foldIn, type Key, RandomStream } from '../../engine/index.js';
 import type { Tick } from '../prior.js';
 import { type Component, expectationMaximisation, meanLogDensity, type Points } from './em.js';
+import { foldsOf } from './ridge.js';
+import { take } from './take.js';
 
 const LADDER = [1, 4, 8, 16, 24, 32, 48];
 const ITERATIONS = 25;
@@ -12,16 +14,13 @@ const MORE_IN_MEMBERS = 1.5;
 /** Multiplications of an iteration, n·K·d²/2: beyond it a fit takes a random part of the points. */
 const WORK = 2e8;
 const HELD_OUT = 0.1;
+/** Fewer points than this are all held out once, in folds: a tenth of them says too little. */
+const FEW = 500;
+/** Points that a component must have. */
+const PER_COMPONENT = 8;
 
 const rowsFor = (count: number, k: number, d: number) =>
   Math.min(count, 20_000, Math.max(4 * d, Math.floor(WORK / (k * 0.5 * d * d))));
-
-export function take({ data, size }: Points, rows: ArrayLike<number>): Points {
-  const out = new Float64Array(rows.length * size);
-  for (let i = 0; i < rows.length; i++)
-    for (let j = 0; j < size; j++) out[i * size + j] = data[rows[i] * size + j];
-  return { data: out, count: rows.length, size };
-}
 
 const part = (points: Points, k: number, stream: RandomStream): Points => {
   const rows = rowsFor(points.count, k, points.size);
@@ -31,33 +30,44 @@ const part = (points: Points, k: number, stream: RandomStream): Points => {
 export interface SelectOptions {
   dof: number;
   shrinkage: number;
+  /** λ of {@link chooseRidge}. */
+  ridge: number;
 }
 
-/** The number of components whose fit to nine tenths of the points gives the last tenth most. */
+/** The number of components whose fit gives points held out most: a tenth, or of few points each fold. */
 export async function chooseComponents(
   points: Points,
   options: SelectOptions,
   key: Key,
   tick: Tick,
 ): Promise<number> {
-  const order = new RandomStream(foldIn(key, 'order')).permutation(points.count);
-  const held = Math.min(2000, Math.max(1, Math.round(HELD_OUT * points.count)));
-  const [test, train] = [take(points, order.subarray(0, held)), take(points, order.subarray(held))];
+  if (points.count < 2 * PER_COMPONENT) return 1;
+  const stream = new RandomStream(foldIn(key, 'order'));
+  const splits = points.count < FEW ? foldsOf(points, stream) : [tenthOf(points, stream)];
   let best = { components: 1, logDensity: Number.NEGATIVE_INFINITY };
-  for (const components of LADDER.filter((k) => k === 1 || 8 * k <= train.count)) {
+  for (const components of LADDER.filter((k) => k === 1 || PER_COMPONENT * k <= splits[0].train.count)) {
     const stream = new RandomStream(foldIn(key, 'try', components));
-    const fit = expectationMaximisation(
-      part(train, components, stream),
-      { ...options, components, iterations: ITERATIONS },
-      stream,
-    );
-    const logDensity = meanLogDensity(test, fit, options.dof);
+    let logDensity = 0;
+    for (const { train, test } of splits) {
+      const fit = expectationMaximisation(
+        part(train, components, stream),
+        { ...options, components, iterations: ITERATIONS },
+        stream,
+      );
+      logDensity += meanLogDensity(test, fit, options.dof) / splits.length;
+    }
     await tick(`${components} components: ${logDensity.toFixed(2)} nats on held-out kernels`);
     if (logDensity < best.logDensity) break;
     best = { components, logDensity };
   }
   return best.components;
 }
+
+const tenthOf = (points: Points, stream: RandomStream) => {
+  const order = stream.permutation(points.count);
+  const held = Math.min(2000, Math.max(1, Math.round(HELD_OUT * points.count)));
+  return { test: take(points, order.subarray(0, held)), train: take(points, order.subarray(held)) };
+};
 
 /** Components of `members` fits from different starts, each fit as likely; `components` is the best number for one. */
 export async function fitMembers(
@@ -69,7 +79,9 @@ export async function fitMembers(
   tick: Tick,
 ): Promise<Component[]> {
   const all: Component[] = [];
-  const each = members > 1 ? Math.round(MORE_IN_MEMBERS * components) : components;
+  const most = Math.max(components, Math.floor(points.count / PER_COMPONENT));
+  const each = members > 1 ? Math.min(most, Math.round(MORE_IN_MEMBERS * components)) : components;
+  if (each === 1) members = 1; // they would all be the same
   for (let member = 0; member < members; member++) {
     const stream = new RandomStream(foldIn(key, 'member', member));
     const fit = expectationMaximisation(
