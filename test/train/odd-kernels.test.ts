@@ -1,11 +1,12 @@
 // Kernel sets that are odd: few, flat, constant in a pixel, zero, tiny, huge, with outliers, of unusual sizes. The default
-// prior fits each, and gives kernels of the same source that it has not seen a density not far below a Gaussian's; or
-// says in one line why it cannot.
+// prior fits each, and gives kernels of the same source that it has not seen a density not far below that of normals, full
+// or isotropic; or says in one line why it cannot.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createEngine, type Engine, RandomStream, seedKey } from '../../src/engine/index.js';
 import { evaluateDensity } from '../../src/evaluate/density.js';
 import { gaussian } from '../../src/priors/gaussian.js';
-import type { TrainingKernels } from '../../src/priors/index.js';
+import type { PriorFamily, TrainingKernels } from '../../src/priors/index.js';
+import { normal } from '../../src/priors/normal.js';
 import { vae } from '../../src/priors/vae.js';
 import { fitPrior, refinement } from '../../src/train/fit-prior.js';
 
@@ -66,21 +67,18 @@ describe('the default prior fits', () => {
     const fresh = kernelsOf(h, w, 100, 451, change);
     const config = vae.config.parse({ whitening: 'mixture', members: 2, hidden: 8, latent: 4 });
     const { prior } = await fitPrior(vae, train, config, options, engine, seedKey(452));
-    const { prior: normal } = await fitPrior(
-      gaussian,
-      train,
-      { jitter: 1e-6 },
-      options,
-      engine,
-      seedKey(452),
-    );
+    const closed = async <C extends Record<string, unknown>>(family: PriorFamily<C>, config: C) =>
+      (await fitPrior(family, train, config, options, engine, seedKey(452))).prior;
+    const normals = [await closed(gaussian, { jitter: 1e-6 }), await closed(normal, { std: 'fitted' })];
     const of = (p: typeof prior) => evaluateDensity(p, fresh.data, 5, engine, seedKey(453));
-    const [own, gauss] = [await of(prior), await of(normal)];
+    const own = await of(prior);
     const value = own.bound ?? own.logDensity!;
     expect(Number.isFinite(value)).toBe(true);
-    // half a nat per weight, and chance
-    const least = gauss.logDensity! - 0.5 * h * w - 5 * Math.hypot(own.standardError, gauss.standardError);
-    expect(value).toBeGreaterThan(least);
+    for (const other of [await of(normals[0]), await of(normals[1])]) {
+      // half a nat per weight, and chance
+      const chance = 5 * Math.hypot(own.standardError, other.standardError);
+      expect(value).toBeGreaterThan(other.logDensity! - 0.5 * h * w - chance);
+    }
   });
 });
 
