@@ -1,4 +1,4 @@
-// Covariances of few points (124). Those of fewer than 20 per dimension are drawn towards the isotropic one,
+// Covariances of few points (126). Those of fewer than 20 per dimension are drawn towards the isotropic one,
 // (1 − λ) S + λ (tr S / d) I, with the λ under which points left out are likeliest (Warton 2008).
 import { EigenvalueDecomposition } from 'ml-matrix';
 import type { RandomStream } from '../../engine/index.js';
