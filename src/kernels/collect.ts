@@ -1,11 +1,11 @@
 // Model files → a kernel dataset, in two passes: which kernels to take, then copying them. In memory are one tensor
 // per thread and a few bits per kernel, whatever the models hold.
-import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { DwpError, inputError } from '../errors.js';
 import { type FileWork, fingerprint, startFileWork } from '../formats/file-work.js';
-import { refuseExisting, writeJson } from '../formats/files.js';
+import { wholeFolder, writeJson } from '../formats/files.js';
 import { type Model, type ModelFile, openModel } from '../importers/index.js';
 import { clearBit } from './bits.js';
 import type { Counts, DatasetDescription, DatasetSource, LayerRecord } from './description.js';
@@ -71,21 +71,11 @@ export async function collectKernels(
   hooks: CollectHooks = {},
   environment: CollectEnvironment = {},
 ): Promise<Collection> {
-  refuseExisting(out);
-  const target = resolve(out);
-  const temporary = join(dirname(target), `.${basename(target)}.${process.pid}.tmp`);
-  const remove = () => rmSync(temporary, { recursive: true, force: true });
-  remove();
-  mkdirSync(temporary, { recursive: true });
-  process.once('exit', remove); // a second Ctrl-C ends at once
-  try {
-    const collection = await collectInto(temporary, files, options, hooks, environment);
-    if (collection.description) renameSync(temporary, target);
-    return collection;
-  } finally {
-    remove();
-    process.off('exit', remove);
-  }
+  return wholeFolder(
+    out,
+    (folder) => collectInto(folder, files, options, hooks, environment),
+    ({ description }) => description !== undefined,
+  );
 }
 
 async function collectInto(

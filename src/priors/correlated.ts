@@ -13,6 +13,7 @@ import {
   kernelLength,
   type PriorFamily,
   type TrainingKernels,
+  triangle,
 } from './prior.js';
 
 const config = z.object({});
@@ -103,4 +104,5 @@ export const correlated: PriorFamily<Config> = {
   config,
   fit: { kind: 'closed-form', parameters: fit },
   prior: (size, config, given) => gaussianPrior('correlated', size, config, given),
+  freeNumbers: ({ channels = 1 }) => triangle(channels) + 3,
 };

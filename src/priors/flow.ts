@@ -4,9 +4,9 @@
 import { z } from 'zod';
 import { logStandardDensity } from '../distributions/normal.js';
 import { f32, foldIn, spec, tf } from '../engine/index.js';
-import { gaussian } from './gaussian.js';
+import { gaussian, gaussianNumbers } from './gaussian.js';
 import { requirePositive, requireShapes } from './parameters.js';
-import { type Arrays, kernelLength, type PriorFamily, type Tensors } from './prior.js';
+import { type Arrays, kernelLength, numbersIn, type PriorFamily, type Tensors } from './prior.js';
 import { stack, stackParameters } from './vae-dense.js';
 
 const config = z.object({
@@ -106,5 +106,10 @@ export const flow: PriorFamily<Config> = {
       density: { kind: 'exact', logDensity: (parameters, w) => logDensity(parameters, w, layers) },
       adaptable: { decoder: { names: shapes.map(([name]) => name as string) } },
     };
+  },
+  freeNumbers(size, config, parameters) {
+    const d = kernelLength(size);
+    const learned = networks(d, config, [0, 0, 0, 1]);
+    return gaussianNumbers(d) + numbersIn(parameters, (name) => Object.hasOwn(learned, name));
   },
 };

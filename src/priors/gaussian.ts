@@ -13,6 +13,7 @@ import {
   kernelLength,
   type PriorFamily,
   type TrainingKernels,
+  triangle,
 } from './prior.js';
 
 const config = z.object({
@@ -36,6 +37,9 @@ function fit(kernels: TrainingKernels, { jitter }: Config): Arrays {
   const array = (m: Matrix) => f32([d, d], Float32Array.from(m.to1DArray()));
   return { mean: f32([d], Float32Array.from(mean)), cholesky: array(lower), inverseCholesky: array(inverse) };
 }
+
+/** Numbers of a mean and a covariance. */
+export const gaussianNumbers = (d: number): number => d + triangle(d);
 
 /** N(μ, Σ) of stored arrays, for every family that is one. */
 export function gaussianPrior(
@@ -82,4 +86,5 @@ export const gaussian: PriorFamily<Config> = {
   config,
   fit: { kind: 'closed-form', parameters: fit },
   prior: (size, config, given) => gaussianPrior('gaussian', size, config, given),
+  freeNumbers: (size) => gaussianNumbers(kernelLength(size)),
 };

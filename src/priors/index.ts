@@ -10,14 +10,15 @@ import { logUniform } from './log-uniform.js';
 import { mixed } from './mixed.js';
 import { mixture } from './mixture.js';
 import { normal } from './normal.js';
-import type {
-  Arrays,
-  KernelPrior,
-  KernelSize,
-  PriorChoice,
-  PriorComposition,
-  PriorFamily,
-  StoredFamily,
+import {
+  type Arrays,
+  type KernelPrior,
+  type KernelSize,
+  numbersIn,
+  type PriorChoice,
+  type PriorComposition,
+  type PriorFamily,
+  type StoredFamily,
 } from './prior.js';
 import { scaleMixture } from './scale-mixture.js';
 import { scaled } from './scaled.js';
@@ -71,4 +72,10 @@ export function makePrior(
   return family
     ? family.prior(size, parsed.data, parameters)
     : composition!.prior(size, parsed.data, parameters, makePrior);
+}
+
+/** Numbers that the fit of a prior chose: its parameters, none of them counted twice. */
+export function freeNumbers({ family: name, size, config, parameters }: KernelPrior): number {
+  const family = storedFamilies[name];
+  return family?.freeNumbers?.(size, family.config.parse(config), parameters) ?? numbersIn(parameters);
 }

@@ -1,5 +1,6 @@
 // A mixture of normals with full covariances, by expectation maximisation; exact.
 import { z } from 'zod';
+import { mixtureNumbers } from './mixture/components.js';
 import { mixturePrior } from './mixture/exact.js';
 import { fitMixture } from './mixture/fit.js';
 import { kernelLength, type PriorFamily } from './prior.js';
@@ -38,4 +39,5 @@ export const mixture: PriorFamily<Config> = {
       ),
   },
   prior: (size, config, given) => mixturePrior('mixture', size, config, given, undefined),
+  freeNumbers: (_size, _config, parameters) => mixtureNumbers(parameters),
 };

@@ -33,6 +33,7 @@ export const normal: PriorFamily<Config> = {
     requirePositive('std', std.data);
     return isotropicNormal(size, config, std.data[0]);
   },
+  freeNumbers: (_, { std }) => (std === 'fitted' ? 1 : 0),
 };
 
 /** N(0, std²I) over kernels of any size. */

@@ -15,8 +15,17 @@ export interface KernelSize {
 /** d, the numbers of one kernel. */
 export const kernelLength = ({ channels = 1, h, w }: KernelSize): number => channels * h * w;
 
+/** Numbers of a symmetric or triangular matrix [d, d]. */
+export const triangle = (d: number): number => (d * (d + 1)) / 2;
+
 /** Flat lists of named arrays: what is stored in weights.safetensors. */
 export type Arrays = Readonly<Record<string, NdArray>>;
+/** Numbers in all arrays, or in those that a condition on their names leaves. */
+export const numbersIn = (arrays: Arrays, where: (name: string) => boolean = () => true): number =>
+  Object.entries(arrays).reduce(
+    (sum, [name, { shape }]) => (where(name) ? sum + shape.reduce((a, b) => a * b, 1) : sum),
+    0,
+  );
 export type Tensors = Readonly<Record<string, tf.Tensor>>;
 export type Specs = Readonly<Record<string, TensorSpec>>;
 
@@ -127,6 +136,8 @@ export interface StoredFamily<C extends Record<string, unknown> = Record<string,
   config: z.ZodType<C>;
   /** @throws DwpError INPUT when the arrays are not those of this family, size and configuration */
   prior(size: KernelSize, config: C, parameters: Arrays): KernelPrior;
+  /** Numbers that the fit chose; all that are stored unless given, which counts nothing twice. */
+  freeNumbers?(size: KernelSize, config: C, parameters: Arrays): number;
 }
 
 /** A family of priors: one file, one line in index.ts. */

@@ -6,7 +6,7 @@ import { storedComponents } from './mixture/components.js';
 import { type Component, componentOf, normalise, type Points, squaredDistances } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
 import { secondMoment } from './mixture/linear-algebra.js';
-import { kernelLength, type PriorFamily, type TrainingKernels } from './prior.js';
+import { kernelLength, type PriorFamily, type TrainingKernels, triangle } from './prior.js';
 
 const config = z.object({
   components: z.number().int().min(1).max(100).default(10).describe('number of scales'),
@@ -99,4 +99,6 @@ export const scaleMixture: PriorFamily<Config> = {
   config,
   fit: { kind: 'closed-form', parameters: fit },
   prior: (size, config, given) => mixturePrior('scale-mixture', size, config, given, undefined),
+  // Σ, and of the scales and of the weights all but one
+  freeNumbers: (size, { components }) => triangle(kernelLength(size)) + 2 * (components - 1),
 };

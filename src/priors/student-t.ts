@@ -1,7 +1,7 @@
 // Student's t with a full scale matrix: a normal whose width varies from kernel to kernel, so that its tails are heavy.
 import { z } from 'zod';
 import { f32, foldIn, RandomStream } from '../engine/index.js';
-import { storedComponents } from './mixture/components.js';
+import { mixtureNumbers, storedComponents } from './mixture/components.js';
 import { expectationMaximisation, meanLogDensity } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
 import { chooseRidge } from './mixture/ridge.js';
@@ -50,4 +50,5 @@ export const studentT: PriorFamily<Config> = {
     const prior = mixturePrior('student-t', size, config, given, whole);
     return { ...prior, parameters: { ...prior.parameters, dof } };
   },
+  freeNumbers: (_size, _config, parameters) => mixtureNumbers(parameters) + 1,
 };

@@ -7,7 +7,13 @@ import { type DiagonalNormal, reparameterise } from '../distributions/normal.js'
 import { f32, foldIn, spec, tf } from '../engine/index.js';
 import { type LatentMarginal, latentPriors } from './latent/index.js';
 import { movable, movedShapes, unmoved } from './latent/moved.js';
-import { checkComponents, componentCount, componentShapes } from './mixture/components.js';
+import {
+  checkComponents,
+  componentCount,
+  componentShapes,
+  isOfMixture,
+  mixtureNumbers,
+} from './mixture/components.js';
 import { fitStraightMixture } from './mixture/fit.js';
 import { radialShape } from './mixture/radial.js';
 import { requirePositive, requireShapes } from './parameters.js';
@@ -16,6 +22,7 @@ import {
   type KernelPrior,
   type KernelSize,
   kernelLength,
+  numbersIn,
   type PriorFamily,
   type Tensors,
 } from './prior.js';
@@ -175,4 +182,8 @@ export const vae: PriorFamily<VaeConfig> = {
       },
     };
   },
+  freeNumbers: (_, { whitening }, parameters) =>
+    whitening === 'mixture'
+      ? mixtureNumbers(parameters) + numbersIn(parameters, (name) => !isOfMixture(name))
+      : numbersIn(parameters),
 };

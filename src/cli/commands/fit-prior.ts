@@ -1,15 +1,24 @@
 // dwp fit-prior: kernels → a generative model of them.
 import { z } from 'zod';
-import { foldIn, seedKey } from '../../engine/index.js';
-import { inputError, usageError } from '../../errors.js';
+import { seedKey } from '../../engine/index.js';
+import { usageError } from '../../errors.js';
 import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
 import { sizeText } from '../../experiment/choose-prior.js';
-import { writePriorFolder } from '../../experiment/prior-folder.js';
+import {
+  type BaselineName,
+  type Baselines,
+  baselinesOf,
+  closedForm,
+  fitAndJudge,
+  fitOptions,
+  partsOf,
+  writeFit,
+} from '../../experiment/fit-and-judge.js';
 import { refuseExisting } from '../../formats/files.js';
-import { holdOut, ROLES, type Role, readKernelDataset, slicesOf } from '../../kernels/index.js';
-import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../../priors/index.js';
+import { ROLES, type Role, readKernelDataset, slicesOf } from '../../kernels/index.js';
+import { families, type PriorFamily } from '../../priors/index.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
-import { defaultFit, fitPrior, refinement } from '../../train/fit-prior.js';
+import { defaultFit, refinement } from '../../train/fit-prior.js';
 import { argument, defineCommand, integer, option, real } from '../command.js';
 import { engineOptions, openEngine, seedOption } from '../options.js';
 import { table } from '../table.js';
@@ -27,16 +36,16 @@ interface FitResult {
   bestStep?: number;
   /** Nats per kernel on test kernels. */
   test: DensityReport;
-  baselines: Record<'standardNormal' | 'isotropic' | 'gaussian', DensityReport>;
+  baselines: Baselines;
   /** Of whole filters: the best independent slices can do with a Gaussian, nats per filter. */
   slices?: DensityReport;
 }
 
-/** The closed-form densities that every fit is compared with. */
-const BASELINES: readonly [keyof FitResult['baselines'], string, string, Record<string, unknown>][] = [
-  ['standardNormal', 'N(0, I)', 'normal', { std: 1 }],
-  ['isotropic', 'N(0, s²I), s fitted', 'normal', {}],
-  ['gaussian', 'N(μ, Σ), full covariance', 'gaussian', {}],
+/** What the baselines are called. */
+const BASELINES: readonly [BaselineName, string][] = [
+  ['standardNormal', 'N(0, I)'],
+  ['isotropic', 'N(0, s²I), s fitted'],
+  ['gaussian', 'N(μ, Σ), full covariance'],
 ];
 
 /** Options that are fields of a family's configuration. */
@@ -184,74 +193,40 @@ export const fitPriorCommand = defineCommand({
     const config = configOf(family, given);
     const dataset = readKernelDataset(input.dataset, input.size, { roles: input.role });
     const { origin } = dataset;
-    const key = seedKey(input.seed);
-    const split = dataset.test
-      ? { train: dataset.train, test: dataset.test }
-      : holdOut(dataset.train, input.testFraction, foldIn(key, 'test'));
-    const { train, test } = split;
-    if (train.count < 3 || test.count < 1)
-      throw inputError(
-        `${input.dataset}: ${train.count} train and ${test.count} test kernels are too few to fit and judge a prior`,
-        'collect more kernels',
-      );
+    const { seed, samples } = input;
+    const parts = partsOf(dataset, input.testFraction, seed);
+    const { train, test } = parts;
     const engine = await openEngine(input);
     const size = sizeText(train);
-
-    const started = Date.now();
-    const defaults = whitening === 'mixture' ? refinement : defaultFit;
-    const steps = input.steps ?? defaults.steps;
-    const progress = effects.progress(`fitting ${family.name} on ${train.count} ${size} kernels`, steps);
-    const options = {
-      ...defaults,
-      steps,
+    const options = fitOptions(config, {
+      steps: input.steps,
       batch: input.batch,
       learningRate: input.learningRate,
-    };
-    const { prior, report } = await fitPrior(family, train, config, options, engine, foldIn(key, 'fit'), {
+    });
+    const progress = effects.progress(
+      `fitting ${family.name} on ${train.count} ${size} kernels`,
+      options.steps,
+    );
+    const fit = await fitAndJudge(parts, { family, config, options, samples, seed }, engine, {
       signal: effects.signal,
-      progress: (step, _, detail) => progress.update(step, detail),
+      progress: (step, detail) => progress.update(step, detail),
     }).finally(() => progress.stop());
-    const seconds = (Date.now() - started) / 1000;
-
-    const density = (prior: KernelPrior) =>
-      evaluateDensity(prior, test.data, input.samples, engine, foldIn(key, 'evaluate'));
-    const testDensity = await density(prior);
-    const baselines = {} as FitResult['baselines'];
-    for (const [name, , familyName, baselineConfig] of BASELINES)
-      baselines[name] = await density(closedForm(families[familyName], train, baselineConfig));
+    const { report, seconds } = fit;
+    const baselines = await baselinesOf(parts, engine, seed);
     const channels = train.channels ?? 1;
     const slices =
       channels > 1 && channels * train.count > train.h * train.w
         ? await evaluateDensity(
             closedForm(families.gaussian, slicesOf(train), {}),
             test.data,
-            input.samples,
+            samples,
             engine,
-            key,
+            seedKey(seed),
             undefined,
             channels,
           )
         : undefined;
-
-    writePriorFolder(
-      input.out,
-      prior,
-      {
-        source: {
-          name: dataset.name,
-          sha256: dataset.sha256,
-          train: train.count,
-          test: test.count,
-          std: dataset.std,
-        },
-        ...(origin && { layers: origin }),
-        seed: input.seed,
-        seconds,
-        test: testDensity,
-        baselines,
-      },
-      test,
-    );
+    writeFit(input.out, fit, dataset, parts, baselines, seed);
     return {
       out: input.out,
       family: family.name,
@@ -260,7 +235,7 @@ export const fitPriorCommand = defineCommand({
       kernels: { train: train.count, test: test.count },
       seconds,
       ...(report && { steps: report.steps, bestStep: report.bestStep }),
-      test: testDensity,
+      test: fit.test,
       baselines,
       ...(slices && { slices }),
     };
@@ -268,21 +243,18 @@ export const fitPriorCommand = defineCommand({
   render({ out, family, size, roles, kernels, seconds, steps, bestStep, test, baselines, slices }) {
     const rows = [
       [`${family} (this prior)`, value(test), kind(test)],
-      ...BASELINES.flatMap(([name, label]) => {
-        const density = baselines[name];
-        return density ? [[label, value(density), kind(density)]] : [];
-      }),
+      ...BASELINES.map(([name, label]) => [label, value(baselines[name]), kind(baselines[name])]),
       ...(slices ? [['N(μ, Σ) of single slices, independent', value(slices), kind(slices)]] : []),
     ];
     const best = test.bound ?? test.logDensity!;
-    const difference = best - (baselines.gaussian?.logDensity ?? Number.NaN);
+    const difference = best - baselines.gaussian.logDensity!;
     const effort = steps ? ` in ${seconds.toFixed(1)} s (${steps} steps, best at ${bestStep})` : '';
     return [
       `${size} prior fitted on ${kernels.train} kernels${roles ? ` of ${roles.join(' and ')} layers` : ''}${effort}; nats per kernel on ${kernels.test} test kernels, higher is better:`,
       '',
       table(['density', 'nats per kernel', ''], rows),
       '',
-      family === 'gaussian' || !baselines.gaussian
+      family === 'gaussian'
         ? ''
         : `${difference >= 0 ? 'Above' : 'Below'} the full-covariance Gaussian by ${Math.abs(difference).toFixed(1)} nats per kernel.`,
       `Written to ${out}. Look at samples:  dwp sample-prior ${out} --out samples.npy --png samples.png`,
@@ -303,14 +275,4 @@ function configOf(family: PriorFamily, given: Record<string, unknown>): Record<s
   if (unknown)
     throw usageError(`--${unknown} is no option of the ${family.name} family`, 'see dwp fit-prior --help');
   return config;
-}
-
-function closedForm(
-  family: PriorFamily,
-  kernels: TrainingKernels,
-  given: Record<string, unknown>,
-): KernelPrior {
-  if (family.fit.kind !== 'closed-form') throw new Error(`${family.name} has no closed form`);
-  const config = family.config.parse(given);
-  return family.prior(kernels, config, family.fit.parameters(kernels, config));
 }

@@ -51,6 +51,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./fit-prior.js')).fitPriorCommand,
   },
   {
+    name: 'compare-priors',
+    summary: 'held-out density of every family of priors on the same kernels, as one table',
+    load: async () => (await import('./compare-priors.js')).comparePriorsCommand,
+  },
+  {
     name: 'eval-prior',
     summary: 'density of kernels under a fitted prior, in nats per kernel',
     load: async () => (await import('./eval-prior.js')).evalPrior,

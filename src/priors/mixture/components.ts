@@ -1,7 +1,7 @@
 // A mixture of C normals or t's inside a step: coordinates in which each component is standard, densities, samples.
 import { f32, spec, tf } from '../../engine/index.js';
 import { requirePositive } from '../parameters.js';
-import type { Arrays, Specs, Tensors } from '../prior.js';
+import { type Arrays, type Specs, type Tensors, triangle } from '../prior.js';
 import { type Component, logConstant } from './em.js';
 import { symmetricRoot } from './linear-algebra.js';
 
@@ -14,6 +14,15 @@ const NAMES = {
 } as const;
 
 export const componentCount = (given: Arrays): number => Math.max(1, given[NAMES.mean]?.shape[0] ?? 1);
+
+/** Numbers of all means, covariances and weights. */
+export function mixtureNumbers(given: Arrays): number {
+  const [c, d] = given[NAMES.mean].shape;
+  return c * (d + triangle(d)) + c - 1;
+}
+
+/** Whether an array is one of those of {@link componentShapes}. */
+export const isOfMixture = (name: string): boolean => Object.values<string>(NAMES).includes(name);
 
 export function componentShapes(given: Arrays, d: number): Record<string, number[]> {
   const c = componentCount(given);

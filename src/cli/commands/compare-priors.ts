@@ -1,0 +1,131 @@
+// dwp compare-priors: the held-out density of every family on one set of kernels.
+import { join } from 'node:path';
+import { z } from 'zod';
+import { sizeText } from '../../experiment/choose-prior.js';
+import { comparePriors, type PriorComparison, totalWork } from '../../experiment/compare-priors.js';
+import { comparedPriors } from '../../experiment/compared-priors.js';
+import { refuseExisting, wholeFolder, writeJson } from '../../formats/files.js';
+import { readKernelDataset } from '../../kernels/index.js';
+import { argument, defineCommand, integer, list, option, real } from '../command.js';
+import { engineOptions, openEngine } from '../options.js';
+import { table } from '../table.js';
+
+interface CompareResult extends PriorComparison {
+  dataset: string;
+  size: string;
+  seeds: number[];
+  /** K of the bounds. */
+  samples: number;
+  out?: string;
+}
+
+const NAMES = comparedPriors.map(({ name }) => name);
+
+export const comparePriorsCommand = defineCommand({
+  name: 'compare-priors',
+  description:
+    'Every row is fitted as dwp fit-prior fits it with the same seed, on the same train kernels, and judged on the same ' +
+    'test kernels. The default is every row that the kernels allow. Latent-variable families have a lower bound in place ' +
+    'of a density, so that they are never shown better than they are.',
+  arguments: { dataset: argument('<dataset>', 'folder of dwp collect-kernels, or a .npy file', z.string()) },
+  options: {
+    size: option(
+      '--size <kxk>',
+      'which kernels of the dataset; of whole filters such as 3x7x7 their slices, with 7x7',
+      z.string().optional(),
+      'the only size there is',
+    ),
+    families: option(
+      '--families <name...>',
+      `rows of the table: ${comparedPriors.map(({ name, label }) => `${name} (${label})`).join(', ')}`,
+      list(z.enum(NAMES))
+        .pipe(z.array(z.enum(NAMES)).min(1))
+        .optional(),
+      'all that the kernels allow',
+    ),
+    seeds: option(
+      '--seeds <n...>',
+      'each determines every random number of its fits, and which kernels are held out',
+      list(integer(0)).default([0]),
+    ),
+    out: option(
+      '--out <dir>',
+      'keep the fitted priors as folders <name>-<seed>; must not exist yet',
+      z.string().optional(),
+      'they are not kept',
+    ),
+    steps: option(
+      '--steps <n>',
+      'most optimiser steps of each fit',
+      integer(1, 10_000_000).optional(),
+      'as dwp fit-prior',
+    ),
+    samples: option(
+      '--samples <K>',
+      'samples of the importance-weighted bounds, at least 200',
+      integer(200, 50_000).default(200),
+    ),
+    testFraction: option(
+      '--test-fraction <part>',
+      'held out where the dataset has no test split',
+      real(0.01, 0.9).default(0.2),
+    ),
+    ...engineOptions,
+  },
+  examples: [
+    'dwp compare-priors kernels-dataset --size 7x7',
+    'dwp compare-priors filters.npy --seeds 0 1 2 --out priors/compared',
+    'dwp compare-priors kernels-dataset --size 5x5 --families gaussian mixture vae --format json',
+  ],
+  async run(input, effects): Promise<CompareResult> {
+    const { out, samples, testFraction, steps } = input;
+    if (out) refuseExisting(out);
+    const dataset = readKernelDataset(input.dataset, input.size);
+    const seeds = [...new Set(input.seeds)];
+    const priors = comparedPriors.filter(({ name }) => input.families?.includes(name) ?? true);
+    const engine = await openEngine(input);
+    const size = sizeText(dataset.train);
+    const request = {
+      ...{ dataset, priors, seeds, testFraction, samples },
+      options: { ...(steps && { steps }) },
+      skip: input.families === undefined,
+    };
+    const progress = effects.progress(`priors of ${size} kernels`, totalWork(request));
+    const compare = async (folder?: string): Promise<CompareResult> => {
+      const comparison = await comparePriors({ ...request, folder }, engine, {
+        signal: effects.signal,
+        progress: (done, detail) => progress.update(Math.round(done), detail),
+      }).finally(() => progress.stop());
+      const result = { dataset: dataset.name, size, seeds, samples, ...comparison, ...(out && { out }) };
+      if (folder) writeJson(join(folder, 'comparison.json'), result);
+      return result;
+    };
+    return out ? wholeFolder(out, compare) : compare();
+  },
+  render({ size, seeds, samples, kernels, rows, skipped, out }) {
+    const over =
+      seeds.length > 1
+        ? `mean over seeds ${seeds.join(', ')}, ± the standard error over seeds`
+        : `seed ${seeds[0]}, ± the standard error over test kernels`;
+    return [
+      `${size} kernels, ${kernels.train} to fit, ${kernels.test} held out; nats per kernel, higher is better; ${over}:`,
+      '',
+      table(
+        ['prior', '--families', 'nats per kernel', '', 'parameters', 'fit, s'],
+        rows.map(({ name, label, nats, standardError, kind, parameters, seconds }, i) => [
+          i === 0 ? `${label} (best)` : label,
+          name,
+          `${kind === 'bound' ? '≥ ' : ''}${nats.toFixed(1)} ± ${standardError.toFixed(1)}`,
+          kind === 'bound' ? `bound, K = ${samples}` : 'exact',
+          Math.round(parameters),
+          seconds.toFixed(1),
+        ]),
+      ),
+      '',
+      ...skipped.map(({ name, reason }) => `Left out: ${name} (${reason}).`),
+      ...(out ? [`Priors are in ${out}, as <name>-<seed>.`] : []),
+    ]
+      .join('\n')
+      .trimEnd();
+  },
+});

@@ -1,0 +1,157 @@
+// From a kernel dataset to a fitted prior and its held-out density: what every command that fits priors of kernels shares.
+import { type Engine, foldIn, seedKey } from '../engine/index.js';
+import { DwpError, inputError } from '../errors.js';
+import { type DensityReport, evaluateDensity } from '../evaluate/density.js';
+import { holdOut, type KernelDataset, type Kernels } from '../kernels/index.js';
+import {
+  families,
+  type KernelPrior,
+  type PriorFamily,
+  type TrainingKernels,
+} from '../priors/index.js';
+import { defaultFit, type FitOptions, type FitReport, fitPrior, refinement } from '../train/fit-prior.js';
+import { writePriorFolder } from './prior-folder.js';
+
+/** Kernels to fit on, and kernels that are used once, to judge the result. */
+export interface Parts {
+  train: Kernels;
+  test: Kernels;
+}
+
+/**
+ * The dataset's own split, or a random part held out.
+ * @param fraction held out where the dataset has no test split
+ * @throws DwpError INPUT when either part has too few kernels
+ */
+export function partsOf(dataset: KernelDataset, fraction: number, seed: number): Parts {
+  const { train, test } = dataset.test
+    ? { train: dataset.train, test: dataset.test }
+    : holdOut(dataset.train, fraction, foldIn(seedKey(seed), 'test'));
+  if (train.count < 3 || test.count < 1)
+    throw inputError(
+      `${dataset.name}: ${train.count} train and ${test.count} test kernels are too few to fit and judge a prior`,
+      'collect more kernels',
+    );
+  return { train, test };
+}
+
+/** How long a family is fitted: a VAE that starts from a fitted mixture has less to learn. */
+export function fitOptions(config: Record<string, unknown>, given: Partial<FitOptions>): FitOptions {
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return { ...(config.whitening === 'mixture' ? refinement : defaultFit), ...set };
+}
+
+export interface JudgedFit {
+  prior: KernelPrior;
+  /** Of families learned by gradients. */
+  report?: FitReport;
+  /** Of the fit alone. */
+  seconds: number;
+  /** On the test kernels. */
+  test: DensityReport;
+}
+
+export interface FitRequest {
+  family: PriorFamily;
+  config: Record<string, unknown>;
+  options: FitOptions;
+  /** K of the bounds (4). */
+  samples: number;
+  seed: number;
+}
+
+export interface JudgeHooks {
+  signal?: AbortSignal;
+  progress?(step: number, detail: string): void;
+}
+
+/** @throws DwpError INTERRUPTED when the signal aborts; what a fit throws */
+export async function fitAndJudge(
+  { train, test }: Parts,
+  { family, config, options, samples, seed }: FitRequest,
+  engine: Engine,
+  { signal, progress }: JudgeHooks = {},
+): Promise<JudgedFit> {
+  const key = seedKey(seed);
+  const started = Date.now();
+  const { prior, report } = await fitPrior(family, train, config, options, engine, foldIn(key, 'fit'), {
+    signal,
+    progress: (step, _, detail) => progress?.(step, detail),
+  });
+  const seconds = (Date.now() - started) / 1000;
+  const density = await heldOutDensity(prior, test, samples, engine, seed, signal);
+  return { prior, ...(report && { report }), seconds, test: density };
+}
+
+/** The same noise for every prior of a seed. @throws DwpError INTERRUPTED when the signal aborts */
+export function heldOutDensity(
+  prior: KernelPrior,
+  test: Kernels,
+  samples: number,
+  engine: Engine,
+  seed: number,
+  signal?: AbortSignal,
+): Promise<DensityReport> {
+  const key = foldIn(seedKey(seed), 'evaluate');
+  return evaluateDensity(prior, test.data, samples, engine, key, () => {
+    if (signal?.aborted)
+      throw new DwpError('INTERRUPTED', 'interrupted while judging a prior', 'run the command again');
+  });
+}
+
+export type BaselineName = 'standardNormal' | 'isotropic' | 'gaussian';
+export type Baselines = Readonly<Record<BaselineName, DensityReport>>;
+
+/** The closed-form densities that every fit is compared with. */
+const BASELINES: readonly [BaselineName, string, Record<string, unknown>][] = [
+  ['standardNormal', 'normal', { std: 1 }],
+  ['isotropic', 'normal', {}],
+  ['gaussian', 'gaussian', {}],
+];
+
+export async function baselinesOf({ train, test }: Parts, engine: Engine, seed: number): Promise<Baselines> {
+  const baselines: Partial<Record<BaselineName, DensityReport>> = {};
+  for (const [name, family, config] of BASELINES)
+    baselines[name] = await heldOutDensity(
+      closedForm(families[family], train, config),
+      test,
+      1,
+      engine,
+      seed,
+    );
+  return baselines as Baselines;
+}
+
+export function closedForm(
+  family: PriorFamily,
+  kernels: TrainingKernels,
+  given: Record<string, unknown>,
+): KernelPrior {
+  if (family.fit.kind !== 'closed-form') throw new Error(`${family.name} has no closed form`);
+  const config = family.config.parse(given);
+  return family.prior(kernels, config, family.fit.parameters(kernels, config));
+}
+
+/** Writes the folder of a fitted prior. */
+export function writeFit(
+  folder: string,
+  { prior, seconds, test: density }: JudgedFit,
+  { name, sha256, std, origin }: KernelDataset,
+  { train, test }: Parts,
+  baselines: Baselines,
+  seed: number,
+): void {
+  writePriorFolder(
+    folder,
+    prior,
+    {
+      source: { name, sha256, train: train.count, test: test.count, std },
+      ...(origin && { layers: origin }),
+      seed,
+      seconds,
+      test: density,
+      baselines,
+    },
+    test,
+  );
+}
