@@ -34,14 +34,29 @@ export interface EmOptions {
   /** λ: every covariance becomes (1 − λ) Σ + λ (tr Σ / d) I. */
   ridge: number;
   iterations: number;
+  /** Points that each component is given beside its own, for its weight; 1. */
+  pseudoCount?: number;
+  /** Added to the diagonals, relative to the mean variance within components; 10⁻⁶. */
+  jitter?: number;
+  /** Shares of a point below this are left out of a component's sums; 10⁻⁴. */
+  negligible?: number;
+  /** Stop when an iteration adds less to the mean log-density, in nats; 10⁻³. */
+  tolerance?: number;
+  /** Shares of the points in the components to start from, [n, K]; found by k-means unless given. */
+  start?: Float64Array;
 }
 
-/** Stop when an iteration adds less to the mean log-density, in nats. */
-const TOLERANCE = 1e-3;
-/** Shares of a point below this are left out of a component's sums. */
-const NEGLIGIBLE = 1e-4;
-/** Added to the diagonals, relative to the mean variance within components. */
-const JITTER = 1e-6;
+const DEFAULTS = { pseudoCount: 1, jitter: 1e-6, negligible: 1e-4, tolerance: 1e-3 };
+
+/** Options that leave maximum likelihood as it is: no regular components, no end before the last iteration. */
+export const PLAIN = {
+  shrinkage: 0,
+  ridge: 0,
+  pseudoCount: 0,
+  jitter: 0,
+  negligible: 0,
+  tolerance: Number.NEGATIVE_INFINITY,
+} as const satisfies Partial<EmOptions>;
 
 /** log Γ(x), x > 0, by Stirling's series after raising x above 10. */
 export function logGamma(x: number): number {
@@ -125,13 +140,24 @@ export function normalise(logs: Float64Array, k: number): number {
 export const meanLogDensity = (points: Points, components: readonly Component[], dof: number): number =>
   normalise(joint(points, components, dof).logs, components.length);
 
+/** Shares of points in the components of a mixture, [n, K]. */
+export function responsibilities(
+  points: Points,
+  components: readonly Component[],
+  dof: number,
+): Float64Array {
+  const { logs } = joint(points, components, dof);
+  normalise(logs, components.length);
+  return logs;
+}
+
 /** The mixture that is likeliest a posteriori given shares [n, K] and weights of points in them. */
 function maximise(
   points: Points,
   shares: Float64Array,
   weights: Float64Array,
   k: number,
-  { shrinkage, ridge }: { shrinkage: number; ridge: number },
+  { shrinkage, ridge, pseudoCount, jitter, negligible }: Required<Omit<EmOptions, 'start'>>,
 ): Component[] {
   const { data, count, size: d } = points;
   const pooled = new Float64Array(d * d);
@@ -146,7 +172,7 @@ function maximise(
     for (let i = 0; i < count; i++) {
       const share = shares[i * k + c];
       mass += share;
-      if (share < NEGLIGIBLE) continue;
+      if (share < negligible) continue;
       const r = share * weights[i * k + c];
       weight += r;
       for (let j = 0; j < d; j++) mean[j] += r * data[i * d + j];
@@ -154,7 +180,7 @@ function maximise(
     for (let j = 0; j < d; j++) mean[j] /= weight || 1;
     const scatter = new Float64Array(d * d);
     for (let i = 0; i < count; i++) {
-      if (shares[i * k + c] < NEGLIGIBLE) continue;
+      if (shares[i * k + c] < negligible) continue;
       const r = shares[i * k + c] * weights[i * k + c];
       for (let j = 0; j < d; j++) difference[j] = data[i * d + j] - mean[j];
       for (let j = 0; j < d; j++) {
@@ -183,8 +209,8 @@ function maximise(
       covariance.mul(1 - ridge);
       for (let j = 0; j < d; j++) covariance.set(j, j, covariance.get(j, j) + isotropic);
     }
-    for (let j = 0; j < d; j++) covariance.set(j, j, covariance.get(j, j) + (JITTER * trace) / d);
-    return componentOf(Math.log((masses[c] + 1) / (count + k)), means[c], covariance);
+    for (let j = 0; j < d; j++) covariance.set(j, j, covariance.get(j, j) + (jitter * trace) / d);
+    return componentOf(Math.log((masses[c] + pseudoCount) / (count + k * pseudoCount)), means[c], covariance);
   });
 }
 
@@ -227,23 +253,20 @@ function cluster({ data, count, size: d }: Points, k: number, stream: RandomStre
   return shares;
 }
 
-/** A mixture fitted from a random start. */
-export function expectationMaximisation(
-  points: Points,
-  { components: k, dof, shrinkage, ridge, iterations }: EmOptions,
-  stream: RandomStream,
-): Component[] {
-  const regular = { shrinkage, ridge };
+/** A mixture fitted from the given start, or from a random one. */
+export function expectationMaximisation(points: Points, given: EmOptions, stream: RandomStream): Component[] {
+  const options = { ...DEFAULTS, ...given };
+  const { components: k, dof, iterations, tolerance, start = cluster(points, k, stream) } = options;
   const weights = new Float64Array(points.count * k).fill(1);
-  let components = maximise(points, cluster(points, k, stream), weights, k, regular);
+  let components = maximise(points, start, weights, k, options);
   let before = Number.NEGATIVE_INFINITY;
   for (let t = 0; t < iterations; t++) {
     const { logs, distances } = joint(points, components, dof);
     const now = normalise(logs, k);
     if (Number.isFinite(dof))
       for (let at = 0; at < weights.length; at++) weights[at] = (dof + points.size) / (dof + distances[at]);
-    components = maximise(points, logs, weights, k, regular);
-    if (now - before < TOLERANCE) break;
+    components = maximise(points, logs, weights, k, options);
+    if (now - before < tolerance) break;
     before = now;
   }
   return components;
