@@ -36,3 +36,11 @@ export function klToStandard({ mean, logStd }: DiagonalNormal): tf.Tensor {
   const perElement = tf.sub(tf.add(tf.square(mean), tf.exp(tf.mul(logStd, 2))), tf.add(tf.mul(logStd, 2), 1));
   return tf.mul(tf.sum(perElement, -1), 0.5);
 }
+
+/** (123) KL( N(mean, diag std²) ‖ N(other) ) of two diagonal normals: [.., d] → [..]. */
+export function klBetween({ mean, logStd }: DiagonalNormal, other: DiagonalNormal): tf.Tensor {
+  const precision = tf.exp(tf.mul(other.logStd, -2));
+  const squares = tf.add(tf.exp(tf.mul(logStd, 2)), tf.square(tf.sub(mean, other.mean)));
+  const perElement = tf.add(tf.mul(tf.sub(tf.mul(squares, precision), 1), 0.5), tf.sub(other.logStd, logStd));
+  return tf.sum(perElement, -1);
+}

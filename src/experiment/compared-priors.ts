@@ -42,5 +42,11 @@ export const comparedPriors: readonly ComparedPrior[] = [
     family: 'vae',
     config: { ...PIXELS, latentPrior: 'aggregate' },
   },
+  {
+    name: 'vae-hierarchical',
+    label: 'VAE of pixels, p(z) hierarchical',
+    family: 'vae',
+    config: { ...PIXELS, latentPrior: 'hierarchical' },
+  },
   { name: 'vae', label: 'VAE, default settings', family: 'vae', config: { whitening: 'mixture' } },
 ];

@@ -87,6 +87,7 @@ export const imageVae: PriorFamily<ImageVaeConfig> = {
         { ...images, size },
         config.components,
         foldIn(key, 'latent'),
+        config.latent,
       );
       return {
         trainable: { ...networks(size, config, foldIn(key, 'networks')), ...latent.trainable },
@@ -113,7 +114,7 @@ export const imageVae: PriorFamily<ImageVaeConfig> = {
     const own = Object.entries(networks(d, config, [0, 0, 0, 1]));
     const parameters = requireShapes(given, {
       ...Object.fromEntries(own.map(([name, { shape }]) => [name, shape])),
-      ...shapes(given, d),
+      ...shapes(given, d, config.latent),
     });
     return {
       family: 'image-vae',

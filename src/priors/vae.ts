@@ -119,6 +119,7 @@ export const vae: PriorFamily<VaeConfig> = {
         { ...kernels, size: kernelLength(kernels) },
         config.components,
         foldIn(key, 'latent'),
+        config.latent,
       );
       return {
         trainable: { ...trainable, ...shared, ...latent.trainable },
@@ -146,7 +147,7 @@ export const vae: PriorFamily<VaeConfig> = {
     const parameters = requireShapes(given, {
       ...Object.fromEntries(networks.map(([name, { shape }]) => [name, shape])),
       ...(config.variance === 'shared' && { 'decoder.logStd': [d] }),
-      ...latent.shapes(given, d),
+      ...latent.shapes(given, d, config.latent),
       ...(mixture && { ...componentShapes(given, d), ...radialShape(given) }),
       ...movedShapes(given, config.latent),
       scale: [],

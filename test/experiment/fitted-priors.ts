@@ -27,6 +27,7 @@ export const KINDS: Readonly<Record<string, [family: string, config: Record<stri
   'vae, shared variance': ['vae', { ...VAE, variance: 'shared' }],
   'vae, convolutional': ['vae', { ...VAE, networks: 'convolutional' }],
   'vae, vamp': ['vae', { ...VAE, latentPrior: 'vamp', components: 5 }],
+  'vae, hierarchical': ['vae', { ...VAE, latentPrior: 'hierarchical' }],
   'vae, aggregate': ['vae', { ...VAE, latentPrior: 'aggregate', components: 20 }],
 };
 

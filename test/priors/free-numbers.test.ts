@@ -23,6 +23,7 @@ const EXPECTED: Record<string, number> = {
   'vae of pixels': VAE,
   'vae, shared variance': VAE - stack(3, 2 * D) + stack(3, D) + D,
   'vae, vamp': VAE + 5 * D,
+  'vae, hierarchical': VAE + (64 + 64) + (64 * 64 + 64) + (64 * 4 + 4), // z₂ of one number, z₁ of two
 };
 
 test.each(Object.entries(EXPECTED))('%s: %d', async (kind, expected) => {

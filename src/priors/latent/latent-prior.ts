@@ -25,9 +25,9 @@ export interface LatentPrior {
   name: string;
   summary: string;
   /** @param components how many normals p(z) is a mixture of, where it is one */
-  initial(rows: Rows, components: number, key: Key): LatentStart;
+  initial(rows: Rows, components: number, key: Key, latentSize: number): LatentStart;
   /** Shapes that the arrays must have, given those that there are. */
-  shapes(given: Arrays, size: number): Readonly<Record<string, readonly number[]>>;
+  shapes(given: Arrays, size: number, latentSize: number): Readonly<Record<string, readonly number[]>>;
   /** Number of normals in the mixture that these arrays make: what log p(z) costs. */
   components(given: Arrays): number;
   /** Standard normals that `sample` needs for n draws of z, [l]; `latent` [n, l] is among them. */

@@ -72,7 +72,7 @@ const subsets: Proof = {
   name: 'the aggregate in training: so many rows as were asked for, drawn anew in each step',
   async check({ latentPriors, fitPrior, defaultFit }, engine) {
     const rows = { data: normal(901, 50, 2).data as Float32Array, count: 50, size: 2 };
-    const start = latentPriors.aggregate.initial(rows, 7, seedKey(902));
+    const start = latentPriors.aggregate.initial(rows, 7, seedKey(902), 2);
     expect(start.fixed['latent.points'].shape).toEqual([50, 2]);
     expect(start.resampled).toEqual({ 'latent.points': 7 });
     // half of the rows 1, half −1, and one of them in a step: the mean of many steps is 0
