@@ -33,7 +33,14 @@ export interface ComparedRow {
   parameters: number;
   /** Of fitting, mean over seeds. */
   seconds: number;
-  seeds: { seed: number; parameters: number; seconds: number; test: DensityReport }[];
+  seeds: {
+    seed: number;
+    parameters: number;
+    seconds: number;
+    /** Of families learned by gradients: the step whose networks were kept, 0 where none was better than the start. */
+    bestStep?: number;
+    test: DensityReport;
+  }[];
 }
 
 export interface PriorComparison {
@@ -125,7 +132,9 @@ export async function comparePriors(
     });
     if (folder && baselines)
       writeFit(join(folder, `${row.name}-${seed}`), fit, dataset, parts, baselines, seed);
-    return { seed, parameters: freeNumbers(fit.prior), seconds: fit.seconds, test: fit.test };
+    const { prior, report, seconds, test } = fit;
+    const parameters = freeNumbers(prior);
+    return { seed, parameters, seconds, ...(report && { bestStep: report.bestStep }), test };
   }
 }
 

@@ -2,7 +2,12 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { sizeText } from '../../experiment/choose-prior.js';
-import { comparePriors, type PriorComparison, totalWork } from '../../experiment/compare-priors.js';
+import {
+  type ComparedRow,
+  comparePriors,
+  type PriorComparison,
+  totalWork,
+} from '../../experiment/compare-priors.js';
 import { comparedPriors } from '../../experiment/compared-priors.js';
 import { refuseExisting, wholeFolder, writeJson } from '../../formats/files.js';
 import { readKernelDataset } from '../../kernels/index.js';
@@ -107,21 +112,24 @@ export const comparePriorsCommand = defineCommand({
       seeds.length > 1
         ? `mean over seeds ${seeds.join(', ')}, ± the standard error over seeds`
         : `seed ${seeds[0]}, ± the standard error over test kernels`;
+    const values = rows.map(({ nats }) => nats.toFixed(1));
+    const width = Math.max(...values.map(({ length }) => length));
     return [
       `${size} kernels, ${kernels.train} to fit, ${kernels.test} held out; nats per kernel, higher is better; ${over}:`,
       '',
       table(
         ['prior', '--families', 'nats per kernel', '', 'parameters', 'fit, s'],
-        rows.map(({ name, label, nats, standardError, kind, parameters, seconds }, i) => [
+        rows.map(({ name, label, standardError, kind, parameters, seconds }, i) => [
           i === 0 ? `${label} (best)` : label,
           name,
-          `${kind === 'bound' ? '≥ ' : ''}${nats.toFixed(1)} ± ${standardError.toFixed(1)}`,
+          `${kind === 'bound' ? '≥' : ' '} ${values[i].padStart(width)} ± ${standardError.toFixed(1)}`,
           kind === 'bound' ? `bound, K = ${samples}` : 'exact',
           Math.round(parameters),
           seconds.toFixed(1),
         ]),
       ),
       '',
+      ...rows.flatMap(unmoved),
       ...skipped.map(({ name, reason }) => `Left out: ${name} (${reason}).`),
       ...(out ? [`Priors are in ${out}, as <name>-<seed>.`] : []),
     ]
@@ -129,3 +137,12 @@ export const comparePriorsCommand = defineCommand({
       .trimEnd();
   },
 });
+
+/** Said of a fit by gradients that came to nothing: its row is the density that it started from. */
+function unmoved({ label, config, seeds }: ComparedRow): string[] {
+  const kept = seeds.filter(({ bestStep }) => bestStep === 0).map(({ seed }) => seed);
+  if (kept.length === 0) return [];
+  const where = seeds.length > 1 ? ` with ${kept.length > 1 ? 'seeds' : 'seed'} ${kept.join(', ')}` : '';
+  const start = config.whitening === 'mixture' ? ', the mixture fitted before it' : '';
+  return [`${label}: no step was better than its start${start}; what is shown${where} is that start.`];
+}
