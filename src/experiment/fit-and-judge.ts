@@ -3,12 +3,7 @@ import { type Engine, foldIn, seedKey } from '../engine/index.js';
 import { DwpError, inputError } from '../errors.js';
 import { type DensityReport, evaluateDensity } from '../evaluate/density.js';
 import { holdOut, type KernelDataset, type Kernels } from '../kernels/index.js';
-import {
-  families,
-  type KernelPrior,
-  type PriorFamily,
-  type TrainingKernels,
-} from '../priors/index.js';
+import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../priors/index.js';
 import { defaultFit, type FitOptions, type FitReport, fitPrior, refinement } from '../train/fit-prior.js';
 import { writePriorFolder } from './prior-folder.js';
 
