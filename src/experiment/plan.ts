@@ -83,6 +83,7 @@ export function makePlan(raw: unknown, name: string, folder: string): Plan {
           name: `${slug(label)}-${n}-${split}`,
           config: {
             ...config.data,
+            ...(config.data.dataDir && { dataDir: resolve(folder, config.data.dataDir) }),
             priorPath: paths(config.data.priorPath),
             filters: paths(config.data.filters),
           },

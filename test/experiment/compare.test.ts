@@ -74,7 +74,11 @@ describe('plan', () => {
   };
 
   test('is the grid of methods, sizes and splits, with paths relative to the plan', () => {
-    const { runs } = makePlan({ ...plan, base: { priorPath: ['p'], steps: 5 } }, 'plan', '/plans');
+    const { runs } = makePlan(
+      { ...plan, base: { dataDir: 'd', priorPath: ['p'], steps: 5 } },
+      'plan',
+      '/plans',
+    );
     expect(runs.map(({ name }) => name)).toEqual([
       'a-b-50-0',
       'a-b-50-1',
@@ -90,6 +94,7 @@ describe('plan', () => {
       steps: 5,
       examples: 50,
       split: 0,
+      dataDir: '/plans/d',
       priorPath: ['/plans/p'],
     });
     expect(runs[7].config).toMatchObject({ prior: 'dwp', steps: 7, examples: 100, split: 1 });
