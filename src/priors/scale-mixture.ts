@@ -2,10 +2,12 @@
 // orders of magnitude while directions share one covariance.
 import { Matrix } from 'ml-matrix';
 import { z } from 'zod';
+import { RandomStream, seedKey } from '../engine/index.js';
 import { storedComponents } from './mixture/components.js';
 import { type Component, componentOf, normalise, type Points, squaredDistances } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
 import { secondMoment } from './mixture/linear-algebra.js';
+import { chooseRidge } from './mixture/ridge.js';
 import { kernelLength, type PriorFamily, type TrainingKernels, triangle } from './prior.js';
 
 const config = z.object({
@@ -26,7 +28,8 @@ function fit(kernels: TrainingKernels, { components: k }: Config) {
   const d = kernelLength(kernels);
   const points = { data, count, size: d };
   const uniform = new Float64Array(count).fill(1);
-  let shape = shapeOf(points, uniform);
+  const ridge = chooseRidge(directions(points), new RandomStream(seedKey(0)));
+  let shape = shapeOf(points, uniform, ridge);
   let squares = squaredDistances(points, shape);
   let scales = quantileScales(squares, k, d);
   let weights = new Float64Array(k).fill(1 / k);
@@ -44,7 +47,7 @@ function fit(kernels: TrainingKernels, { components: k }: Config) {
       }
     weights = mass.map((x) => (x + PRIOR_MASS) / (count + k * PRIOR_MASS));
     scales = square.map((x, c) => Math.max(SMALLEST_SCALE, Math.sqrt(x / (d * Math.max(mass[c], 1e-9)))));
-    shape = shapeOf(points, precision);
+    shape = shapeOf(points, precision, ridge);
     squares = squaredDistances(points, shape);
   }
   return storedComponents(
@@ -60,13 +63,24 @@ function fit(kernels: TrainingKernels, { components: k }: Config) {
   );
 }
 
-/** N(0, Σ), Σ the weighted second moment. */
-function shapeOf(points: Points, weights: Float64Array): Component {
+/** N(0, Σ), Σ the weighted second moment, drawn towards the isotropic one by λ = `ridge` (126). */
+function shapeOf(points: Points, weights: Float64Array, ridge: number): Component {
   const { size: d } = points;
   const mean = new Float64Array(d);
   const sigma = secondMoment(points, d, mean, weights);
-  const jitter = (JITTER * sigma.trace()) / d;
-  return componentOf(0, mean, sigma.add(Matrix.eye(d).mul(jitter)));
+  const isotropic = sigma.trace() / d;
+  return componentOf(0, mean, sigma.mul(1 - ridge).add(Matrix.eye(d).mul((ridge + JITTER) * isotropic)));
+}
+
+/** Points of norm 1, which Σ is to describe. */
+function directions({ data, count, size: d }: Points): Points {
+  const units = new Float64Array(count * d);
+  for (let i = 0; i < count; i++) {
+    let square = 0;
+    for (let at = i * d; at < (i + 1) * d; at++) square += data[at] ** 2;
+    for (let at = i * d; at < (i + 1) * d; at++) units[at] = data[at] / (Math.sqrt(square) || 1);
+  }
+  return { data: units, count, size: d };
 }
 
 /** Where scales start: at quantiles of the norms. */

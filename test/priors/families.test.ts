@@ -178,6 +178,17 @@ test.each(['normal', 'gaussian', 'student-t', 'scale-mixture', 'mixture', 'lapla
   },
 );
 
+test('a scale mixture of fewer kernels than weights gives others a better density than an isotropic normal', async () => {
+  const [few, others] = [kernels(5, 5, 15, 420), kernels(5, 5, 200, 421)];
+  const x = f32([200, 25], others.data as Float32Array);
+  const [own, isotropic] = [
+    await logDensities(native, await fitted('scale-mixture', few), x),
+    await logDensities(native, await fitted('normal', few), x),
+  ];
+  const { mean, standardError } = estimate(difference(own, isotropic));
+  expect(mean).toBeGreaterThan(5 * standardError);
+});
+
 test('Laplace: E_q log p in closed form, (54), is the mean over samples of q', async () => {
   const prior = await fitted('laplace', kernels(1, 2));
   const { density, parameters } = prior;
