@@ -1,8 +1,8 @@
 // From a kernel dataset to a fitted prior and its held-out density: what every command that fits priors of kernels shares.
-import { type Engine, foldIn, seedKey } from '../engine/index.js';
+import { type Engine, foldIn, RandomStream, seedKey } from '../engine/index.js';
 import { DwpError, inputError } from '../errors.js';
 import { type DensityReport, evaluateDensity } from '../evaluate/density.js';
-import { holdOut, type KernelDataset, type Kernels } from '../kernels/index.js';
+import { holdOut, type KernelDataset, type Kernels, takeKernels } from '../kernels/index.js';
 import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../priors/index.js';
 import { defaultFit, type FitOptions, type FitReport, fitPrior, refinement } from '../train/fit-prior.js';
 import { writePriorFolder } from './prior-folder.js';
@@ -78,7 +78,13 @@ export async function fitAndJudge(
   return { prior, ...(report && { report }), seconds, test: density };
 }
 
-/** The same noise for every prior of a seed. @throws DwpError INTERRUPTED when the signal aborts */
+/** Test kernels that a fit is judged on: enough for a standard error of a hundredth of their spread. */
+const MOST_JUDGED = 10_000;
+
+/**
+ * The same kernels, at most {@link MOST_JUDGED}, and the same noise for every prior of a seed.
+ * @throws DwpError INTERRUPTED when the signal aborts
+ */
 export function heldOutDensity(
   prior: KernelPrior,
   test: Kernels,
@@ -88,7 +94,9 @@ export function heldOutDensity(
   signal?: AbortSignal,
 ): Promise<DensityReport> {
   const key = foldIn(seedKey(seed), 'evaluate');
-  return evaluateDensity(prior, test.data, samples, engine, key, () => {
+  const order = new RandomStream(foldIn(key, 'judged')).permutation(test.count);
+  const { data } = test.count > MOST_JUDGED ? takeKernels(test, order.subarray(0, MOST_JUDGED)) : test;
+  return evaluateDensity(prior, data, samples, engine, key, () => {
     if (signal?.aborted)
       throw new DwpError('INTERRUPTED', 'interrupted while judging a prior', 'run the command again');
   });

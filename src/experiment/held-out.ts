@@ -24,17 +24,10 @@ export function heldOutOf(
   if (!same) return { kernels: train, from: 'all kernels', seen: 'unknown' };
   if (source.train + source.test !== train.count) return { kernels: train, from: 'all kernels', seen: 'yes' };
   // as dwp fit-prior draws them
-  const held = heldOutRows(train.count, source.test / train.count, foldIn(seedKey(seed), 'test'));
-  const rows = Array.from({ length: train.count }, (_, row) => row);
+  const rows = heldOutRows(train.count, source.test / train.count, foldIn(seedKey(seed), 'test'));
   return {
-    kernels: takeKernels(
-      train,
-      rows.filter((row) => held.has(row)),
-    ),
-    train: takeKernels(
-      train,
-      rows.filter((row) => !held.has(row)),
-    ),
+    kernels: takeKernels(train, rows.test),
+    train: takeKernels(train, rows.train),
     from: 'held out by the fit',
     seen: 'no',
   };

@@ -85,22 +85,16 @@ export function concatKernels(sets: readonly Kernels[]): Kernels {
  * @throws DwpError INPUT when there are fewer than two kernels
  */
 export function holdOut(kernels: Kernels, fraction: number, key: Key): { train: Kernels; test: Kernels } {
-  const test = heldOutRows(kernels.count, fraction, key);
-  const rows = Array.from({ length: kernels.count }, (_, row) => row);
-  return {
-    train: takeKernels(
-      kernels,
-      rows.filter((row) => !test.has(row)),
-    ),
-    test: takeKernels(
-      kernels,
-      rows.filter((row) => test.has(row)),
-    ),
-  };
+  const { train, test } = heldOutRows(kernels.count, fraction, key);
+  return { train: takeKernels(kernels, train), test: takeKernels(kernels, test) };
 }
 
-/** The rows that {@link holdOut} holds out of `count`. */
-export function heldOutRows(count: number, fraction: number, key: Key): Set<number> {
+/** The rows that {@link holdOut} leaves to `train` and to `test`, each in ascending order. */
+export function heldOutRows(
+  count: number,
+  fraction: number,
+  key: Key,
+): { train: Int32Array; test: Int32Array } {
   if (!(fraction > 0 && fraction < 1))
     throw usageError(`a test fraction of ${fraction}`, 'it must lie between 0 and 1');
   if (count < 2)
@@ -108,7 +102,9 @@ export function heldOutRows(count: number, fraction: number, key: Key): Set<numb
       `${count} kernel${count === 1 ? '' : 's'}: too few to hold some out`,
       'use more kernels',
     );
-  return new Set(new RandomStream(key).permutation(count).subarray(0, heldOutCount(count, fraction)));
+  const order = new RandomStream(key).permutation(count);
+  const held = heldOutCount(count, fraction);
+  return { test: order.slice(0, held).sort(), train: order.slice(held).sort() };
 }
 
 /** Of two or more: at least one on either side. */

@@ -66,7 +66,7 @@ describe('the map', () => {
 test.each([
   [5, 3],
   [3, 5],
-])('%i×%i to %i×%i: the mean squared norm stays, and the covariance is full', (k, m) => {
+])('side %i to %i: the mean squared norm stays, and the covariance is full', (k, m) => {
   const kernels = ramps(k, 500);
   const { data } = resampleKernels(kernels, { h: m, w: m }, seedKey(521));
   const energy = (x: Float32Array) => x.reduce((sum, y) => sum + y * y, 0) / 500;

@@ -55,12 +55,12 @@ export const demo = defineCommand({
     const priors: unknown[] = [];
     for (const size of ['7x7', '5x5']) {
       effects.info(
-        `3. Fit a prior of ${size} kernels, on the larger shipped dataset.   dwp fit-prior kernels-dataset --size ${size} --whitening none --out priors/${size}\n`,
+        `3. Fit a prior of ${size} kernels, on the larger shipped dataset.   dwp fit-prior kernels-dataset --size ${size} --out priors/${size}\n`,
       );
       priors.push(
         await show(
           fitPriorCommand,
-          { dataset: shipped('kernels-dataset'), size, whitening: 'none', out: join(folder, 'priors', size) },
+          { dataset: shipped('kernels-dataset'), size, out: join(folder, 'priors', size) },
           effects,
         ),
       );

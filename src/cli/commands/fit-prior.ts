@@ -248,9 +248,10 @@ export const fitPriorCommand = defineCommand({
     ];
     const best = test.bound ?? test.logDensity!;
     const difference = best - baselines.gaussian.logDensity!;
+    const judged = test.n < kernels.test ? `${test.n} of ${kernels.test}` : kernels.test;
     const effort = steps ? ` in ${seconds.toFixed(1)} s (${steps} steps, best at ${bestStep})` : '';
     return [
-      `${size} prior fitted on ${kernels.train} kernels${roles ? ` of ${roles.join(' and ')} layers` : ''}${effort}; nats per kernel on ${kernels.test} test kernels, higher is better:`,
+      `${size} prior fitted on ${kernels.train} kernels${roles ? ` of ${roles.join(' and ')} layers` : ''}${effort}; nats per kernel on ${judged} test kernels, higher is better:`,
       '',
       table(['density', 'nats per kernel', ''], rows),
       '',
