@@ -8,7 +8,7 @@ import {
   type Engine,
   type EngineName,
 } from '../engine/index.js';
-import { integer, option } from './command.js';
+import { integer, option, real } from './command.js';
 
 export const engineOptions = {
   engine: option(
@@ -29,6 +29,21 @@ export const engineOptions = {
 };
 
 export const seedOption = option('--seed <n>', 'determines every random number', integer(0).default(0));
+
+/** Of commands that fit priors to the kernels of a dataset. */
+export const kernelOptions = {
+  size: option(
+    '--size <kxk>',
+    'which kernels of the dataset; of whole filters such as 3x7x7 their slices, with 7x7',
+    z.string().optional(),
+    'the only size there is',
+  ),
+  testFraction: option(
+    '--test-fraction <part>',
+    'held out where the dataset has no test split',
+    real(0.01, 0.9).default(0.2),
+  ),
+};
 
 export interface EngineInput {
   engine: EngineName;

@@ -130,7 +130,7 @@ export const runConfig = z.object({
   filters: listOf(z.string()).default([]).describe('--init filters: kernel datasets or .npy files'),
   initialLogStd: real(-20, 5).default(-5).describe('log standard deviation that the posterior starts with'),
   denseStart: z
-    .union([real(0, 1000), z.literal('fitted')])
+    .union([z.literal('fitted'), real(0, 1000)], 'must be "fitted" or a number from 0 to 1000')
     .optional()
     .describe(
       'start of the classifier: fitted to what the convolutions make of the examples as they start, or random, of so many ' +
@@ -162,7 +162,7 @@ export const runConfig = z.object({
   kernelSubsample: whole(1).default(128).describe("kernels per layer in a step's prior term"),
   weightDecay: real(0, 1e6).default(0).describe('prior none: ½ · this · ‖w‖² for convolutions'),
   denseDecay: z
-    .union([real(0, 1e6), z.literal('auto')])
+    .union([z.literal('auto'), real(0, 1e6)], 'must be "auto" or a number from 0 to 1000000')
     .optional()
     .describe(
       '½ · this · ‖w‖² for a classifier without --dense-prior, the prior N(0, 1/this); auto: 5 over the mean square of its ' +

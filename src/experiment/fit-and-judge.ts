@@ -1,9 +1,10 @@
 // From a kernel dataset to a fitted prior and its held-out density: what every command that fits priors of kernels shares.
-import { type Engine, foldIn, RandomStream, seedKey } from '../engine/index.js';
+import { type Engine, foldIn, type Key, RandomStream, seedKey } from '../engine/index.js';
 import { DwpError, inputError } from '../errors.js';
 import { type DensityReport, evaluateDensity } from '../evaluate/density.js';
 import { holdOut, type KernelDataset, type Kernels, takeKernels } from '../kernels/index.js';
 import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../priors/index.js';
+import { requireSpread } from '../priors/parameters.js';
 import { defaultFit, type FitOptions, type FitReport, fitPrior, refinement } from '../train/fit-prior.js';
 import { writePriorFolder } from './prior-folder.js';
 
@@ -16,7 +17,7 @@ export interface Parts {
 /**
  * The dataset's own split, or a random part held out.
  * @param fraction held out where the dataset has no test split
- * @throws DwpError INPUT when either part has too few kernels
+ * @throws DwpError INPUT when either part has too few kernels, or those to fit on are all the same
  */
 export function partsOf(dataset: KernelDataset, fraction: number, seed: number): Parts {
   const { train, test } = dataset.test
@@ -27,6 +28,12 @@ export function partsOf(dataset: KernelDataset, fraction: number, seed: number):
       `${dataset.name}: ${train.count} train and ${test.count} test kernels are too few to fit and judge a prior`,
       'collect more kernels',
     );
+  try {
+    requireSpread(train);
+  } catch (error) {
+    if (error instanceof DwpError) throw inputError(`${dataset.name}: ${error.message}`, error.hint ?? '');
+    throw error;
+  }
   return { train, test };
 }
 
@@ -83,6 +90,7 @@ const MOST_JUDGED = 10_000;
 
 /**
  * The same kernels, at most {@link MOST_JUDGED}, and the same noise for every prior of a seed.
+ * @param together of a prior of slices: so many, one after the other, are a kernel of `test` (102)
  * @throws DwpError INTERRUPTED when the signal aborts
  */
 export function heldOutDensity(
@@ -92,15 +100,21 @@ export function heldOutDensity(
   engine: Engine,
   seed: number,
   signal?: AbortSignal,
+  together = 1,
 ): Promise<DensityReport> {
   const key = foldIn(seedKey(seed), 'evaluate');
-  const order = new RandomStream(foldIn(key, 'judged')).permutation(test.count);
-  const { data } = test.count > MOST_JUDGED ? takeKernels(test, order.subarray(0, MOST_JUDGED)) : test;
-  return evaluateDensity(prior, data, samples, engine, key, () => {
+  const { data } = judged(test, foldIn(key, 'judged'));
+  const listen = () => {
     if (signal?.aborted)
       throw new DwpError('INTERRUPTED', 'interrupted while judging a prior', 'run the command again');
-  });
+  };
+  return evaluateDensity(prior, data, samples, engine, key, listen, together);
 }
+
+const judged = (test: Kernels, key: Key): Kernels =>
+  test.count > MOST_JUDGED
+    ? takeKernels(test, new RandomStream(key).permutation(test.count).subarray(0, MOST_JUDGED))
+    : test;
 
 export type BaselineName = 'standardNormal' | 'isotropic' | 'gaussian';
 export type Baselines = Readonly<Record<BaselineName, DensityReport>>;

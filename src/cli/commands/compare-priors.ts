@@ -11,8 +11,8 @@ import {
 import { comparedPriors } from '../../experiment/compared-priors.js';
 import { refuseExisting, wholeFolder, writeJson } from '../../formats/files.js';
 import { readKernelDataset } from '../../kernels/index.js';
-import { argument, defineCommand, integer, list, option, real } from '../command.js';
-import { engineOptions, openEngine } from '../options.js';
+import { argument, defineCommand, integer, list, option } from '../command.js';
+import { engineOptions, kernelOptions, openEngine } from '../options.js';
 import { table } from '../table.js';
 
 interface CompareResult extends PriorComparison {
@@ -34,12 +34,7 @@ export const comparePriorsCommand = defineCommand({
     'of a density, so that they are never shown better than they are.',
   arguments: { dataset: argument('<dataset>', 'folder of dwp collect-kernels, or a .npy file', z.string()) },
   options: {
-    size: option(
-      '--size <kxk>',
-      'which kernels of the dataset; of whole filters such as 3x7x7 their slices, with 7x7',
-      z.string().optional(),
-      'the only size there is',
-    ),
+    size: kernelOptions.size,
     families: option(
       '--families <name...>',
       `rows of the table: ${comparedPriors.map(({ name, label }) => `${name} (${label})`).join(', ')}`,
@@ -70,11 +65,7 @@ export const comparePriorsCommand = defineCommand({
       'samples of the importance-weighted bounds, at least 200',
       integer(200, 50_000).default(200),
     ),
-    testFraction: option(
-      '--test-fraction <part>',
-      'held out where the dataset has no test split',
-      real(0.01, 0.9).default(0.2),
-    ),
+    testFraction: kernelOptions.testFraction,
     ...engineOptions,
   },
   examples: [

@@ -33,7 +33,8 @@ export const compare = defineCommand({
     'published figures to show (reference). Paths in it are relative to the plan. The command may be stopped and ' +
     'given again: finished runs are kept and interrupted ones resumed.\n\nWith kind: random-features nothing but a ' +
     'classifier is trained: convolutions stay as --init draws them, and predictions average over `samples` draws. ' +
-    'It takes a second where a run takes a minute, and says which kernels make good features (examples/random-features.yaml).',
+    'It takes a second where a run takes a minute, and says which kernels make good features (examples/random-features.yaml). ' +
+    'Nothing is kept of such a plan when it is stopped.',
   arguments: { plan: argument('<plan.yaml>', 'the plan', z.string()) },
   options: { out: option('--out <dir>', 'folder of the runs, the table and report.html', z.string()) },
   examples: [

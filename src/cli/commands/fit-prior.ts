@@ -1,8 +1,7 @@
 // dwp fit-prior: kernels → a generative model of them.
 import { z } from 'zod';
-import { seedKey } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
-import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
+import type { DensityReport } from '../../evaluate/density.js';
 import { sizeText } from '../../experiment/choose-prior.js';
 import {
   type BaselineName,
@@ -11,6 +10,7 @@ import {
   closedForm,
   fitAndJudge,
   fitOptions,
+  heldOutDensity,
   partsOf,
   writeFit,
 } from '../../experiment/fit-and-judge.js';
@@ -20,7 +20,7 @@ import { families, type PriorFamily } from '../../priors/index.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
 import { defaultFit, refinement } from '../../train/fit-prior.js';
 import { argument, defineCommand, integer, option, real } from '../command.js';
-import { engineOptions, openEngine, seedOption } from '../options.js';
+import { engineOptions, kernelOptions, openEngine, seedOption } from '../options.js';
 import { table } from '../table.js';
 
 interface FitResult {
@@ -72,12 +72,7 @@ export const fitPriorCommand = defineCommand({
     'kernels is held out at random.',
   arguments: { dataset: argument('<dataset>', 'folder of dwp collect-kernels, or a .npy file', z.string()) },
   options: {
-    size: option(
-      '--size <kxk>',
-      'which kernels of the dataset; of whole filters such as 3x7x7 their slices, with 7x7',
-      z.string().optional(),
-      'the only size there is',
-    ),
+    size: kernelOptions.size,
     role: option(
       '--role <role...>',
       `kernels of layers of these roles only: ${ROLES.join(', ')}; of a .npy file: what they are. dwp train chooses ` +
@@ -165,11 +160,7 @@ export const fitPriorCommand = defineCommand({
       'samples of the importance-weighted bound',
       integer(1, 50_000).default(200),
     ),
-    testFraction: option(
-      '--test-fraction <part>',
-      'held out where the dataset has no test split',
-      real(0.01, 0.9).default(0.2),
-    ),
+    testFraction: kernelOptions.testFraction,
     seed: seedOption,
     ...engineOptions,
   },
@@ -216,13 +207,13 @@ export const fitPriorCommand = defineCommand({
     const channels = train.channels ?? 1;
     const slices =
       channels > 1 && channels * train.count > train.h * train.w
-        ? await evaluateDensity(
+        ? await heldOutDensity(
             closedForm(families.gaussian, slicesOf(train), {}),
-            test.data,
+            test,
             samples,
             engine,
-            seedKey(seed),
-            undefined,
+            seed,
+            effects.signal,
             channels,
           )
         : undefined;
