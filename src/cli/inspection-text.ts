@@ -25,7 +25,16 @@ const quality = ({ sparsity, varianceEntropy, orthogonality, lagOne }: Measures)
 const unusable = ({ nonFinite, constant, nearZero, duplicate }: Dropped) =>
   nonFinite + constant + nearZero + duplicate;
 
-export function modelText({ path, format, producer, layers, sizes, skipped }: ModelResult): string {
+export function modelText({
+  path,
+  format,
+  producer,
+  layers,
+  sizes,
+  skipped,
+  notes,
+  advice,
+}: ModelResult): string {
   const blocks = [
     `${path}: ${format}${producer ? `, written by ${producer}` : ''}`,
     table(
@@ -50,8 +59,9 @@ export function modelText({ path, format, producer, layers, sizes, skipped }: Mo
         skipped.map(({ layer, reason }) => [layer, reason]),
       ),
     );
+  if (notes) blocks.push(notes.map((note) => `note: ${note}`).join('\n'));
   if (Object.keys(sizes).length === 0)
-    return [...blocks, 'no 2-D convolutions with stored weights'].join('\n\n');
+    return [...blocks, 'no 2-D convolutions with stored weights', ...(advice ? [advice] : [])].join('\n\n');
   blocks.push(
     remarked(
       ['size', 'layers', 'kernels', ...QUALITY],

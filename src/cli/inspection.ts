@@ -62,6 +62,10 @@ export interface ModelResult {
   } & Measures)[];
   sizes: Record<KernelSize, GroupResult>;
   skipped: { layer: string; reason: string }[];
+  /** What was assumed or done where the file leaves it open. */
+  notes?: string[];
+  /** Where there are no layers: what the owner of the file can do. */
+  advice?: string;
 }
 
 export interface DatasetResult {
@@ -131,7 +135,7 @@ function holdsWeights(path: string): boolean {
 
 async function inspectModel(path: string, effects: Effects, options: ReadOptions): Promise<Inspection> {
   const model = await openModel(path, options);
-  const { format, sha256, producer, licence, layers, skipped } = model;
+  const { format, sha256, producer, licence, layers, skipped, notes = [], advice } = model;
   const progress = effects.progress('measuring layers', layers.length);
   try {
     const examined = await examineModel(layers, async (i, { name }) => {
@@ -161,6 +165,8 @@ async function inspectModel(path: string, effects: Effects, options: ReadOptions
         })),
         sizes,
         skipped: [...skipped, ...examined.skipped],
+        ...(notes.length > 0 && { notes }),
+        ...(advice && layers.length === 0 && { advice }),
       },
       all: examined.sizes,
       sources: new Map(),

@@ -23,6 +23,10 @@ export interface ModelLayers {
   layers: ConvLayer[];
   /** Layers that are convolutions or look like one, but are not in `layers`. */
   skipped: { layer: string; reason: string }[];
+  /** What was assumed or done where the file leaves it open: one sentence each, the same for the same cause. */
+  notes?: string[];
+  /** Where there are no layers: what the owner of the file can do. */
+  advice?: string;
   /** What wrote the file, when it says so. */
   producer?: string;
   /** The licence the file itself states, when it does. */

@@ -31,7 +31,8 @@ export interface Collection {
   models: (UsedModel & Identity)[];
   /** Sizes that were found, with what became of them. */
   sizes: Map<KernelSize, { found: number; dropped: Counts; train: number; test: number; split: string }>;
-  skipped: { path: string; reason: string; error?: DwpError }[];
+  /** With what the owner of the file can do, where the importer knows it. */
+  skipped: { path: string; reason: string; advice?: string; error?: DwpError }[];
   /** Quality of the kernels of each model, for a warning where they look like noise. */
   noise: { name: string; size: KernelSize; quality: Quality }[];
 }
@@ -211,7 +212,7 @@ async function chooseModels(
     const again = await copied(used, others);
     const reason = again ? `the same file as ${again.path}` : noLayers(model);
     if (reason) {
-      skipped.push({ path, reason });
+      skipped.push({ path, reason, ...(!again && model.advice && { advice: model.advice }) });
       continue;
     }
     alike.set(likeness, [...others, used]);
@@ -366,7 +367,7 @@ const sum = <T>(items: readonly T[], value: (item: T) => number): number =>
   items.reduce((total, item) => total + value(item), 0);
 
 function sourceOf(
-  { name, format, sha256, bytes, parts, licence: stated, producer }: Collection['models'][number],
+  { name, format, sha256, bytes, parts, licence: stated, producer, notes }: Collection['models'][number],
   given: string | undefined,
 ): DatasetSource {
   const licence = stated ?? given;
@@ -378,6 +379,7 @@ function sourceOf(
     ...(parts.length > 0 && { parts }),
     ...(licence && { licence }),
     ...(producer && { producer }),
+    ...(notes && notes.length > 0 && { notes }),
   };
 }
 

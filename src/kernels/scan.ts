@@ -42,6 +42,10 @@ export interface ScannedModel {
   /** All 2-D convolutions, of every size and kind. */
   layers: number;
   skipped: { layer: string; reason: string }[];
+  /** What the importer assumed or did where the file leaves it open. */
+  notes?: string[];
+  /** Where there are no layers: what the owner of the file can do. */
+  advice?: string;
   files: Model['files'];
 }
 
@@ -104,7 +108,7 @@ export async function scanModel(
       });
       hooks.progress((index + 1) / (count + 1));
     }
-    const { format, bytes, licence, producer, files } = model;
+    const { format, bytes, licence, producer, notes, advice, files } = model;
     const told = open !== openModel;
     return {
       format,
@@ -116,6 +120,8 @@ export async function scanModel(
       })),
       ...(licence && { licence }),
       ...(producer && { producer }),
+      ...(notes && notes.length > 0 && { notes }),
+      ...(advice && { advice }),
       layers: count,
       skipped,
       files,

@@ -5,6 +5,7 @@ import { type DwpError, inputError, usageError } from '../../errors.js';
 import { refuseExisting } from '../../formats/files.js';
 import { beginsLikeModel, findModelFiles, modelExtensions } from '../../importers/index.js';
 import {
+  type Collection,
   type CollectOptions,
   type Counts,
   collectKernels,
@@ -85,6 +86,8 @@ interface CollectResult {
     kernels: Record<KernelSize, number>;
     /** Convolutions that could not be read, counted by reason. */
     skippedLayers: Record<string, number>;
+    /** What was assumed or done where the file leaves it open. */
+    notes: string[];
   }[];
   kernels: Record<
     KernelSize,
@@ -239,19 +242,22 @@ export const collectKernelsCommand = defineCommand({
       { threads: threads || availableParallelism(), licence },
     ).finally(() => progress?.stop());
     if (files.length === 1 && collection.skipped[0]?.error) throw collection.skipped[0].error; // its hint says more
-    const models = collection.models.map(({ path, format, sha256, layers, kernels, skipped }) => ({
-      path,
-      format,
-      sha256,
-      layers,
-      kernels,
-      skippedLayers: Object.fromEntries(countReasons(skipped)),
-    }));
+    const models = collection.models.map(
+      ({ path, format, sha256, layers, kernels, skipped, notes = [] }) => ({
+        path,
+        format,
+        sha256,
+        layers,
+        kernels,
+        skippedLayers: Object.fromEntries(countReasons(skipped)),
+        notes,
+      }),
+    );
     const kernels: CollectResult['kernels'] = {};
     for (const [size, { found, dropped, train, test, split }] of collection.sizes)
       kernels[size] = { found, kept: train + test, train, test, split, dropped };
     const skipped = collection.skipped.map(({ path, reason }) => ({ path, reason }));
-    if (!collection.description) throw nothingLeft(kernels, models, skipped, sizes);
+    if (!collection.description) throw nothingLeft(kernels, models, collection.skipped, sizes);
     report(effects, { models, skipped, kernels, sizes });
     for (const { name, size, quality } of collection.noise) {
       const warning = noiseWarning(`${name}: kernels of ${size}`, quality);
@@ -309,7 +315,7 @@ export const collectKernelsCommand = defineCommand({
 function nothingLeft(
   kernels: CollectResult['kernels'],
   models: CollectResult['models'],
-  skipped: CollectResult['skipped'],
+  skipped: Collection['skipped'],
   sizes: KernelSize[] | undefined,
 ): DwpError {
   const found = Object.entries(kernels).filter(([, counts]) => counts.found > 0);
@@ -331,7 +337,7 @@ function nothingLeft(
   const more = skipped.length > 1 ? ` (and ${skipped.length - 1} more)` : '';
   return inputError(
     `no kernels: ${skipped[0].path}: ${skipped[0].reason}${more}`,
-    'use models with 2-D convolutions: dwp inspect shows what is in a file',
+    skipped[0].advice ?? 'dwp inspect shows what is in a file, and why it was left out',
   );
 }
 
@@ -345,9 +351,11 @@ function report(
   }: Pick<CollectResult, 'models' | 'skipped' | 'kernels'> & { sizes?: KernelSize[] },
 ): void {
   for (const { path, reason } of skipped) effects.warn(`${path}: skipped: ${reason}`);
-  for (const { path, skippedLayers } of models)
+  for (const { path, skippedLayers, notes } of models) {
+    for (const note of notes) effects.info(`${path}: ${note}`);
     for (const [reason, n] of Object.entries(skippedLayers))
       effects.warn(`${path}: ${n} layer${n === 1 ? '' : 's'} skipped: ${reason}`);
+  }
   for (const size of sizes ?? [])
     if (!kernels[size]?.kept)
       effects.warn(`no kernels of ${size}${kernels[size] ? ' left after cleaning' : ' found'}`);
