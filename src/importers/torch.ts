@@ -6,11 +6,12 @@ import { PickleDict, readPickle } from '../formats/pickle.js';
 import { type ByteSource, partOf, shown } from '../formats/source.js';
 import { isZip, openZip, type ZipArchive } from '../formats/zip.js';
 import type { Importer } from './importer.js';
-import type { ModelLayers } from './layers.js';
+import { isShardIndex, openShards } from './shards.js';
 import { convolutionsOf, type NamedTensor } from './state-dict.js';
 import { OtherTensor, TorchObject, TorchTensor, torchHost } from './torch-pickle.js';
 
 const EXTENSIONS = ['.pt', '.pth', '.ckpt', '.jit'];
+const SHARDED = [...EXTENSIONS, '.bin'];
 /** 0x1950a86a20f9469cfc6c as a pickle has it: the beginning of the older format. */
 const MAGIC = Buffer.from('8a0a6cfc9c46f9206aa85019', 'hex');
 
@@ -24,19 +25,47 @@ export const torch: Importer = {
       /^[^/]*\/?((data|constants)\.pkl|version|\.format_version|byteorder|(data|code|constants)\/.*)$/.test(
         firstName(head),
       )) ||
+    isShardIndex(path, SHARDED) ||
     EXTENSIONS.some((extension) => path.toLowerCase().endsWith(extension)),
   read: async (source) => {
-    const head = source.read(0, Math.min(source.size, 512));
-    if (isZip(head)) return readArchive(source, await openZip(source));
-    if (isLegacy(head)) return readStream(source);
-    if (new TextDecoder('latin1').decode(head.subarray(257, 262)) === 'ustar')
-      throw inputError(
-        `${source.path}: a tar archive, as PyTorch wrote it before version 0.1.10`,
-        'load it with PyTorch and save its state_dict again',
-      );
-    throw inputError(`${source.path}: not a file that torch.save wrote`, 'check that this is the right file');
+    const { shards, missing } = openShards(source, SHARDED);
+    const contents: Content[] = [];
+    for (const shard of shards) contents.push(await readContent(shard));
+    const model = convolutionsOf(
+      contents.flatMap(({ tensors }) => tensors),
+      { order: 'oihw' },
+    );
+    const constants = contents.flatMap(({ constants = [] }) => constants);
+    if (constants.length > 0) {
+      const { layers, skipped } = convolutionsOf(constants, { order: 'oihw', anyName: true });
+      model.layers.push(...layers);
+      model.skipped.push(...skipped);
+    }
+    model.skipped.push(...missing);
+    return { ...model, producer: contents.some(({ script }) => script) ? 'TorchScript' : 'PyTorch' };
   },
 };
+
+/** What is in one file. */
+interface Content {
+  tensors: NamedTensor[];
+  /** Whether it is a program of TorchScript. */
+  script?: boolean;
+  /** What torch.jit.freeze has made of weights: they have no names. */
+  constants?: NamedTensor[];
+}
+
+async function readContent(source: ByteSource): Promise<Content> {
+  const head = source.read(0, Math.min(source.size, 512));
+  if (isZip(head)) return readArchive(source, await openZip(source));
+  if (isLegacy(head)) return readStream(source);
+  if (new TextDecoder('latin1').decode(head.subarray(257, 262)) === 'ustar')
+    throw inputError(
+      `${source.path}: a tar archive, as PyTorch wrote it before version 0.1.10`,
+      'load it with PyTorch and save its state_dict again',
+    );
+  throw inputError(`${source.path}: not a file that torch.save wrote`, 'check that this is the right file');
+}
 
 const isLegacy = (head: Uint8Array) => head[0] === 0x80 && Buffer.from(head.subarray(0, 32)).includes(MAGIC);
 
@@ -57,7 +86,7 @@ interface Storages {
 const damaged = (path: string, why: string) =>
   inputError(`${path}: damaged (${why})`, 'fetch or save it again');
 
-function readArchive(source: ByteSource, zip: ZipArchive): ModelLayers {
+function readArchive(source: ByteSource, zip: ZipArchive): Content {
   const entries = new Map(zip.entries.map((entry) => [entry.name, entry]));
   const pickle = zip.entries.find(({ name }) => /^[^/]*\/?data\.pkl$/.test(name));
   if (!pickle)
@@ -82,19 +111,13 @@ function readArchive(source: ByteSource, zip: ZipArchive): ModelLayers {
       open: (key) => zip.open(storage(key)!),
     });
   };
-  const model = convolutionsOf(load('data'), { order: 'oihw' });
-  if (script) {
-    // what torch.jit.freeze has made of weights: they have no names
-    const constants = load('constants').map((tensor) => ({ ...tensor, name: `constants.${tensor.name}` }));
-    const { layers, skipped } = convolutionsOf(constants, { order: 'oihw', anyName: true });
-    model.layers.push(...layers);
-    model.skipped.push(...skipped);
-  }
-  return { ...model, producer: script ? 'TorchScript' : 'PyTorch' };
+  if (!script) return { tensors: load('data') };
+  const constants = load('constants').map((tensor) => ({ ...tensor, name: `constants.${tensor.name}` }));
+  return { tensors: load('data'), constants, script };
 }
 
 /** Five pickles (magic number, version, system, the object, keys of its storages), then each storage with its length. */
-function readStream(source: ByteSource): ModelLayers {
+function readStream(source: ByteSource): Content {
   const host = torchHost(source.path, false);
   let at = 0;
   const next = () => {
@@ -118,12 +141,13 @@ function readStream(source: ByteSource): ModelLayers {
     places.set(key, partOf(source, at + 8, size));
     at += 8 + size;
   }
-  const tensors = namedTensors(value, source.path, {
-    littleEndian: true, // on whatever machine it was written
-    sizeOf: (key) => places.get(key)?.size,
-    open: (key) => places.get(key)!,
-  });
-  return { ...convolutionsOf(tensors, { order: 'oihw' }), producer: 'PyTorch' };
+  return {
+    tensors: namedTensors(value, source.path, {
+      littleEndian: true, // on whatever machine it was written
+      sizeOf: (key) => places.get(key)?.size,
+      open: (key) => places.get(key)!,
+    }),
+  };
 }
 
 const DEEPEST = 64;
@@ -179,7 +203,7 @@ function describe(tensor: TorchTensor, name: string, path: string, storages: Sto
     name,
     shape,
     dtype: type.name,
-    identity: [storage.key, storage.offset + offset, shape, strides].join(':'),
+    identity: [path, storage.key, storage.offset + offset, shape, strides].join(':'),
     values: !float
       ? `its weights are ${type.name}, not float of 16 bits or more`
       : count * type.itemBytes > storage.count * width
