@@ -1,10 +1,11 @@
 // Keras HDF5 files: whole models (model_weights beside optimizer_weights), weight files of Keras 1 and 2 (layer_names,
 // weight_names; param_0 in the oldest) and of Keras 3 (layers/<name>/vars/<n>).
 import type { ByteSource } from '../formats/source.js';
-import { type Hdf5Tree, openHdf5 } from './hdf5.js';
+import { type Hdf5Dataset, type Hdf5Tree, openHdf5 } from './hdf5.js';
 import type { Importer } from './importer.js';
 import { type KerasNode, parseKerasConfig, pathToLayer, storedNames } from './keras-config.js';
 import { type KerasOrigin, type KerasOwner, kerasLayers } from './keras-layers.js';
+import { plainName } from './keras-variables.js';
 import type { ModelLayers } from './layers.js';
 
 const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a]; // \x89HDF\r\n\x1a\n
@@ -30,7 +31,7 @@ export async function readKerasHdf5(source: ByteSource, config?: string): Promis
   const version = (attributes[base].keras_version ?? root.keras_version)?.[0];
   const origin: KerasOrigin = { version, backend: (attributes[base].backend ?? root.backend)?.[0] };
   const owners = namedOwners(file, base, node) ?? foundOwners(file, base, node);
-  const result = kerasLayers(owners, origin, (dataset) => file.read(dataset));
+  const result = await kerasLayers(owners, origin, (dataset) => file.read(dataset));
   return { ...result, ...(version ? { producer: `keras ${version}` } : {}), close: file.close };
 }
 
@@ -49,18 +50,18 @@ function namedOwners(
     const node = model?.layers.find(({ name }) => name === layer) ?? pathToLayer(model, layer)?.at(-1);
     for (const name of listAttribute(attributes[group], 'weight_names') ?? []) {
       const parts = name.split('/');
-      const weight = plainName(parts.pop() ?? '', layer);
+      const variable = parts.pop() ?? '';
       const inner = innerName(parts, layer, node);
       const path = pathToLayer(node, inner.at(-1) ?? layer);
       const owner = [layer, ...(path ? path.slice(1).map(({ name }) => name) : inner)].join('/');
       if (!owners.has(owner))
         owners.set(owner, {
           name: owner,
-          node: unwrapped(path?.at(-1)),
+          ...wrapped(path?.at(-1)),
           hints: [...parts, owner],
           weights: new Map(),
         });
-      owners.get(owner)?.weights.set(weight, byPath.get(join(group, name)));
+      addWeight(owners.get(owner), variable, layer, byPath.get(join(group, name)));
     }
   }
   return [...owners.values()];
@@ -76,8 +77,21 @@ function innerName(scope: readonly string[], layer: string, node: KerasNode | un
 }
 
 /** A wrapper stands for what it wraps. */
-const unwrapped = (node: KerasNode | undefined): KerasNode | undefined =>
-  node?.inner && node.layers.length === 0 ? unwrapped(node.inner) : node;
+function wrapped(node: KerasNode | undefined): Pick<KerasOwner, 'node' | 'wrapper'> {
+  if (!node?.inner || node.layers.length > 0) return { node };
+  return { node: wrapped(node.inner).node, wrapper: true };
+}
+
+/** By its plain name, or by its own where two of a layer would have the same. */
+function addWeight(
+  owner: KerasOwner | undefined,
+  variable: string,
+  layer: string,
+  dataset: Hdf5Dataset | undefined,
+): void {
+  const plain = plainName(variable, layer);
+  owner?.weights.set(owner.weights.has(plain) ? variable.replace(/:\d+$/, '') : plain, dataset);
+}
 
 const join = (...parts: string[]) =>
   `/${parts
@@ -99,9 +113,10 @@ function foundOwners({ attributes, datasets }: Hdf5Tree, base: string, model?: K
     if (!owners.has(key)) {
       const { name, node } = located(parts, attributes, base, model);
       const hints = [...parts.slice(-2), name];
-      owners.set(key, { name: name || weight, node: unwrapped(node), hints, weights: new Map() });
+      owners.set(key, { name: name || weight, ...wrapped(node), hints, weights: new Map() });
     }
-    owners.get(key)?.weights.set(numbered ? Number(weight) : plainName(weight, parts.at(-1) ?? ''), dataset);
+    if (numbered) owners.get(key)?.weights.set(Number(weight), dataset);
+    else addWeight(owners.get(key), weight, parts.at(-1) ?? '', dataset);
   }
   return [...owners.values()];
 }
@@ -145,13 +160,4 @@ function listAttribute(attributes: Record<string, string[]> | undefined, name: s
   const pieces: string[] = [];
   for (let i = 0; attributes[`${name}${i}`]; i++) pieces.push(...attributes[`${name}${i}`]);
   return pieces.length > 0 ? pieces : undefined;
-}
-
-/** `kernel:0` → `kernel`; Keras 1 puts the layer's name in front: `conv_W` → `W`. */
-function plainName(weight: string, layer: string): string {
-  const plain = weight.replace(/:\d+$/, '');
-  const old = /^(?:.*_)?(W|b|depthwise_kernel|pointwise_kernel)$/.exec(plain);
-  if (plain.startsWith(`${layer}_`)) return plain.slice(layer.length + 1);
-  if (old) return old[1];
-  return plain.replace(/^param_0$/, 'W').replace(/^param_1$/, 'b');
 }

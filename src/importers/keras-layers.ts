@@ -2,8 +2,10 @@
 // Keras 2 and 3: [h, w, in, out]; depthwise [h, w, channels, multiplier]; transposed [h, w, out, in]. Keras 1 with
 // "tf" ordering the same, but transposed [h, w, in, out]; with "th" ordering [out, in, h, w], depthwise [multiplier,
 // channels, h, w]. Where Theano computed, kernels are stored for a true convolution, turned by 180°.
+import { shown } from '../formats/source.js';
 import type { Hdf5Dataset } from './hdf5.js';
 import type { KerasNode } from './keras-config.js';
+import { isSpread, roleOf } from './keras-variables.js';
 import { type ConvLayer, type LayerKind, type ModelLayers, permuteAxes } from './layers.js';
 
 /** Everything that a file stores of one layer. */
@@ -12,6 +14,8 @@ export interface KerasOwner {
   name: string;
   /** From the configuration, where there is one. */
   node: KerasNode | undefined;
+  /** Whether it is a wrapper (TimeDistributed, SpectralNormalization): `node` is then the layer inside it. */
+  wrapper?: boolean;
   /** Names that may tell the class when there is no configuration. */
   hints: readonly string[];
   /** By name, or by number in Keras 3; undefined where the file names a weight that is not in it. */
@@ -24,33 +28,103 @@ export interface KerasOrigin {
   backend: string | undefined;
 }
 
-/** Weights that a Keras convolution can have besides its bias. */
-const KERNELS = /^(kernel|depthwise_kernel|pointwise_kernel|recurrent_kernel|W)$/;
+/** A layer with the dataset that its weights are in. */
+interface Found {
+  layer: ConvLayer;
+  owner: KerasOwner;
+  dataset: Hdf5Dataset;
+}
 
 /** @param read the values of a dataset, in its own shape */
-export function kerasLayers(
+export async function kerasLayers(
   owners: readonly KerasOwner[],
   origin: KerasOrigin,
   read: (dataset: Hdf5Dataset) => Promise<Float32Array>,
-): ModelLayers {
-  const result: ModelLayers = { layers: [], skipped: [] };
+): Promise<ModelLayers> {
+  const skipped: ModelLayers['skipped'] = [];
+  const found: Found[] = [];
   const seen = new Set<string>();
   for (const owner of owners) {
     const weights = named(owner);
     for (const [weight, dataset] of weights) {
       if (!dataset) {
-        if (KERNELS.test(weight))
-          result.skipped.push({ layer: owner.name, reason: `its weight "${weight}" is not in the file` });
+        if (roleOf(weight))
+          skipped.push({ layer: owner.name, reason: `its weight "${weight}" is not in the file` });
         continue;
       }
       if (dataset.shape.length >= 3 && seen.has(dataset.identity)) continue; // shared weights
       seen.add(dataset.identity);
       const layer = toLayer(owner, weight, dataset, weights, origin, read);
-      if (typeof layer === 'string') result.skipped.push({ layer: owner.name, reason: layer });
-      else if (layer) result.layers.push(layer);
+      if (typeof layer === 'string') skipped.push({ layer: owner.name, reason: layer });
+      else if (layer) found.push({ layer, owner, dataset });
     }
   }
-  return result;
+  const copies = await copiesOf(found, read);
+  for (const [{ layer }, inside] of copies)
+    skipped.push({
+      layer: layer.name,
+      reason: `a copy of the weights of ${inside.layer.name} that its wrapper keeps`,
+    });
+  const layers = found.filter((each) => !copies.has(each)).map(({ layer }) => layer);
+  return { layers, skipped, ...(layers.length === 0 && { advice: adviceFor(owners) }) };
+}
+
+/**
+ * A wrapper may keep the kernel of the layer inside it as its own, too: the same shape, and of a wrapper without a
+ * configuration the same numbers.
+ *
+ * @returns the copies, with the layers that they are copies of
+ */
+async function copiesOf(
+  found: readonly Found[],
+  read: (dataset: Hdf5Dataset) => Promise<Float32Array>,
+): Promise<Map<Found, Found>> {
+  const copies = new Map<Found, Found>();
+  const byName = new Map<string, Found[]>();
+  for (const each of found) {
+    const { name } = each.owner;
+    if (!byName.has(name)) byName.set(name, []);
+    byName.get(name)?.push(each);
+  }
+  const tried = new Set<Found>();
+  for (const inside of found) {
+    const parts = inside.owner.name.split('/');
+    for (let length = parts.length - 1; length > 0; length--)
+      for (const outside of byName.get(parts.slice(0, length).join('/')) ?? []) {
+        const alike = outside.dataset.shape.join() === inside.dataset.shape.join();
+        if (!alike || outside === inside || tried.has(outside)) continue;
+        tried.add(outside);
+        if (outside.owner.wrapper || (await sameValues(outside.dataset, inside.dataset, read)))
+          copies.set(outside, inside);
+      }
+  }
+  return copies;
+}
+
+async function sameValues(
+  first: Hdf5Dataset,
+  second: Hdf5Dataset,
+  read: (dataset: Hdf5Dataset) => Promise<Float32Array>,
+): Promise<boolean> {
+  const [a, b] = [await read(first), await read(second)];
+  return a.every((x, i) => Object.is(x, b[i]));
+}
+
+/** Where there are no layers: what the file holds, and what to do. */
+function adviceFor(owners: readonly KerasOwner[]): string {
+  const shapes = owners.flatMap(({ name, weights }) =>
+    [...weights].flatMap(([weight, dataset]) => (dataset ? [`${name}/${weight} [${dataset.shape}]`] : [])),
+  );
+  if (shapes.length === 0)
+    return 'the file has no weights: save the model after it is built or trained, with model.save("name.keras")';
+  const more = shapes.length > 4 ? `, … (${shapes.length} in all)` : '';
+  return (
+    `its weights: ${shapes
+      .slice(0, 4)
+      .map((shape) => shown(shape))
+      .join(', ')}${more}; convolutions have 4-D weights called kernel. ` +
+    'If it has convolutions of a class of your own, save it whole with Keras 3 (model.save("name.keras")), or export it as ONNX'
+  );
 }
 
 /** Keras 3 numbers the weights of a layer in the order in which it makes them. */
@@ -66,6 +140,8 @@ function named({ weights, node, hints }: KerasOwner): Map<string, Hdf5Dataset | 
   if (/conv_?lstm/i.test(told)) order = ['kernel', 'recurrent_kernel', 'bias'];
   else if (/separable/i.test(told) || (!node && looksSeparable))
     order = ['depthwise_kernel', 'pointwise_kernel', 'bias'];
+  else if (/flipout|reparameteri[sz]ation|variational/i.test(told) && first.join() === second.join())
+    order = ['kernel_posterior_loc', 'kernel_posterior_untransformed_scale'];
   return new Map(
     [...weights].map(([key, dataset]) => [
       typeof key === 'number' ? (order[key] ?? String(key)) : key,
@@ -86,8 +162,12 @@ function toLayer(
   const { name, node, hints } = owner;
   const { shape, dtype } = dataset;
   const convolution = /conv/i.test(node?.className ?? hints.join(' '));
-  if (!KERNELS.test(weight))
-    return shape.length === 4 ? `a 4-D weight "${weight}" that no known convolution has` : undefined;
+  if (isSpread(weight))
+    return shape.length === 4
+      ? 'the spread of variational weights around their means, no kernels'
+      : undefined;
+  const role = roleOf(weight);
+  if (!role) return shape.length === 4 ? `a 4-D weight "${weight}" that no known convolution has` : undefined;
   if (shape.length === 3 || shape.length === 5)
     return convolution ? `a ${shape.length - 2}-D convolution` : undefined;
   if (shape.length !== 4) return undefined;
@@ -103,12 +183,12 @@ function toLayer(
   if (Math.min(...shape) === 0) return `its weights [${shape}] are empty`;
   if (dataset.oversized) return `it claims ${shape.join(' · ')} values, more than the file can hold`;
   if (!dtype) return 'its weights are not float, or not in this file';
-  const kind = kindOf(weight, shape, outputs, node, hints, one);
+  const kind = kindOf(role, shape, outputs, node, hints, one);
   const { order, result } = layoutOf(kind, shape, one, channelsFirst);
   const theano = origin.backend === undefined ? channelsFirst : origin.backend === 'theano';
   return {
     // a layer with two kernels tells them apart
-    name: weight === 'recurrent_kernel' || weights.has('pointwise_kernel') ? `${name}/${weight}` : name,
+    name: kernelsIn(weights) > 1 || role === 'recurrent_kernel' ? `${name}/${weight}` : name,
     kind,
     shape: result,
     dtype,
@@ -119,16 +199,19 @@ function toLayer(
   };
 }
 
+const kernelsIn = (weights: ReadonlyMap<string, Hdf5Dataset | undefined>): number =>
+  [...weights].filter(([weight, dataset]) => roleOf(weight) && dataset?.shape.length === 4).length;
+
 function kindOf(
-  weight: string,
+  role: string,
   [h, w, third, fourth]: readonly number[],
   outputs: number | undefined,
   node: KerasNode | undefined,
   hints: readonly string[],
   one: boolean,
 ): LayerKind {
-  if (weight === 'depthwise_kernel') return 'depthwise';
-  if (weight === 'pointwise_kernel' || weight === 'recurrent_kernel') return 'conv';
+  if (role === 'depthwise_kernel') return 'depthwise';
+  if (role === 'pointwise_kernel' || role === 'recurrent_kernel') return 'conv';
   const told = node?.className ?? hints.join(' ');
   if (/transpose|deconv/i.test(told)) return 'transposed';
   if (/depthwise/i.test(told)) return 'depthwise';

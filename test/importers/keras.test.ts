@@ -130,7 +130,7 @@ test('no convolutions: nothing found, 4-D weights of unknown layers named', asyn
     writeWeight(file, 'dense/kernel:0', [10, 10]);
     writeWeight(file, 'attention/table', [2, 2, 2, 2]);
   });
-  expect(await read(bytes)).toEqual({
+  expect(await read(bytes)).toMatchObject({
     layers: [],
     skipped: [{ layer: 'attention', reason: 'a 4-D weight "table" that no known convolution has' }],
   });
@@ -148,7 +148,7 @@ test('a dataset that claims more than its file can hold is left out before it is
     const dataset = file.get('conv/kernel:0')!;
     if ('resize' in dataset) dataset.resize([1000, 1000, 100, 10]);
   });
-  expect(await read(bytes)).toEqual({
+  expect(await read(bytes)).toMatchObject({
     layers: [],
     skipped: [
       { layer: 'conv', reason: 'it claims 1000 · 1000 · 100 · 10 values, more than the file can hold' },
