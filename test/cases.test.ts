@@ -40,9 +40,6 @@ const notYet: readonly string[] = [
   'numpy_inside.pt',
   'peft.pt',
   'cbam_grey.pt',
-  'wn.onnx',
-  'scaled.onnx',
-  'split_half.onnx',
   'exported.pt2',
   'idx_dot',
 ];

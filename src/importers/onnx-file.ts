@@ -20,6 +20,8 @@ export interface OnnxTensor {
 
 export interface OnnxAttribute {
   name: string;
+  /** Where the whole attribute lies. */
+  place: { start: number; end: number };
   float: number;
   int: number;
   /** A list of floats, left in the file. */
@@ -62,11 +64,15 @@ export interface OnnxFunction {
   nodes: OnnxNode[];
   /** Attributes that a call may leave out. */
   defaults: Map<string, OnnxAttribute>;
+  /** Version of the standard operators in its body; 0 where it is not said. */
+  opset: number;
 }
 
 export interface OnnxFile {
   graph?: OnnxGraph;
   functions: OnnxFunction[];
+  /** Version of the standard operators; 0 where it is not said. */
+  opset: number;
   producer: string;
   licence?: string;
 }
@@ -99,12 +105,13 @@ class OnnxReader {
 
   model(): OnnxFile {
     const { reader } = this;
-    const file: OnnxFile = { functions: [], producer: '' };
+    const file: OnnxFile = { functions: [], opset: 0, producer: '' };
     let version = '';
     for (const field of reader.message(0, reader.source.size)) {
       if (field.number === 2) file.producer = reader.text(field);
       else if (field.number === 3) version = reader.text(field);
       else if (field.number === 7) file.graph = this.graph(field, 0, file.graph);
+      else if (field.number === 8) file.opset = this.opset(field) ?? file.opset;
       else if (field.number === 14) {
         const [key, value] = this.entry(field);
         if (/licen[cs]e/i.test(key)) file.licence = value;
@@ -160,6 +167,7 @@ class OnnxReader {
       outputs: [],
       nodes: [],
       defaults: new Map(),
+      opset: 0,
     };
     this.depth = 0;
     for (const field of this.fields(message)) {
@@ -168,6 +176,7 @@ class OnnxReader {
       else if (field.number === 4) result.inputs.push(this.name(field));
       else if (field.number === 5) result.outputs.push(this.name(field));
       else if (field.number === 7) result.nodes.push(this.node(field, 0));
+      else if (field.number === 9) result.opset = this.opset(field) ?? result.opset;
       else if (field.number === 10) result.domain = this.name(field);
       else if (field.number === 11) {
         const attribute = this.attribute(field, 0);
@@ -208,6 +217,7 @@ class OnnxReader {
     const { reader } = this;
     const attribute: OnnxAttribute = {
       name: '',
+      place: { start: message.start, end: message.end },
       float: 0,
       int: 0,
       ints: [],
@@ -283,6 +293,16 @@ class OnnxReader {
     }
     if (outside) tensor.external = external ?? new Map();
     return tensor;
+  }
+
+  /** OperatorSetIdProto. @returns the version, of the standard operators only */
+  private opset(message: Field): number | undefined {
+    let [domain, version] = ['', 0];
+    for (const field of this.fields(message)) {
+      if (field.number === 1) domain = this.name(field);
+      else if (field.number === 2) version = field.value;
+    }
+    return domain === '' || domain === 'ai.onnx' ? version : undefined;
   }
 
   /** StringStringEntryProto. */

@@ -2,7 +2,8 @@
 import { inputError } from '../errors.js';
 import { type ByteSource, shown } from '../formats/source.js';
 import { type ConvLayer, type ModelLayers, permuteAxes } from './layers.js';
-import type { OnnxFunction, OnnxGraph, OnnxNode } from './onnx-file.js';
+import { type ComputedTensor, ConstantEvaluator } from './onnx-constants.js';
+import type { OnnxFile, OnnxGraph, OnnxNode } from './onnx-file.js';
 import { attributeOf, callScope, graphScope, placeOf, type Scope } from './onnx-scope.js';
 import type { StoredTensor } from './onnx-tensor.js';
 import { WeightResolver } from './onnx-weights.js';
@@ -40,16 +41,42 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
   /** Constants that some convolution has used already: shared weights count once. */
   private readonly seen = new Set<object | string>();
   private nodes = 0;
+  private readonly constants: ConstantEvaluator;
+  /** How many nodes of each type there are. */
+  private readonly types = new Map<string, number>();
+  /** What is to be looked at, in the order of the nodes. */
+  private readonly found: (() => void | Promise<void>)[] = [];
 
   constructor(
     private readonly source: ByteSource,
-    functions: readonly OnnxFunction[],
+    { functions, opset }: Pick<OnnxFile, 'functions' | 'opset'>,
     private readonly foldBatchNorm: boolean,
   ) {
     this.weights = new WeightResolver(source, functions);
+    const functionOf = (node: OnnxNode) => this.weights.functionOf(node);
+    this.constants = new ConstantEvaluator({ source, opset, functionOf });
   }
 
-  graph(graph: OnnxGraph, outer?: Scope, depth = 0): void {
+  /** Finds the layers of a model's graph. */
+  async read(graph: OnnxGraph): Promise<void> {
+    this.graph(graph);
+    for (const look of this.found.splice(0)) await look();
+    if (this.layers.length + this.skipped.length > 0) return;
+    const types = [...this.types].sort(([, a], [, b]) => b - a);
+    const list = types.slice(0, 5).map(([type, count]) => `${count} ${shown(type)}`);
+    if (types.length > 5) list.push('…');
+    this.skipped.push({
+      layer: graph.name || 'graph',
+      reason: `none of its ${types.reduce((sum, [, count]) => sum + count, 0)} nodes is a convolution${list.length > 0 ? `: ${list.join(', ')}` : ''}`,
+    });
+  }
+
+  /** Frees what computed weights. */
+  close(): void {
+    void this.constants.release();
+  }
+
+  private graph(graph: OnnxGraph, outer?: Scope, depth = 0): void {
     this.body(graph.nodes, graphScope(graph, outer), graph.name, depth);
   }
 
@@ -59,6 +86,8 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
     this.count();
     nodes.forEach((node, i) => {
       this.count();
+      const { type } = node;
+      this.types.set(type, (this.types.get(type) ?? 0) + 1);
       for (const { graphs } of node.attributes.values())
         for (const inner of graphs) {
           if (depth >= DEEPEST) throw tooDeep('graphs');
@@ -69,12 +98,12 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
         if (depth >= DEEPEST) throw tooDeep('functions');
         this.body(called.nodes, callScope(called, node, scope), called.name, depth + 1);
       } else if (Object.hasOwn(CONVOLUTIONS, node.type))
-        this.convolution(node, scope, nameOf(node, place, i));
-      else if (/conv/i.test(node.type))
-        this.skipped.push({
-          layer: nameOf(node, place, i),
-          reason: `${shown(node.type)}, a kind of convolution that is not read`,
-        });
+        this.found.push(() => this.convolution(node, scope, nameOf(node, place, i)));
+      else if (/conv/i.test(node.type)) {
+        const layer = nameOf(node, place, i);
+        const reason = `${shown(node.type)}, a kind of convolution that is not read`;
+        this.found.push(() => void this.skipped.push({ layer, reason }));
+      }
     });
   }
 
@@ -83,35 +112,41 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
       throw inputError(`${this.source.path}: more than ${MOST_NODES} nodes`, 'export the model again');
   }
 
-  private convolution(node: OnnxNode, scope: Scope, name: string): void {
+  /** Weights that are stored, or computed from what is stored. @returns the reason where they are neither */
+  private async constant(name: string, scope: Scope): Promise<StoredTensor | ComputedTensor | string> {
+    const stored = this.weights.resolve(name, scope);
+    return typeof stored === 'string' ? this.constants.compute(name, scope) : stored;
+  }
+
+  private async convolution(node: OnnxNode, scope: Scope, name: string): Promise<void> {
     const skip = (reason: string) => this.skipped.push({ layer: name, reason });
     if (/nchwc$/.test(node.domain)) return void skip('its weights are laid out in blocks for one processor');
-    const { weights: input, scale, zero } = CONVOLUTIONS[node.type];
-    const stored = this.weights.resolve(node.inputs[input] ?? '', scope);
-    if (typeof stored === 'string') return void skip(stored);
-    if (this.seen.has(stored.origin)) return;
-    let weights: StoredTensor | string = stored;
-    if (node.type === 'QLinearConv')
-      weights = this.weights.dequantised(
-        stored,
-        node.inputs[scale!] ?? '',
-        node.inputs[zero!] ?? '',
-        scope,
-        0,
-      );
-    else if (node.type === 'ConvInteger') {
-      const factor = this.scaleAfter(node, scope);
-      weights = factor
-        ? this.weights.dequantised(stored, factor, node.inputs[zero!] ?? '', scope, 0)
-        : 'its weights are quantised, and their scale is not found behind it';
-    } else if (!stored.isFloat) weights = `its weights are ${stored.dtype}, not float`;
+    const weights = await this.weightsOf(node, scope);
     if (typeof weights === 'string') return void skip(weights);
+    if (this.seen.has(weights.origin)) return;
     const layer = toLayer(name, node.type === 'ConvTranspose', this.groupsOf(node, scope), weights);
     if (typeof layer === 'string') return void skip(layer);
-    const folded = this.foldBatchNorm ? this.folded(layer, node, scope) : layer;
+    const folded = this.foldBatchNorm ? await this.folded(layer, node, scope) : layer;
     if (typeof folded === 'string') return void skip(folded);
-    this.seen.add(stored.origin);
+    this.seen.add(weights.origin);
     this.layers.push(folded);
+  }
+
+  private async weightsOf(node: OnnxNode, scope: Scope): Promise<StoredTensor | ComputedTensor | string> {
+    const { weights: input, scale, zero } = CONVOLUTIONS[node.type];
+    const [name, zeroName] = [node.inputs[input] ?? '', zero === undefined ? '' : (node.inputs[zero] ?? '')];
+    if (zero === undefined) {
+      const weights = await this.constant(name, scope);
+      return typeof weights === 'string' || weights.isFloat
+        ? weights
+        : `its weights are ${weights.dtype}, not float`;
+    }
+    const stored = this.weights.resolve(name, scope);
+    if (typeof stored === 'string') return stored;
+    const factor = scale === undefined ? this.scaleAfter(node, scope) : (node.inputs[scale] ?? '');
+    return factor === undefined
+      ? 'its weights are quantised, and their scale is not found behind it'
+      : this.weights.dequantised(stored, factor, zeroName, scope, 0);
   }
 
   private readonly groupsOf = (node: OnnxNode, scope: Scope): number =>
@@ -162,12 +197,12 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
   }
 
   /** W · γ / √(σ² + ε) for each output, where nothing but a BatchNormalization reads the convolution's result. */
-  private folded(layer: ConvLayer, node: OnnxNode, scope: Scope): ConvLayer | string {
+  private async folded(layer: ConvLayer, node: OnnxNode, scope: Scope): Promise<ConvLayer | string> {
     const reader = this.onlyReader(node.outputs[0] ?? '', scope);
     if (reader?.node.type !== 'BatchNormalization' || reader.input !== 0) return layer;
     if (attributeOf(reader.node, 'training_mode', reader.scope)?.int) return layer; // by the batch's own statistics
-    const gamma = this.weights.resolve(reader.node.inputs[1] ?? '', reader.scope);
-    const variance = this.weights.resolve(reader.node.inputs[4] ?? '', reader.scope);
+    const gamma = await this.constant(reader.node.inputs[1] ?? '', reader.scope);
+    const variance = await this.constant(reader.node.inputs[4] ?? '', reader.scope);
     if (typeof gamma === 'string' || typeof variance === 'string')
       return 'its BatchNormalization is not constant';
     const [out] = layer.shape;
@@ -177,7 +212,7 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
     return {
       ...layer,
       read: async () => {
-        const [scale, spread] = [gamma.read(), variance.read()];
+        const [scale, spread] = [await gamma.read(), await variance.read()];
         const size = layer.shape[1] * layer.shape[2] * layer.shape[3];
         const factors = scale.map((g, o) => g / Math.sqrt(spread[o] + epsilon));
         return (await layer.read()).map((x, i) => x * factors[Math.floor(i / size)]);
@@ -193,7 +228,7 @@ function toLayer(
   name: string,
   transposed: boolean,
   group: number,
-  { shape, dtype, read }: StoredTensor,
+  { shape, dtype, read }: StoredTensor | ComputedTensor,
 ): ConvLayer | string {
   if (shape.length !== 4)
     return shape.length === 3 || shape.length === 5
@@ -218,6 +253,6 @@ function toLayer(
     kind: 'transposed',
     shape: [group * second, inputs, h, w],
     dtype,
-    read: () => permuteAxes(read(), [group, inputs, second, h * w], [0, 2, 1, 3]),
+    read: async () => permuteAxes(await read(), [group, inputs, second, h * w], [0, 2, 1, 3]),
   };
 }

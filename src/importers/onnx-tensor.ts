@@ -1,7 +1,8 @@
 // Tensors of an ONNX file → numbers: raw, typed or external storage, every type that weights have, sizes checked
 // against what the file holds before anything is allocated.
+import { ARRAYS, type EngineArray } from '../engine/arrays.js';
 import { inputError } from '../errors.js';
-import { FLOAT_BYTES, type FloatType, toFloat32 } from '../formats/floats.js';
+import { FLOAT_BYTES, type FloatType, floatToHalf, toFloat32 } from '../formats/floats.js';
 import { type ByteSource, partOf, shown } from '../formats/source.js';
 import type { OnnxTensor } from './onnx-file.js';
 
@@ -17,6 +18,12 @@ export interface StoredTensor {
   read(): Float32Array;
 }
 
+/** A constant of a file. */
+export interface FileTensor extends StoredTensor {
+  /** All bits of every value; bfloat16 as float32, integers of four bits as ones of eight. */
+  readExactly(): EngineArray;
+}
+
 /** TensorProto.DataType → name, and bits of an item. */
 const TYPES: Readonly<Record<number, { dtype: string; bits: number }>> = {
   1: { dtype: 'float32', bits: 32 },
@@ -26,8 +33,11 @@ const TYPES: Readonly<Record<number, { dtype: string; bits: number }>> = {
   5: { dtype: 'int16', bits: 16 },
   6: { dtype: 'int32', bits: 32 },
   7: { dtype: 'int64', bits: 64 },
+  9: { dtype: 'bool', bits: 8 },
   10: { dtype: 'float16', bits: 16 },
   11: { dtype: 'float64', bits: 64 },
+  12: { dtype: 'uint32', bits: 32 },
+  13: { dtype: 'uint64', bits: 64 },
   16: { dtype: 'bfloat16', bits: 16 },
   21: { dtype: 'uint4', bits: 4 },
   22: { dtype: 'int4', bits: 4 },
@@ -36,9 +46,6 @@ const TYPES: Readonly<Record<number, { dtype: string; bits: number }>> = {
 /** For messages. */
 const OTHER_TYPES: Readonly<Record<number, string>> = {
   8: 'string',
-  9: 'bool',
-  12: 'uint32',
-  13: 'uint64',
   14: 'complex64',
   15: 'complex128',
   17: 'float8e4m3fn',
@@ -48,14 +55,14 @@ const OTHER_TYPES: Readonly<Record<number, string>> = {
   23: 'float4e2m1',
 };
 
-/** Which of the typed fields holds a type: float_data 4, int32_data 5, int64_data 7, double_data 10. */
-const FIELD: Readonly<Record<string, number>> = { float32: 4, float64: 10, int64: 7 };
+/** Which of the typed fields holds a type: float_data 4, int32_data 5, int64_data 7, double_data 10, uint64_data 11. */
+const FIELD: Readonly<Record<string, number>> = { float32: 4, float64: 10, int64: 7, uint32: 11, uint64: 11 };
 
 /**
  * @returns the tensor, or the reason why it cannot be had (a type that is not read, segments)
  * @throws DwpError INPUT when the stored bytes do not fit the shape, or another file is named that is not there
  */
-export function storedTensor(tensor: OnnxTensor, source: ByteSource): StoredTensor | string {
+export function storedTensor(tensor: OnnxTensor, source: ByteSource): FileTensor | string {
   const { dims, type, raw, typed, external } = tensor;
   if (tensor.segmented) return 'its weights are stored in segments, which are not read';
   const known = TYPES[type];
@@ -79,7 +86,12 @@ export function storedTensor(tensor: OnnxTensor, source: ByteSource): StoredTens
         `${stored.size} bytes for ${count} values of ${bits < 8 ? `${bits} bits` : `${bits / 8} bytes`}`,
       );
     const origin = external ? placeOf(external) : tensor;
-    return { ...about, origin, read: () => fromBytes(stored.read(0, bytes), dtype, count) };
+    return {
+      ...about,
+      origin,
+      read: () => fromBytes(stored.read(0, bytes), dtype, count),
+      readExactly: () => exactArray(stored.read(0, bytes), dtype, dims),
+    };
   }
   // a number takes a byte or more, of floats exactly four or eight
   const field = FIELD[dtype] ?? 5;
@@ -88,7 +100,9 @@ export function storedTensor(tensor: OnnxTensor, source: ByteSource): StoredTens
   const items = bits === 4 ? Math.ceil(count / 2) : count;
   if (field === 4 || field === 10 ? room !== bytes : room < items)
     throw damaged(`${field === 4 || field === 10 ? room / (bits / 8) : room} values for ${count}`);
-  return { ...about, origin: tensor, read: () => fromTyped(parts, source, dtype, count, damaged) };
+  const read = () => fromTyped(parts, source, dtype, count, damaged);
+  const readExactly = () => exactNumbers(read(), dtype, dims);
+  return { ...about, origin: tensor, read: () => Float32Array.from(read()), readExactly };
 }
 
 const placeOf = (external: ReadonlyMap<string, string>): string =>
@@ -113,26 +127,38 @@ function externalPart(
 }
 
 function fromBytes(bytes: Uint8Array<ArrayBuffer>, dtype: string, count: number): Float32Array {
-  const { buffer } = bytes;
-  switch (dtype) {
-    case 'uint8':
-      return Float32Array.from(bytes);
-    case 'int8':
-      return Float32Array.from(new Int8Array(buffer));
-    case 'uint16':
-      return Float32Array.from(new Uint16Array(buffer));
-    case 'int16':
-      return Float32Array.from(new Int16Array(buffer));
-    case 'int32':
-      return Float32Array.from(new Int32Array(buffer));
-    case 'int64':
-      return Float32Array.from(new BigInt64Array(buffer), Number);
-    case 'uint4':
-    case 'int4':
-      return fromNibbles(bytes, dtype === 'int4', count);
-    default:
-      return toFloat32(bytes, dtype as FloatType);
+  if (dtype in FLOAT_BYTES) return toFloat32(bytes, dtype as FloatType);
+  if (dtype.endsWith('int4')) return fromNibbles(bytes, dtype === 'int4', count);
+  return Float32Array.from<number | bigint>(itemsOf(bytes, dtype), Number);
+}
+
+/** Items of whole bytes, on the same memory. */
+function itemsOf({ buffer }: Uint8Array<ArrayBuffer>, dtype: string): EngineArray['data'] {
+  return new ARRAYS[dtype as EngineArray['type']](buffer);
+}
+
+function exactArray(bytes: Uint8Array<ArrayBuffer>, dtype: string, shape: number[]): EngineArray {
+  if (dtype in ARRAYS) return { type: dtype as EngineArray['type'], shape, data: itemsOf(bytes, dtype) };
+  const count = shape.reduce((a, b) => a * b, 1);
+  return exactNumbers(fromBytes(bytes, dtype, count), dtype, shape);
+}
+
+/** Of numbers that a double holds, and of whole ones that are rounded to it: the end of a Slice is 2⁶³ − 1. */
+function exactNumbers(numbers: ArrayLike<number>, dtype: string, shape: number[]): EngineArray {
+  if (dtype === 'int64' || dtype === 'uint64') {
+    const clamp = (x: bigint) => (dtype === 'int64' && x >= 2n ** 63n ? 2n ** 63n - 1n : x);
+    const whole = Array.from(numbers, (x) => clamp(BigInt(x)));
+    const data = dtype === 'int64' ? BigInt64Array.from(whole) : BigUint64Array.from(whole);
+    return { type: dtype, shape, data };
   }
+  if (dtype === 'float16') return { type: dtype, shape, data: Uint16Array.from(numbers, floatToHalf) };
+  const types: Readonly<Record<string, 'float32' | 'uint8' | 'int8'>> = {
+    bfloat16: 'float32',
+    uint4: 'uint8',
+    int4: 'int8',
+  };
+  const type = types[dtype] ?? (dtype as 'float32');
+  return { type, shape, data: ARRAYS[type].from(numbers) };
 }
 
 /** Two to a byte, the lower half first. */
@@ -151,12 +177,13 @@ function fromTyped(
   dtype: string,
   count: number,
   damaged: (why: string) => Error,
-): Float32Array {
+): Float32Array | Float64Array {
   if (dtype === 'float32' || dtype === 'float64') {
-    const values = new Float32Array(count);
+    const values = dtype === 'float32' ? new Float32Array(count) : new Float64Array(count);
     let at = 0;
     for (const { start, end } of parts) {
-      const part = toFloat32(source.read(start, end - start), dtype);
+      const { buffer } = source.read(start, end - start);
+      const part = dtype === 'float32' ? new Float32Array(buffer) : new Float64Array(buffer);
       values.set(part, at);
       at += part.length;
     }
@@ -187,5 +214,5 @@ function fromTyped(
   if (dtype === 'float16' || dtype === 'bfloat16')
     return toFloat32(new Uint8Array(Uint16Array.from(numbers, (x) => x & 0xffff).buffer), dtype);
   if (dtype === 'uint4' || dtype === 'int4') return fromNibbles(numbers, dtype === 'int4', count);
-  return Float32Array.from(numbers);
+  return numbers;
 }

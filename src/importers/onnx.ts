@@ -17,19 +17,20 @@ export const onnx: Importer = {
   read: async (source, options) => readOnnx(source, options),
 };
 
-function readOnnx(source: ByteSource, options: ReadOptions = {}): ModelLayers {
+async function readOnnx(source: ByteSource, options: ReadOptions = {}): Promise<ModelLayers> {
   const file = readOnnxFile(source);
   if (!file.graph)
     throw inputError(
       `${source.path}: not an ONNX model (it holds no graph)`,
       'check that this is the right file',
     );
-  const finder = new LayerFinder(source, file.functions, options.foldBatchNorm ?? false);
-  finder.graph(file.graph);
+  const finder = new LayerFinder(source, file, options.foldBatchNorm ?? false);
+  await finder.read(file.graph);
   const { layers, skipped } = finder;
   return {
     layers,
     skipped,
+    close: () => finder.close(),
     ...(file.producer && { producer: file.producer }),
     ...(file.licence && { licence: file.licence }),
   };

@@ -138,14 +138,12 @@ test('layers have the names of their nodes, in the order of the graph', async ()
 
 test('weights that cannot be had are left out, with the reason', async () => {
   const { layers, skipped } = await loadModel(join(fixtures, 'left-out.onnx'));
-  expect(layers).toEqual([]);
+  expect(layers.map(({ name }) => name)).toEqual(['filled', 'product']); // computed from constants
   expect(Object.fromEntries(skipped.map(({ layer, reason }) => [layer, reason]))).toEqual({
     sparse: 'its weights are stored sparse, which is not read',
     float8: 'its weights are float8e4m3fn, not float',
-    random: 'its weights are computed ("RandomNormal")',
-    filled: 'its weights are computed ("ConstantOfShape")',
-    product: 'its weights are computed ("Mul")',
-    input: 'its weights are an input of the graph, not a constant',
+    random: expect.stringMatching(/computed by the node .* \("RandomNormal"\), which is not evaluated: save/),
+    input: expect.stringMatching(/depend on ".*", an input of the graph/),
   });
 });
 

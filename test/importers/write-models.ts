@@ -52,7 +52,7 @@ export const int64s = (name: string, values: readonly number[]): TensorProto =>
     int64Data: values.map(BigInt),
   });
 
-type Attribute = number | number[] | TensorProto;
+type Attribute = number | number[] | string | { float: number } | TensorProto;
 
 function attribute(name: string, value: Attribute): AttributeProto {
   if (typeof value === 'number')
@@ -63,20 +63,28 @@ function attribute(name: string, value: Attribute): AttributeProto {
       type: AttributeProto_AttributeType.INTS,
       ints: value.map(BigInt),
     });
+  if (typeof value === 'string')
+    return create(AttributeProtoSchema, {
+      name,
+      type: AttributeProto_AttributeType.STRING,
+      s: new TextEncoder().encode(value),
+    });
+  if ('float' in value)
+    return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.FLOAT, f: value.float });
   return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.TENSOR, t: value });
 }
 
 export const node = (
   opType: string,
   input: string[],
-  output: string,
+  output: string | string[],
   attributes: Record<string, Attribute> = {},
 ): NodeProto =>
   create(NodeProtoSchema, {
     opType,
-    name: `${output}-node`,
+    name: `${[output].flat()[0]}-node`,
     input,
-    output: [output],
+    output: [output].flat(),
     attribute: Object.entries(attributes).map(([name, value]) => attribute(name, value)),
   });
 
