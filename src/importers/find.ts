@@ -2,49 +2,90 @@
 import { type Dirent, lstatSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, normalize, sep } from 'node:path';
 import { inputError, messageOf } from '../errors.js';
+import { joinShards } from './join-shards.js';
+import { isUnknownKind, otherKind } from './other-kinds.js';
 
 export interface ModelFile {
   path: string;
   /** For the record: the path from the folder that was named, or the file's own name. */
   name: string;
+  /** Of all files of a model in several, where it is one. */
+  bytes?: number;
+}
+
+/** A file of a folder that may hold a network and is not read. */
+export interface PassedOver {
+  path: string;
+  /** A noun phrase: what the file is. */
+  what: string;
+  /** What its owner can do. */
+  remedy: string;
+}
+
+export interface FoundFiles {
+  files: ModelFile[];
+  passedOver: PassedOver[];
 }
 
 /**
- * Folders are searched recursively for the given extensions; symbolic links inside them are not followed. A path
- * that does not exist may be a pattern: `*` and `?` stay inside one name, `**` crosses folders.
+ * Folders are searched recursively for models; symbolic links inside them are not followed. A path that does not
+ * exist may be a pattern: `*` and `?` stay inside one name, `**` crosses folders. Files of one model are one.
  *
- * @param extensions lower case, with the dot; files named outright may have any
- * @param also whether a file of another extension counts
- * @returns each file once, in the order of `paths`, then by name
+ * @param isModel whether a file of a folder is a model that can be read; files named outright may be anything
+ * @param endings of names of models, for messages
+ * @returns each model once, in the order of `paths`, then by name
  * @throws DwpError INPUT when a path does not exist, cannot be read, or leads to no file
  */
-export function findModelFiles(
+export function findFiles(
   paths: readonly string[],
-  extensions: readonly string[],
-  also: (path: string) => boolean = () => false,
-): ModelFile[] {
+  isModel: (path: string) => boolean,
+  endings: readonly string[],
+): FoundFiles {
   const files = new Map<string, ModelFile>();
-  const add = (file: ModelFile) => files.has(normalize(file.path)) || files.set(normalize(file.path), file);
+  const passedOver: PassedOver[] = [];
   for (const path of paths) {
-    const isModel = (file: string) =>
-      extensions.some((extension) => file.toLowerCase().endsWith(extension)) || also(file);
     const found = filesOf(path, isModel);
-    if (found.length === 0)
-      throw inputError(`${path}: no model files`, `models are files that end in ${extensions.join(', ')}`);
-    found.forEach(add);
+    if (found.files.length === 0) throw noModels(path, found.passedOver, endings);
+    for (const file of found.files)
+      if (!files.has(normalize(file.path))) files.set(normalize(file.path), file);
+    passedOver.push(...found.passedOver);
   }
-  return [...files.values()];
+  return { files: joinShards([...files.values()]), passedOver };
 }
 
-function filesOf(path: string, isModel: (file: string) => boolean): ModelFile[] {
+function noModels(path: string, passedOver: readonly PassedOver[], endings: readonly string[]) {
+  const known = `models are files that end in ${endings.join(', ')}`;
+  if (passedOver.length === 0) return inputError(`${path}: no model files`, known);
+  return inputError(`${path}: no model files that can be read; ${passedOverText(passedOver)}`, known);
+}
+
+const MOST_NAMED = 3;
+
+/** One line: how many files were passed over, with names, what they are and what to do. */
+export function passedOverText(passedOver: readonly PassedOver[]): string {
+  const kinds = new Map<string, PassedOver[]>();
+  for (const file of passedOver) {
+    const key = `${file.what}: ${file.remedy}`;
+    kinds.set(key, [...(kinds.get(key) ?? []), file]);
+  }
+  const parts = [...kinds].map(([about, files]) => {
+    const names = files.slice(0, MOST_NAMED).map(({ path }) => basename(path));
+    const more = files.length > MOST_NAMED ? ` and ${files.length - MOST_NAMED} more` : '';
+    return `${names.join(', ')}${more} (${about})`;
+  });
+  return `${passedOver.length} file${passedOver.length === 1 ? '' : 's'} passed over: ${parts.join('; ')}`;
+}
+
+function filesOf(path: string, isModel: (file: string) => boolean): FoundFiles {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat?.isDirectory()) {
+    const whole = otherKind(normalize(path).replace(/[\\/]+$/, ''));
+    if (whole) throw inputError(`${path}: ${whole.what}, which is not read`, whole.remedy);
     const folder = basename(normalize(path)).replace(/^\.+$/, '');
-    return walk(path)
-      .filter((inside) => isModel(join(path, inside)))
-      .map((inside) => ({ path: join(path, inside), name: join(folder, inside).split(sep).join('/') }));
+    const nameOf = (inside: string) => join(folder, inside).split(sep).join('/');
+    return chosen(walk(path), isModel, (inside) => ({ path: join(path, inside), name: nameOf(inside) }));
   }
-  if (stat) return [{ path, name: basename(path) }];
+  if (stat) return { files: [{ path, name: basename(path) }], passedOver: [] };
   const wild = path.search(/[*?]/);
   if (wild === -1) throw inputError(`${path}: no such file or folder`, 'check the path');
   const root = path.slice(0, wild).includes('/')
@@ -53,19 +94,66 @@ function filesOf(path: string, isModel: (file: string) => boolean): ModelFile[] 
   if (!lstatSync(root, { throwIfNoEntry: false })?.isDirectory())
     throw inputError(`${path}: no such file or folder`, 'check the path');
   const matches = pattern(path);
-  return walk(root)
-    .map((inside) => (root === '.' ? inside : join(root, inside)))
-    .filter((file) => matches.test(file) && isModel(file))
-    .map((file) => ({
-      path: file,
-      name: join(basename(dirname(file)), basename(file))
-        .split(sep)
-        .join('/'),
-    }));
+  const pathOf = (inside: string) => (root === '.' ? inside : join(root, inside));
+  return chosen(
+    walk(root).filter(({ inside }) => matches.test(pathOf(inside))),
+    isModel,
+    (inside) => {
+      const file = pathOf(inside);
+      return {
+        path: file,
+        name: join(basename(dirname(file)), basename(file))
+          .split(sep)
+          .join('/'),
+      };
+    },
+  );
 }
 
-/** Files below a folder, relative to it, by name. */
-function walk(folder: string, inside = ''): string[] {
+/** Models among the entries of a folder, and what else may be one. */
+function chosen(
+  entries: readonly Entry[],
+  isModel: (file: string) => boolean,
+  fileOf: (inside: string) => ModelFile,
+): FoundFiles {
+  const found: FoundFiles = { files: [], passedOver: [] };
+  const pass = (path: string, what: string, remedy: string) => found.passedOver.push({ path, what, remedy });
+  const shards = new Set(
+    entries.filter(({ inside }) => inside.endsWith('.json')).map(({ inside }) => dirname(inside)),
+  );
+  for (const { inside, type } of entries) {
+    const file = fileOf(inside);
+    if (type === 'file' && isModel(file.path)) {
+      found.files.push(file);
+      continue;
+    }
+    const other = otherKind(inside);
+    if (type === 'link') {
+      if (other || isUnknownKind(inside))
+        pass(
+          file.path,
+          'a link, which is not followed inside of a folder',
+          'name the file itself, or copy it',
+        );
+    } else if (other) {
+      // beside a .json, numbers without names are those of TensorFlow.js
+      if (!(inside.endsWith('.bin') && shards.has(dirname(inside))))
+        pass(file.path, other.what, other.remedy);
+    } else if (isUnknownKind(inside))
+      pass(file.path, 'of an unknown kind', 'name the file itself where it is a model');
+  }
+  return found;
+}
+
+interface Entry {
+  /** Relative to the folder. */
+  inside: string;
+  /** `folder`: one that is a model as a whole. */
+  type: 'file' | 'link' | 'folder';
+}
+
+/** What is below a folder, by name. */
+function walk(folder: string, inside = ''): Entry[] {
   let entries: Dirent[];
   try {
     entries = readdirSync(join(folder, inside), { withFileTypes: true });
@@ -74,10 +162,14 @@ function walk(folder: string, inside = ''): string[] {
   }
   return entries
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .flatMap((entry) => {
+    .flatMap((entry): Entry[] => {
       const path = join(inside, entry.name);
-      if (entry.isDirectory()) return walk(folder, path);
-      return entry.isFile() ? [path] : [];
+      if (entry.isDirectory())
+        return /\.(mlpackage|mlmodelc)$/i.test(entry.name)
+          ? [{ inside: path, type: 'folder' }]
+          : walk(folder, path);
+      if (entry.isSymbolicLink()) return [{ inside: path, type: 'link' }];
+      return entry.isFile() ? [{ inside: path, type: 'file' }] : [];
     });
 }
 

@@ -1,18 +1,22 @@
 // Every model format that can be read, and reading a model of any of them.
 import { DwpError, inputError } from '../errors.js';
 import { type FileSource, openSource, type SourceFile } from '../formats/source.js';
+import { type FoundFiles, findFiles } from './find.js';
 import { HEAD_BYTES, type Importer, type ReadOptions } from './importer.js';
+import { SHARDED } from './join-shards.js';
 import { kerasHdf5 } from './keras-hdf5.js';
 import { kerasZip } from './keras-zip.js';
 import type { ModelLayers } from './layers.js';
 import { numpy } from './numpy.js';
 import { onnx } from './onnx.js';
+import { otherKind } from './other-kinds.js';
 import { safetensors } from './safetensors.js';
+import { isShardIndex } from './shards.js';
 import { tfjs } from './tfjs.js';
 import { tflite } from './tflite.js';
 import { torch } from './torch.js';
 
-export { findModelFiles, type ModelFile } from './find.js';
+export { type FoundFiles, type ModelFile, type PassedOver, passedOverText } from './find.js';
 export type { Importer, ReadOptions } from './importer.js';
 export type { ConvLayer, LayerKind, ModelLayers } from './layers.js';
 
@@ -43,12 +47,28 @@ export interface Model extends ModelLayers {
 }
 
 /** Extensions of files that a folder is searched for. */
-export const modelExtensions: readonly string[] = [
-  ...new Set(importers.flatMap(({ extensions }) => extensions)),
-];
+const modelExtensions: readonly string[] = [...new Set(importers.flatMap(({ extensions }) => extensions))];
+
+/**
+ * The models among files, folders and patterns.
+ *
+ * @throws DwpError INPUT when a path does not exist, cannot be read, or leads to no model
+ */
+export const findModelFiles = (paths: readonly string[]): FoundFiles =>
+  findFiles(paths, isModelFile, modelExtensions);
+
+/** Whether a file of a folder is a model that can be read, by its name and its first bytes. */
+function isModelFile(path: string): boolean {
+  const name = path.toLowerCase();
+  return (
+    modelExtensions.some((extension) => name.endsWith(extension)) ||
+    isShardIndex(path, SHARDED) ||
+    beginsLikeModel(path)
+  );
+}
 
 /** Whether a file with an extension that is not a model's alone begins like a model. */
-export function beginsLikeModel(path: string): boolean {
+function beginsLikeModel(path: string): boolean {
   const name = path.toLowerCase();
   const candidates = importers.filter(({ sharedExtensions = [] }) =>
     sharedExtensions.some((extension) => name.endsWith(extension)),
@@ -85,11 +105,7 @@ export async function openModel(path: string, options: ReadOptions = {}): Promis
     if (new TextDecoder('latin1').decode(head).startsWith('version https://git-lfs'))
       throw inputError(`${path}: a Git LFS pointer, not the model itself`, 'run: git lfs pull');
     const importer = importers.find((candidate) => candidate.recognises(head, path));
-    if (!importer)
-      throw inputError(
-        `${path}: not a model of a known format`,
-        `known: ${importers.map(({ format, extensions }) => `${format} (${extensions.join(', ')})`).join('; ')}`,
-      );
+    if (!importer) throw unknownFormat(path);
     model = await importer.read(source, options);
     const digests = new Map<string, string>();
     const digest = ({ name, sha256 }: SourceFile) => {
@@ -122,4 +138,11 @@ export async function openModel(path: string, options: ReadOptions = {}): Promis
     close();
     throw error;
   }
+}
+
+function unknownFormat(path: string): DwpError {
+  const kind = otherKind(path);
+  if (kind) return inputError(`${path}: ${kind.what}, which is not read`, kind.remedy);
+  const known = importers.map(({ format, extensions }) => `${format} (${extensions.join(', ')})`);
+  return inputError(`${path}: not a model of a known format`, `known: ${known.join('; ')}`);
 }

@@ -35,8 +35,8 @@ export const safetensors: Importer = {
         });
       }
     }
-    const { layers, skipped } = convolutionsOf(tensors, hintsOf(metadata));
-    return { layers, skipped: [...skipped, ...missing], ...originOf(metadata) };
+    const model = convolutionsOf(tensors, hintsOf(metadata));
+    return { ...model, skipped: [...model.skipped, ...missing], ...originOf(metadata) };
   },
 };
 

@@ -11,6 +11,7 @@ const SIGNATURE = 'TFL3'; // after the four bytes that lead to the root table
 export const tflite: Importer = {
   format: 'tflite',
   extensions: ['.tflite'],
+  sharedExtensions: ['.lite', '.tfl'],
   recognises: (head, path) =>
     new TextDecoder('latin1').decode(head.subarray(4, 8)) === SIGNATURE ||
     path.toLowerCase().endsWith('.tflite'),

@@ -10,7 +10,7 @@ import { isShardIndex, openShards } from './shards.js';
 import { convolutionsOf, type NamedTensor } from './state-dict.js';
 import { OtherTensor, TorchObject, TorchTensor, torchHost } from './torch-pickle.js';
 
-const EXTENSIONS = ['.pt', '.pth', '.ckpt', '.jit'];
+const EXTENSIONS = ['.pt', '.pth', '.ckpt', '.jit', '.ptl', '.th', '.pth.tar', '.pt.tar', '.ckpt.tar'];
 const SHARDED = [...EXTENSIONS, '.bin'];
 /** 0x1950a86a20f9469cfc6c as a pickle has it: the beginning of the older format. */
 const MAGIC = Buffer.from('8a0a6cfc9c46f9206aa85019', 'hex');
@@ -18,7 +18,10 @@ const MAGIC = Buffer.from('8a0a6cfc9c46f9206aa85019', 'hex');
 export const torch: Importer = {
   format: 'torch',
   extensions: EXTENSIONS,
-  sharedExtensions: ['.bin'],
+  sharedExtensions: [
+    ...['.bin', '.tar', '.zip', '.pkl', '.pickle', '.model', '.weights', '.params', '.dat', '.chkpt'],
+    ...['.checkpoint', '.state_dict', '.torch', '.torchscript', '.pts', '.net'],
+  ],
   recognises: (head, path) =>
     isLegacy(head) ||
     (isZip(head) &&

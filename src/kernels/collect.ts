@@ -387,7 +387,7 @@ const fileSize = (path: string) => statSync(path, { throwIfNoEntry: false })?.si
 
 /** Progress by bytes; a file is read once in each pass. */
 function meterOf(files: readonly ModelFile[], sizeOf: (path: string) => number, { progress }: CollectHooks) {
-  const sizes = files.map(({ path }) => sizeOf(path));
+  const sizes = files.map(({ path, bytes }) => bytes ?? sizeOf(path));
   const all = [...sizes, ...sizes];
   const total = sum(all, (bytes) => bytes);
   const shares = all.map(() => 0);

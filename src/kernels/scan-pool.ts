@@ -77,7 +77,9 @@ function scanInThreads(
     let next = 0;
     let open = files.length;
     // the largest first, so that none is left for the end
-    const sizes = files.map(({ path }) => statSync(path, { throwIfNoEntry: false })?.size ?? 0);
+    const sizes = files.map(
+      ({ path, bytes }) => bytes ?? statSync(path, { throwIfNoEntry: false })?.size ?? 0,
+    );
     const order = files.map((_, i) => i).sort((a, b) => sizes[b] - sizes[a]);
     const give = (worker: Worker) => {
       if (next === order.length) return;

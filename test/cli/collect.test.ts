@@ -74,6 +74,7 @@ test('a folder of models and a real file: counts add up, one JSON document, arra
   expect(skipped).toEqual([
     { path: at('models', 'cut.onnx'), reason: expect.stringMatching(/^not a complete ONNX model/) },
     { path: at('models', 'deep', 'a.onnx'), reason: `the same file as ${at('models', 'copy.onnx')}` },
+    { path: at('models', 'link.onnx'), reason: expect.stringMatching(/^a link, which is not followed/) },
   ]);
   expect(readNpy(join(out, '3x3', 'train.npy')).shape).toEqual([94, 3, 3]);
   expect(readdirSync(out).sort()).toEqual(['3x3', '5x5', 'dataset.json']);

@@ -99,7 +99,7 @@ test('collect, fit, judge, draw, train', async () => {
 test('errors: one line, nothing written', async () => {
   const { code, err } = await dwp('collect-kernels', at('models'), '--out', at('none'), '--grouped');
   expect([code, err.split('\n').length]).toEqual([2, 1]);
-  expect(err).toMatch(/--grouped is of --filters/);
+  expect(err).toMatch(/--grouped needs --filters/);
   const five = await dwp('collect-kernels', at('models'), '--out', at('none'), '--filters', '5');
   expect(five.code).toBe(3);
   expect(five.err).toMatch(/no kernels/);

@@ -16,7 +16,7 @@ import {
 import { afterAll, describe, expect, test } from 'vitest';
 import { DwpError } from '../../src/errors.js';
 import { openSource } from '../../src/formats/source.js';
-import { findModelFiles, importers, modelExtensions } from '../../src/importers/index.js';
+import { findModelFiles, importers } from '../../src/importers/index.js';
 import { dwp } from '../cli/run.js';
 import { varint } from './hostile/onnx.js';
 import { op } from './hostile/pickle.js';
@@ -618,13 +618,13 @@ describe('folders and special files', () => {
     symlinkSync('a.onnx', join(folder, 'link.onnx'));
     execFileSync('mkfifo', [join(folder, 'pipe.onnx')]);
     mkdirSync(join(folder, 'folder.onnx'));
-    const found = findModelFiles([folder], modelExtensions);
+    const { files: found } = findModelFiles([folder]);
     expect(found.map(({ path }) => basename(path))).toEqual(['a.onnx', 'new\nline\u001b[2J.onnx']);
   });
 
   test('a folder of two thousand files', () => {
     const folder = folderOf({});
     for (let i = 0; i < 2000; i++) writeFileSync(join(folder, `${i}.onnx`), '');
-    expect(findModelFiles([folder], modelExtensions)).toHaveLength(2000);
+    expect(findModelFiles([folder]).files).toHaveLength(2000);
   });
 });

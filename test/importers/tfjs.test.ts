@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DwpError } from '../../src/errors.js';
 import { memorySource } from '../../src/formats/source.js';
-import { beginsLikeModel, findModelFiles, modelExtensions } from '../../src/importers/index.js';
+import { findModelFiles } from '../../src/importers/index.js';
 import { tfjs } from '../../src/importers/tfjs.js';
 import { loadBytes, loadModel } from './loaded.js';
 import { ramp } from './write-models.js';
@@ -325,7 +325,7 @@ describe('files', () => {
     for (const name of ['model.json', 'face-weights_manifest.json', 'w.bin', 'package.json', 'a.json'])
       write(name, {});
     write('by-content.json', { format: 'graph-model' });
-    const found = findModelFiles([path], modelExtensions, beginsLikeModel).map(({ path: file }) => file);
+    const found = findModelFiles([path]).files.map(({ path: file }) => file);
     const names = ['by-content.json', 'face-weights_manifest.json', 'model.json'];
     expect(found).toEqual(names.map((name) => join(path, name)));
     remove();

@@ -1,9 +1,10 @@
 // dwp collect-kernels: model files → a kernel dataset.
 import { availableParallelism } from 'node:os';
+import { dirname, join, normalize } from 'node:path';
 import { z } from 'zod';
 import { type DwpError, inputError, usageError } from '../../errors.js';
 import { refuseExisting } from '../../formats/files.js';
-import { beginsLikeModel, findModelFiles, modelExtensions } from '../../importers/index.js';
+import { findModelFiles, type PassedOver, passedOverText } from '../../importers/index.js';
 import {
   type Collection,
   type CollectOptions,
@@ -56,9 +57,13 @@ function optionsOf(input: {
     maxPerModel,
     ...others
   } = input;
-  if (grouped && filters === undefined) throw usageError('--grouped is of --filters', 'give both or neither');
+  if (grouped && filters === undefined)
+    throw usageError('--grouped needs --filters', 'give --filters, too, or leave out --grouped');
   if (tolerance !== undefined && others.duplicates !== 'near')
-    throw usageError('--tolerance is of --duplicates near', 'give both or neither');
+    throw usageError(
+      '--tolerance needs --duplicates near',
+      'give --duplicates near, too, or leave out --tolerance',
+    );
   return {
     ...others,
     ...(size && { sizes: size }),
@@ -226,7 +231,7 @@ export const collectKernelsCommand = defineCommand({
     refuseExisting(out);
     const options = optionsOf(rest);
     const { sizes } = options;
-    const files = findModelFiles(paths, modelExtensions, beginsLikeModel);
+    const { files, passedOver } = findModelFiles(paths);
     let progress: Progress | undefined;
     const collection = await collectKernels(
       files,
@@ -256,9 +261,15 @@ export const collectKernelsCommand = defineCommand({
     const kernels: CollectResult['kernels'] = {};
     for (const [size, { found, dropped, train, test, split }] of collection.sizes)
       kernels[size] = { found, kept: train + test, train, test, split, dropped };
-    const skipped = collection.skipped.map(({ path, reason }) => ({ path, reason }));
-    if (!collection.description) throw nothingLeft(kernels, models, collection.skipped, sizes);
-    report(effects, { models, skipped, kernels, sizes });
+    const passed = passedOver.filter(({ path }) => !filesOf(collection.models).has(normalize(path)));
+    if (!collection.description) throw nothingLeft(kernels, models, collection.skipped, passed, sizes);
+    const unread = collection.skipped.map(({ path, reason }) => ({ path, reason }));
+    report(effects, { models, skipped: unread, kernels, sizes });
+    if (passed.length > 0) effects.warn(passedOverText(passed));
+    const skipped = [
+      ...unread,
+      ...passed.map(({ path, what, remedy }) => ({ path, reason: `${what}: ${remedy}` })),
+    ];
     for (const { name, size, quality } of collection.noise) {
       const warning = noiseWarning(`${name}: kernels of ${size}`, quality);
       if (warning) effects.warn(warning);
@@ -305,17 +316,31 @@ export const collectKernelsCommand = defineCommand({
       blocks.push(
         table(
           ['skipped', 'reason'],
-          skipped.map(({ path, reason }) => [path, reason]),
+          skipped.slice(0, MOST_SHOWN).map(({ path, reason }) => [path, reason]),
         ),
       );
+    if (skipped.length > MOST_SHOWN)
+      blocks.push(`and ${skipped.length - MOST_SHOWN} more that were skipped: see --format json`);
     return [...blocks, `written to ${out}`].join('\n\n');
   },
 });
+
+/** Rows of the table of what was skipped. */
+const MOST_SHOWN = 40;
+
+/** Paths of all files of models that were used. */
+const filesOf = (models: Collection['models']): Set<string> =>
+  new Set(
+    models
+      .flatMap(({ path, parts }) => [path, ...parts.map(({ name }) => join(dirname(path), name))])
+      .map(normalize),
+  );
 
 function nothingLeft(
   kernels: CollectResult['kernels'],
   models: CollectResult['models'],
   skipped: Collection['skipped'],
+  passedOver: readonly PassedOver[],
   sizes: KernelSize[] | undefined,
 ): DwpError {
   const found = Object.entries(kernels).filter(([, counts]) => counts.found > 0);
@@ -329,15 +354,18 @@ function nothingLeft(
       'see --min-norm, or use other models',
     );
   }
+  const also = passedOver.length > 0 ? `; ${passedOverText(passedOver)}` : '';
   if (models.length > 0)
     return inputError(
-      `no kernels of ${sizes?.join(', ') ?? 'any size above 1x1'} in ${models.length} model${models.length === 1 ? '' : 's'}`,
-      'see what a model has with dwp inspect; see also --size and --depthwise',
+      `no kernels of ${sizes?.join(', ') ?? 'any size above 1x1'} in ${models.length} model${models.length === 1 ? '' : 's'}${also}`,
+      'dwp inspect lists the layers of a model; see --size, --depthwise, --transposed, --role and --depth',
     );
   const more = skipped.length > 1 ? ` (and ${skipped.length - 1} more)` : '';
   return inputError(
-    `no kernels: ${skipped[0].path}: ${skipped[0].reason}${more}`,
-    skipped[0].advice ?? 'dwp inspect shows what is in a file, and why it was left out',
+    `no kernels: ${skipped[0].path}: ${skipped[0].reason}${more}${also}`,
+    skipped[0].advice ??
+      `dwp inspect ${skipped[0].path} shows what is in the file, and why it was left out; a network exported to ` +
+        'ONNX stores weights as they are used',
   );
 }
 
