@@ -27,7 +27,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['formats'],
   ['errors'],
 ];
-const MATHEMATICAL = ['distributions', 'nn', 'mcmc', 'priors', 'posteriors', 'bounds'];
+const MATHEMATICAL = ['distributions', 'nn', 'mcmc', 'priors', 'posteriors', 'bounds', 'estimators'];
 
 const rowOf = (room: string) => ROWS.findIndex((row) => row.includes(room));
 /** `cli/main.ts` → `cli`, `errors.ts` → `errors`; the library's `index.ts` stands above all rooms. */
@@ -71,7 +71,7 @@ function offences({ file, text }: Source): string[] {
       const to = roomOf(target.replace(/\.js$/, '.ts'));
       if (to !== room && rowOf(to) <= row) found.push(`${file}: imports ${name}: ${room} is not above ${to}`);
     } else {
-      if (room !== 'engine' && /^(onnxruntime-|@tensorflow\/|#tfjs)/.test(name))
+      if (room !== 'engine' && /^(onnxruntime-|@tensorflow\/|#tfjs|#onnxruntime)/.test(name))
         found.push(`${file}: imports ${name}: only the engine does`);
       if (MATHEMATICAL.includes(room) && /^(node:|fs$|path$|os$)/.test(name))
         found.push(`${file}: imports ${name}: ${room} is pure`);
@@ -121,10 +121,12 @@ describe('the rules see an offence', () => {
     ['dynamic import', 'formats/x.ts', "await import('../engine/index.js');", /not above engine/],
     ['errors importing anything', 'errors.ts', "import { a } from './formats/npy.js';", /not above formats/],
     ['onnxruntime', 'train/x.ts', "const ort = await import('onnxruntime-node');", /only the engine/],
+    ['the onnxruntime in build/', 'nn/x.ts', "import type * as Ort from '#onnxruntime';", /only the engine/],
     ['tfjs', 'nn/x.ts', "import * as tf from '@tensorflow/tfjs-core';", /only the engine/],
     ['tfjs bundle', 'nn/x.ts', "import * as tf from '#tfjs';", /only the engine/],
     ['files', 'bounds/x.ts', "import { readFileSync } from 'node:fs';", /bounds is pure/],
     ['global randomness', 'distributions/x.ts', 'const x = Math.random();', /uses Math\.random/],
+    ['estimators', 'estimators/x.ts', 'const x = Math.random();', /estimators is pure/],
     ['clock', 'posteriors/x.ts', 'const t = Date.now();', /uses Date\./],
     ['console', 'priors/x.ts', "console.log('x');", /uses console\./],
     ['printing', 'train/x.ts', "process.stderr.write('x');", /only cli/],

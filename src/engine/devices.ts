@@ -13,8 +13,8 @@ export interface Provider {
 }
 
 const WHERE: Record<Device, string> = {
-  cpu: 'it is everywhere',
-  cuda: 'it needs Linux x64, an NVIDIA GPU with CUDA 12, and its library: npm install --onnxruntime-node-install=cuda12',
+  cpu: 'it is always there',
+  cuda: 'it needs Linux x64, an NVIDIA GPU with CUDA 12, and its library: ONNXRUNTIME_NODE_INSTALL=cuda12 npm install onnxruntime-node@1.30.0 (docs/gotchas.md)',
   webgpu:
     'it comes with onnxruntime for Linux, Windows and macOS, and needs a GPU driver (Vulkan, Direct3D 12 or Metal)',
   coreml: 'it comes with onnxruntime for macOS',
@@ -22,20 +22,20 @@ const WHERE: Record<Device, string> = {
 };
 
 /**
- * The providers to ask for, best first: operators that a device has not got run on the CPU.
+ * The providers to ask for, best first: operators that a device does not support run on the CPU.
  * @throws DwpError USAGE when the installed onnxruntime was built without the device
  */
 export function executionProviders(device: Device, available: readonly Provider[]): string[] {
   if (device === 'cpu') return ['cpu'];
   if (available.some(({ name }) => name === device)) return [device, 'cpu'];
   throw usageError(
-    `--device ${device}: the installed onnxruntime has only ${available.map(({ name }) => name).join(', ')}`,
+    `--device ${device}: the installed onnxruntime supports only ${available.map(({ name }) => name).join(', ')}`,
     `${WHERE[device]}; --device cpu always works`,
   );
 }
 
 /**
- * Nodes that a device computes wrongly are refused, rather than found out about.
+ * Nodes that a device computes wrongly are refused, rather than discovered later.
  * @throws StepError naming the operation and the line
  */
 export function refuseWrong(device: Device, nodes: readonly Node[]): void {

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type * as Ort from 'onnxruntime-node';
+import type * as Ort from '#onnxruntime';
 import { lineOf } from './contract.js';
 import type { ConstantData, Graph, Node, Value } from './graph.js';
 import { encodeOnnx, liveNodes, nodeName } from './onnx.js';

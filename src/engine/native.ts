@@ -1,5 +1,5 @@
 // Engine `native`: a step is traced once, lowered to an ONNX graph, and run by onnxruntime.
-import type * as Ort from 'onnxruntime-node';
+import type * as Ort from '#onnxruntime';
 import { callSite, checkInputs, hasNaN, lineOf } from './contract.js';
 import { type Device, executionProviders, refuseWrong } from './devices.js';
 import type { ArraysOf, CompiledStep, CompileInput, Engine, TensorsOf } from './engine.js';
@@ -13,7 +13,7 @@ import { type Dtype, dtypeOf, f32, leaves, mapTree, type NdArray, type TensorSpe
 export interface NativeOptions {
   /** Threads within an operator; 0 leaves the choice to onnxruntime. */
   threads: number;
-  /** What the operators run on; those that it has not got run on the CPU. */
+  /** What the operators run on; operators that it does not support run on the CPU. */
   device: Device;
   /** Whether to use the convolutions of ops/blocked.ts. */
   blocks?: boolean;
@@ -21,9 +21,9 @@ export interface NativeOptions {
 
 type Arrays = ReadonlyMap<string, NdArray>;
 
-/** @throws DwpError USAGE when this installation of onnxruntime has not got the device */
+/** @throws DwpError USAGE when the installed onnxruntime does not support the device */
 export async function nativeEngine({ threads, device, blocks = true }: NativeOptions): Promise<Engine> {
-  const { InferenceSession, Tensor, listSupportedBackends } = await onnxruntime();
+  const { InferenceSession, Tensor, listSupportedBackends } = await onnxruntime(device);
   const providers = executionProviders(device, listSupportedBackends());
   const sessionOptions: Ort.InferenceSession.SessionOptions = {
     executionProviders: providers,

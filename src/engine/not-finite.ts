@@ -1,5 +1,5 @@
 // Results that are not numbers: seen cheaply, and traced to the operation where they began.
-import type * as Ort from 'onnxruntime-node';
+import type * as Ort from '#onnxruntime';
 import { lineOf, notFinite, StepError } from './contract.js';
 import type { Node, Value } from './graph.js';
 import { encodeOnnx, liveNodes } from './onnx.js';

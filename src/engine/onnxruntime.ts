@@ -1,19 +1,30 @@
 // onnxruntime itself: loaded when first needed, and asked what it can do on this machine.
-import type * as Ort from 'onnxruntime-node';
+import { createRequire } from 'node:module';
+import type * as Ort from '#onnxruntime';
 import { messageOf } from '../errors.js';
 import { type Device, deviceFailed } from './devices.js';
 import { Graph } from './graph.js';
 import { encodeOnnx } from './onnx.js';
 
+const require = createRequire(import.meta.url);
+
 let ort: typeof Ort | undefined;
 
-/** onnxruntime, loaded when first needed. */
-export async function onnxruntime(): Promise<typeof Ort> {
-  if (!ort) {
-    const loaded = await import('onnxruntime-node');
-    ort = (loaded as unknown as { default?: typeof Ort }).default ?? loaded;
-  }
+/**
+ * onnxruntime, loaded when first needed: the one in build/, which has no CUDA library. For CUDA an `onnxruntime-node`
+ * that is installed beside this package comes first, since its install script fetches that library.
+ */
+export async function onnxruntime(device: Device = 'cpu'): Promise<typeof Ort> {
+  ort ??= (device === 'cuda' && optional('onnxruntime-node')) || (require('#onnxruntime') as typeof Ort);
   return ort;
+}
+
+function optional(name: string): typeof Ort | undefined {
+  try {
+    return require(name);
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -1,8 +1,8 @@
 // Exported priors: onnxruntime computes with the graphs what the engine computes with the prior, for any number of kernels.
-import ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { lowerBound } from '../../src/bounds/hierarchical.js';
 import { createEngine, type Engine, type NdArray, type tf } from '../../src/engine/index.js';
+import { onnxruntime } from '../../src/engine/onnxruntime.js';
 import { describePrior, priorGraphs } from '../../src/experiment/export-prior.js';
 import { type GraphName, interchange } from '../../src/experiment/interchange.js';
 import { memorySource } from '../../src/formats/source.js';
@@ -10,6 +10,8 @@ import { readOnnxFile } from '../../src/importers/onnx-file.js';
 import type { KernelPrior, Tensors } from '../../src/priors/index.js';
 import { normal, runOn } from '../engine/reference.js';
 import { fittedPrior, KINDS, testKernels } from './fitted-priors.js';
+
+const ort = await onnxruntime();
 
 let engine: Engine;
 beforeAll(async () => {

@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import ort from 'onnxruntime-node';
 import { afterAll, expect, test } from 'vitest';
 import { createEngine, f32, foldIn, seedKey } from '../../src/engine/index.js';
+import { onnxruntime } from '../../src/engine/onnxruntime.js';
 import { predictions } from '../../src/evaluate/index.js';
 import { networkToKeras } from '../../src/experiment/export-keras.js';
 import { networkToOnnx } from '../../src/experiment/export-onnx.js';
@@ -13,6 +13,8 @@ import { architectures, convLayers } from '../../src/nn/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import { initialState, xavier } from '../../src/train/train-network.js';
 import { loadModel } from '../importers/loaded.js';
+
+const ort = await onnxruntime();
 
 const folder = mkdtempSync(join(tmpdir(), 'dwp-export-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

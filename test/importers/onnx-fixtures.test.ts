@@ -3,10 +3,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { onnxruntime } from '../../src/engine/onnxruntime.js';
 import type { LayerKind } from '../../src/importers/index.js';
 import { type LoadedLayer, loadModel } from './loaded.js';
+
+const ort = await onnxruntime();
 
 interface Stored {
   shape: number[];

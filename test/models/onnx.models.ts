@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, type NodeProto, type TensorProto, TensorProtoSchema } from 'onnx-buf';
-import ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fetchPackage } from '../../scripts/fetch-models.mjs';
+import { onnxruntime } from '../../src/engine/onnxruntime.js';
 import { type LoadedLayer, loadModel } from '../importers/loaded.js';
 import { summary } from './summary.js';
+
+const ort = await onnxruntime();
 
 let folder: string;
 beforeAll(() => {
