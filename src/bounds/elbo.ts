@@ -25,7 +25,7 @@ import { nested, prefixed } from '../priors/nested.js';
 import { proposalOf, upperBound } from './hierarchical.js';
 import { expectedLogDensity, latentNoise, logPrior, priorNoise } from './prior-term.js';
 import { type BoundSettings, HIERARCHICAL } from './settings.js';
-import { chainNoise, unbiasedLogQ } from './unbiased.js';
+import { chainNoise, type UnbiasedNoise, unbiasedLogQ } from './unbiased.js';
 
 /** Everything about a network's training that does not change from step to step. */
 export interface Model {
@@ -138,7 +138,7 @@ export function networkLogits(
   const weighted = <T extends tf.Tensor>(layer: WeightLayer, x: T) => {
     const plain = layer.kind === 'dense' && !layer.random;
     const kernel = parameters[`${layer.name}.kernel`] as tf.Tensor2D;
-    const out = plain ? tf.matMul(x as unknown as tf.Tensor2D, kernel) : random(layer, x);
+    const out = plain ? tf.matMul(x as tf.Tensor as tf.Tensor2D, kernel) : random(layer, x);
     return (isBiased(layer) ? tf.add(out, parameters[`${layer.name}.bias`]) : out) as T;
   };
   return forward(architecture, images, { conv: weighted, dense: weighted });
@@ -225,7 +225,7 @@ function divergenceTerms(
       (parameters) => posterior.kernels!(layer, parameters, inRows) as SemiImplicitPosterior,
       parameters,
       w,
-      noise as never,
+      noise as UnbiasedNoise,
       ofLayer(parameters, CHAINS).logStep,
       { ...bound, chain: bound.chain },
     );

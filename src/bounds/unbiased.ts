@@ -17,11 +17,9 @@ export const chainNoise = ({ away, kept }: ChainSettings, g: number, l: number) 
   chainLength: spec([away + kept, 2, g]),
 });
 
-export interface ChainNoise {
-  chainMomentum: tf.Tensor;
-  chainAcceptance: tf.Tensor;
-  chainLength: tf.Tensor;
-}
+export type ChainNoise = Record<keyof ReturnType<typeof chainNoise>, tf.Tensor>;
+/** Noise of chains, and that of the draw of w that they start from. */
+export type UnbiasedNoise = ChainNoise & { kernels: tf.Tensor; mixing: tf.Tensor; proposed?: tf.Tensor };
 
 /**
  * (41) ∇ log q(w) = E_{q(ζ|w)} ∇_w log q(w|ζ), estimated by Hamiltonian Monte Carlo that starts at the ζ₀ which drew w:
@@ -87,7 +85,7 @@ export function unbiasedLogQ(
   q: (parameters: Tensors) => SemiImplicitPosterior,
   parameters: Tensors,
   w: tf.Tensor,
-  noise: ChainNoise & { kernels: tf.Tensor; mixing: tf.Tensor; proposed?: tf.Tensor },
+  noise: UnbiasedNoise,
   logStep: tf.Tensor,
   { gradients, chain }: BoundSettings & { chain: ChainSettings },
 ): { logQ: tf.Tensor; acceptance: tf.Tensor } {

@@ -31,26 +31,27 @@ function use(backendName: string): void {
 }
 
 const upload = (leaf: NdArray) => tf.tensor(leaf.data, [...leaf.shape], dtypeOf(leaf));
+const download = (tensor: tf.Tensor): NdArray => ({
+  shape: tensor.shape,
+  data: tensor.dataSync().slice() as NdArray['data'],
+});
 
 function eagerEngine(name: Engine['name'], backendName: string): Engine {
   async function compile<I, O, C>(
-    fn: (inputs: TensorsOf<I>, constants: TensorsOf<C>) => O,
-    { inputs, constants, allowNaN = false }: CompileInput<I, C>,
+    fn: (inputs: TensorsOf<NoInfer<I>>, constants: TensorsOf<NoInfer<C>>) => O,
+    { inputs, constants = {} as C, allowNaN = false }: CompileInput<I, C>,
   ): Promise<CompiledStep<I, O>> {
     const compiledAt = lineOf(callSite());
-    holdToContract(fn as never, inputs, constants ?? {});
+    holdToContract(() => trace(fn, inputs, constants));
     const expected = leaves<NdArray | TensorSpec>(inputs);
     use(backendName);
-    const constantTensors = mapTree(constants ?? {}, upload) as unknown as TensorsOf<C>;
+    const constantTensors: TensorsOf<C> = mapTree(constants, upload);
     const execute = (given: ArraysOf<I>): ArraysOf<O> => {
       use(backendName);
       tf.engine().startScope('step');
       try {
-        const result = fn(mapTree(given, upload) as unknown as TensorsOf<I>, constantTensors);
-        return mapTree(
-          result,
-          (tensor: tf.Tensor) => ({ shape: tensor.shape, data: tensor.dataSync().slice() }) as NdArray,
-        ) as unknown as ArraysOf<O>;
+        const inputTensors: TensorsOf<I> = mapTree(given, upload);
+        return mapTree(fn(inputTensors, constantTensors), download);
       } finally {
         tf.engine().endScope();
       }
@@ -83,13 +84,9 @@ function eagerEngine(name: Engine['name'], backendName: string): Engine {
 }
 
 /** A trial trace: what it refuses is refused here too, save that every operator of TensorFlow.js may be used. */
-function holdToContract(
-  fn: (inputs: never, constants: never) => unknown,
-  inputs: unknown,
-  constants: unknown,
-): void {
+function holdToContract(trial: () => void): void {
   try {
-    trace(fn, inputs, constants);
+    trial();
   } catch (error) {
     if (!(error instanceof UnsupportedError)) throw error;
   }

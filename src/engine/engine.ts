@@ -1,14 +1,25 @@
 // The contract between a step function and whatever runs it.
 import type * as tf from '#tfjs';
 import type { Explanation } from './explain.js';
-import type { MapLeaves, NdArray, TensorSpec } from './tree.js';
+import type { NdArray, Shape, TensorSpec } from './tree.js';
 
 type Leaf = NdArray | TensorSpec;
 
+interface Ranks {
+  0: tf.Scalar;
+  1: tf.Tensor1D;
+  2: tf.Tensor2D;
+  3: tf.Tensor3D;
+  4: tf.Tensor4D;
+  5: tf.Tensor5D;
+}
+/** A tensor of that shape; of as many dimensions where their number is known. */
+export type TensorOf<S extends Shape> = S['length'] extends keyof Ranks ? Ranks[S['length']] : tf.Tensor;
+
 /** The tensors that a step function is given for a tree of arrays or specs. */
-export type TensorsOf<T> = MapLeaves<T, Leaf, tf.Tensor>;
-/** The arrays that a compiled step takes or gives for a tree of specs or tensors. */
-export type ArraysOf<T> = MapLeaves<T, Leaf | tf.Tensor, NdArray>;
+export type TensorsOf<T> = T extends Leaf ? TensorOf<T['shape']> : { [K in keyof T]: TensorsOf<T[K]> };
+/** The arrays that a compiled step takes for a tree of arrays or specs, or gives for one of tensors. */
+export type ArraysOf<T> = T extends Leaf | tf.Tensor ? NdArray : { [K in keyof T]: ArraysOf<T[K]> };
 
 /** A function ready to run. Inputs must have the shapes it was compiled for. */
 export interface CompiledStep<I, O> {
@@ -34,11 +45,12 @@ export interface Engine {
   readonly name: 'native' | 'tensorflow' | 'cpu';
   /**
    * Makes a pure function of tensors runnable. `fn` must not read values, draw random numbers or use tensors that it
-   * was not given; each is refused here, on every engine.
+   * was not given; each is refused here, on every engine. The types of its tensors, and of the arrays that the step takes
+   * and gives, follow from the trees.
    * @throws StepError naming the operation and the line that called it
    */
   compile<I, O, C = Record<string, never>>(
-    fn: (inputs: TensorsOf<I>, constants: TensorsOf<C>) => O,
+    fn: (inputs: TensorsOf<NoInfer<I>>, constants: TensorsOf<NoInfer<C>>) => O,
     shapes: CompileInput<I, C>,
   ): Promise<CompiledStep<I, O>>;
   /**

@@ -37,9 +37,9 @@ export function functionToOnnx(
   const traced = ([0, 1] as const).map((choice) => {
     const concrete = Object.entries(inputs).map(([name, { shape, dtype }]) => {
       const sizes = shape.map((n) => (isName(n) ? CHOICES[free.indexOf(n)][choice] : n));
-      return [name, spec(sizes, dtype)];
+      return [name, spec(sizes, dtype)] as const;
     });
-    return trace(fn as never, Object.fromEntries(concrete), constants);
+    return trace(fn, Object.fromEntries(concrete), constants);
   });
   const [first, second] = traced;
   const [live, other] = traced.map(({ graph, outputs }) =>

@@ -7,7 +7,7 @@ import { type Explanation, explainGraph } from './explain.js';
 import { firstNotFinite, SUMMED_FROM, SUMS, sumsOf } from './not-finite.js';
 import { encodeOnnx } from './onnx.js';
 import { channelBlockOf, onnxruntime, startDevice } from './onnxruntime.js';
-import { trace } from './trace.js';
+import { type ResultName, trace } from './trace.js';
 import { type Dtype, dtypeOf, f32, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
 
 export interface NativeOptions {
@@ -48,11 +48,11 @@ export async function nativeEngine({ threads, device, blocks = true }: NativeOpt
   }
 
   async function compile<I, O, C>(
-    fn: (inputs: TensorsOf<I>, constants: TensorsOf<C>) => O,
-    { inputs, constants, allowNaN = false }: CompileInput<I, C>,
+    fn: (inputs: TensorsOf<NoInfer<I>>, constants: TensorsOf<NoInfer<C>>) => O,
+    { inputs, constants = {} as C, allowNaN = false }: CompileInput<I, C>,
   ): Promise<CompiledStep<I, O>> {
     const compiledAt = lineOf(callSite());
-    const traced = trace(fn as never, inputs, constants ?? {}, channelBlock);
+    const traced = trace(fn, inputs, constants, channelBlock);
     const { graph, outputs, result } = traced;
     refuseWrong(device, graph.nodes);
     const sums = allowNaN ? undefined : sumsOf(traced);
@@ -85,18 +85,18 @@ export async function nativeEngine({ threads, device, blocks = true }: NativeOpt
         );
         if (sums) fetches[SUMS] = view(sumsRead, 'float32');
         const values = await session.run(feedsOf(arrays), fetches as Ort.InferenceSession.FetchesType);
-        const tree = places
+        const tree: ArraysOf<O> = places
           ? into
-          : (mapTree(result, ({ name }: { shape: number[]; name: string }) => {
+          : mapTree(result, ({ name }: ResultName) => {
               const { dims, data } = values[name];
               return { shape: dims, data } as NdArray;
-            }) as ArraysOf<O>);
+            });
         if (!allowNaN) {
           const every = sumsRead.data.some(Number.isNaN);
           for (const [path, { data }] of leaves<NdArray>(tree))
             if ((every || data.length < SUMMED_FROM) && hasNaN(data)) await explainNaN(path, arrays);
         }
-        return tree as ArraysOf<O>;
+        return tree;
       },
       release: () => session.release(),
     };

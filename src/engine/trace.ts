@@ -1,6 +1,7 @@
 // The tracing backend: runs a step function once with TensorFlow.js, computing nothing and recording everything.
 import * as tf from '#tfjs';
 import { callSite, lineOf, randomOperation, StepError, withoutRandomness } from './contract.js';
+import type { TensorsOf } from './engine.js';
 import { type ConstantData, Graph, type GraphDtype, type Origin, type Value } from './graph.js';
 import { advice } from './ops/advice.js';
 import { lowerings } from './ops/index.js';
@@ -188,8 +189,14 @@ export interface Trace {
   graph: Graph;
   /** Paths of the leaves of the result, with their values; names of the graph's inputs are their paths too. */
   outputs: [path: string, value: Value][];
-  /** The result's tree with output names at its leaves. */
+  /** The result's tree with a {@link ResultName} at each leaf. */
   result: unknown;
+}
+
+/** Where an output stands in the result's tree; the shape only makes it a leaf. */
+export interface ResultName {
+  shape: number[];
+  name: string;
 }
 
 /**
@@ -200,10 +207,10 @@ export interface Trace {
  * @throws StepError when `fn` reads a value, uses a tensor from outside or draws random numbers;
  *   UnsupportedError for an operator that has no lowering
  */
-export function trace(
-  fn: (inputs: never, constants: never) => unknown,
-  inputs: unknown,
-  constants: unknown,
+export function trace<I, C>(
+  fn: (inputs: TensorsOf<I>, constants: TensorsOf<C>) => unknown,
+  inputs: I,
+  constants: C,
   channelBlock = 0,
 ): Trace {
   const t = tracer();
@@ -217,15 +224,13 @@ export function trace(
   engine.startScope('trace');
   try {
     const tensor = (value: Value) => engine.makeTensorFromTensorInfo(t.register(value));
-    const inputTensors = mapTree(inputs, (leaf: NdArray | TensorSpec, path) =>
+    const inputTensors: TensorsOf<I> = mapTree(inputs, (leaf: NdArray | TensorSpec, path) =>
       tensor(graph.input(`in.${path}`, leaf.shape, dtypeOf(leaf))),
     );
-    const constantTensors = mapTree(constants, (leaf: NdArray) =>
+    const constantTensors: TensorsOf<C> = mapTree(constants, (leaf: NdArray) =>
       tensor(graph.constant(leaf.data, leaf.shape, dtypeOf(leaf))),
     );
-    const result = withoutRandomness(() =>
-      withGradientOrigins(t, () => fn(inputTensors as never, constantTensors as never)),
-    );
+    const result = withoutRandomness(() => withGradientOrigins(t, () => fn(inputTensors, constantTensors)));
     if (t.breach) throw t.breach;
     if (result instanceof Promise)
       throw new StepError('a step function must not be async: it is recorded while it runs, once');
@@ -236,7 +241,7 @@ export function trace(
     return {
       graph,
       outputs,
-      result: mapTree(result, (_: tf.Tensor, path) => ({ shape: [], name: `out.${path}` })),
+      result: mapTree(result, (_: tf.Tensor, path): ResultName => ({ shape: [], name: `out.${path}` })),
     };
   } catch (error) {
     throw explain(error);

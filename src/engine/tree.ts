@@ -2,31 +2,38 @@
 
 export type Dtype = 'float32' | 'int32' | 'bool';
 
+/** Lengths of the axes; a tuple where their number is known. */
+export type Shape = readonly number[];
+
 /** A plain n-dimensional array, row-major. Booleans are bytes of 0 and 1. */
-export interface NdArray {
-  readonly shape: readonly number[];
+export interface NdArray<S extends Shape = Shape> {
+  readonly shape: S;
   readonly data: Float32Array | Int32Array | Uint8Array;
 }
 
 /** What a step must know of an input before it runs. */
-export interface TensorSpec {
-  readonly shape: readonly number[];
+export interface TensorSpec<S extends Shape = Shape> {
+  readonly shape: S;
   readonly dtype: Dtype;
 }
 
-export type Tree<Leaf> = Leaf | { readonly [name: string]: Tree<Leaf> };
-
-/** The same tree with other leaves. */
+/** The same tree, of records and lists, with other leaves. */
 export type MapLeaves<T, From, To> = T extends From ? To : { [K in keyof T]: MapLeaves<T[K], From, To> };
 
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+export const sizeOf = (shape: Shape): number => shape.reduce((a, b) => a * b, 1);
 
-export const f32 = (shape: readonly number[], data?: Float32Array): NdArray & { data: Float32Array } => ({
+export const f32 = <S extends Shape | []>(
+  shape: S,
+  data?: Float32Array,
+): NdArray<S> & { data: Float32Array } => ({
   shape,
   data: data ?? new Float32Array(sizeOf(shape)),
 });
 
-export const spec = (shape: readonly number[], dtype: Dtype = 'float32'): TensorSpec => ({ shape, dtype });
+export const spec = <S extends Shape | []>(shape: S, dtype: Dtype = 'float32'): TensorSpec<S> => ({
+  shape,
+  dtype,
+});
 
 export function dtypeOf(leaf: NdArray | TensorSpec): Dtype {
   if ('dtype' in leaf) return leaf.dtype;
@@ -39,7 +46,7 @@ const isLeaf = (node: unknown): boolean =>
   'shape' in node &&
   Array.isArray((node as { shape: unknown }).shape);
 
-/** Leaves with their paths (`layers.conv1.mean`), in the order of the keys. */
+/** Leaves with their paths (`layers.conv1.mean`, `steps.0.rate`), in the order of the keys. */
 export function leaves<Leaf>(tree: unknown, path = ''): [path: string, leaf: Leaf][] {
   if (isLeaf(tree)) return [[path, tree as Leaf]];
   return Object.entries(tree as object).flatMap(([name, child]) =>
@@ -47,17 +54,20 @@ export function leaves<Leaf>(tree: unknown, path = ''): [path: string, leaf: Lea
   );
 }
 
-/** The tree with each leaf replaced; `f` is given the leaf and its path. */
-export function mapTree<T, From, To>(
+/**
+ * The tree with each leaf replaced; `f` is given the leaf and its path.
+ * @typeParam R the type of the new tree, where it is another than {@link MapLeaves} says
+ */
+export function mapTree<T, From, To, R = MapLeaves<T, From, To>>(
   tree: T,
   f: (leaf: From, path: string) => To,
-  path = '',
-): MapLeaves<T, From, To> {
-  if (isLeaf(tree)) return f(tree as unknown as From, path) as MapLeaves<T, From, To>;
-  return Object.fromEntries(
-    Object.entries(tree as object).map(([name, child]) => [
-      name,
-      mapTree(child, f, path ? `${path}.${name}` : name),
-    ]),
-  ) as MapLeaves<T, From, To>;
+): R {
+  const map = (node: unknown, path: string): unknown => {
+    if (isLeaf(node)) return f(node as From, path);
+    const children = Object.entries(node as object).map(
+      ([name, child]) => [name, map(child, path ? `${path}.${name}` : name)] as const,
+    );
+    return Array.isArray(node) ? children.map(([, child]) => child) : Object.fromEntries(children);
+  };
+  return map(tree, '') as R;
 }

@@ -1,7 +1,7 @@
 // The density of held-out kernels under a prior: exact where it is known, else ELBO and importance-weighted bound.
 import { lowerBound } from '../bounds/hierarchical.js';
-import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, spec, tf } from '../engine/index.js';
-import { type Arrays, type KernelPrior, kernelLength, type Tensors } from '../priors/index.js';
+import { type Engine, f32, foldIn, type Key, RandomStream, spec, tf } from '../engine/index.js';
+import { type KernelPrior, kernelLength, type Tensors } from '../priors/index.js';
 
 /** Nats per kernel, with standard errors over kernels. */
 export interface DensityReport {
@@ -43,20 +43,20 @@ export async function evaluateDensity(
   const rows = Math.min(n, Math.max(1, Math.floor(CHUNK / cost)));
   const latentSize = density.kind === 'latent' ? density.latentSize : 0;
   const step = await engine.compile(
-    ({ w, noise }: Tensors, parameters: Tensors): Tensors => {
+    ({ w, noise }, parameters): Tensors => {
       if (density.kind === 'exact') return { logDensity: density.logDensity(parameters, w) };
       const latent = density.of(parameters);
-      const first = tf.slice(noise, [0, 0, 0], [1, rows, latentSize]);
+      const first = tf.slice(noise!, [0, 0, 0], [1, rows, latentSize]);
       return {
         elbo: lowerBound(latent, w, first),
-        bound: lowerBound(latent, w, noise),
+        bound: lowerBound(latent, w, noise!),
       };
     },
     {
       inputs: {
         w: spec([rows, d]),
         ...(latentSize ? { noise: spec([samples, rows, latentSize]) } : {}),
-      } as never,
+      },
       constants: prior.parameters,
     },
   );
@@ -71,11 +71,11 @@ export async function evaluateDensity(
           ),
         }
       : {};
-    const out = (await step.run({
+    const out = await step.run({
       w: f32([rows, d], w.subarray(from * d, (from + rows) * d)),
       ...noise,
-    } as never)) as unknown as Arrays;
-    for (const [name, { data }] of Object.entries(out) as [string, NdArray][]) {
+    });
+    for (const [name, { data }] of Object.entries(out)) {
       totals[name] ??= new Float64Array(n);
       totals[name].set(data, from);
     }

@@ -130,7 +130,7 @@ export async function layerBounds(
     }));
 
   const draw = await engine.compile(
-    ({ noise }: { noise: Tensors }, constants: { parameters: Tensors; prior: Tensors }): Tensors => {
+    ({ noise }, constants): Tensors => {
       const q = posterior.kernels!(layer, constants.parameters);
       const drawn =
         q.kind === 'diagonal'
@@ -148,16 +148,16 @@ export async function layerBounds(
         ...(q.kind === 'diagonal' && { posterior: negativeEntropy(q) }),
       };
     },
-    { inputs: { noise: specs } as never, constants: constants as never },
+    { inputs: { noise: specs }, constants: constants },
   );
 
   return {
     exact: { prior: !priorWeights, posterior: !posteriorWeights },
     cost: streams.reduce((total, { cost }) => total + cost, 0),
     async draw(key, done) {
-      const drawn = (await draw.run({
+      const drawn = await draw.run({
         noise: noiseFor(specs, foldIn(key, 'weights')),
-      } as never)) as unknown as Record<string, NdArray>;
+      });
       const exactly = (x: NdArray | undefined) => {
         const value = x ? sum(x.data) : 0;
         return { value, sides: samples.map(() => ({ lower: value, upper: value, widest: 0 })) };

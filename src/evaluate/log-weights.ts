@@ -1,17 +1,7 @@
 // Log importance weights of many units (kernels, or groups of them) with any number of samples, in chunks over units
 // and samples: memory does not grow with either. Every unit has a noise stream of its own, so that its samples are the
 // same however the work is cut.
-import {
-  type Engine,
-  f32,
-  foldIn,
-  type Key,
-  type NdArray,
-  RandomStream,
-  sizeOf,
-  spec,
-  tf,
-} from '../engine/index.js';
+import { type Engine, f32, foldIn, type Key, RandomStream, sizeOf, spec, tf } from '../engine/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 
 /**
@@ -73,11 +63,8 @@ export async function weightStream(of: WeightedUnits, engine: Engine, chunk = CH
   const together = separable ? Math.ceil(units / Math.ceil(units / most)) : units; // the same number in every run
   const atOnce = Math.min(samples, Math.max(1, Math.floor(budget / together)));
   const step = await engine.compile(
-    (
-      { rows, given, noise }: { rows: tf.Tensor1D; given: Tensors; noise: tf.Tensor },
-      constants: Record<string, Tensors>,
-    ): Tensors => {
-      const { proposed, own } = of.weights(separable ? rows : undefined, given, noise, constants);
+    ({ rows, given, noise }, constants) => {
+      const { proposed, own } = of.weights(rows, given, noise, constants);
       return { proposed: tf.clone(proposed), ...(own && { own: tf.clone(own) }) };
     },
     {
@@ -87,8 +74,8 @@ export async function weightStream(of: WeightedUnits, engine: Engine, chunk = CH
           Object.entries(of.given).map(([name, shape]) => [name, spec([together, ...shape])]),
         ),
         noise: spec([atOnce, together, latentSize]),
-      } as never,
-      constants: of.constants as never,
+      },
+      constants: of.constants,
     },
   );
 
@@ -126,11 +113,11 @@ export async function weightStream(of: WeightedUnits, engine: Engine, chunk = CH
         );
         for (let at = 0; at < samples; at += atOnce) {
           drawNoise(streams);
-          const out = (await step.run({
+          const out = await step.run({
             ...(separable && { rows }),
             given: part,
             noise,
-          } as never)) as unknown as Record<string, NdArray>;
+          });
           const count = Math.min(atOnce, samples - at);
           for (const [u, list] of weights.entries())
             for (let k = 0; k < count; k++) list[at + k] = out.proposed.data[k * together + u];

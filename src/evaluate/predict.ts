@@ -45,27 +45,26 @@ export async function* predictions(
 ): AsyncGenerator<Float32Array> {
   const { classes } = network.architecture;
   const size = Math.min(BATCH, images.count);
-  const shape = [size, images.height, images.width, images.channels];
+  const pixels = f32([size, images.height, images.width, images.channels]);
   const noiseSpecs = weightNoise(network);
   const draws = largestDivisor(samples, MOST_DRAWS);
   const step = await engine.compile(
-    ({ images, noise }: { images: tf.Tensor4D; noise: Record<string, Tensors> }, parameters: Tensors) => ({
+    ({ images, noise }, parameters) => ({
       probabilities: tf.stack(
-        Object.values(noise).map((draw) => tf.softmax(sampledLogits(network, parameters, images, draw))),
+        noise.map((draw) => tf.softmax(sampledLogits(network, parameters, images, draw))),
       ), // [draws, size, classes]
     }),
     {
-      inputs: { images: spec(shape), noise: { ...Array<Specs>(draws).fill(noiseSpecs) } } as never,
+      inputs: { images: spec(pixels.shape), noise: Array<Specs>(draws).fill(noiseSpecs) },
       constants: parameters,
     },
   );
-  const pixels = f32(shape);
   const probabilities = f32([draws, size, classes]);
   const all = Array.from({ length: draws }, () => new Float32Array(images.count * classes));
   const rows = new Int32Array(size);
   try {
     for (let m = 0; m < samples; m += draws) {
-      const noise = { ...all.map((_, i) => noiseFor(noiseSpecs, foldIn(key, m + i))) };
+      const noise = all.map((_, i) => noiseFor(noiseSpecs, foldIn(key, m + i)));
       for (let start = 0; start < images.count; start += size) {
         const from = Math.min(start, images.count - size); // the last batch looks back, so that all have one shape
         gatherImages(
@@ -73,7 +72,7 @@ export async function* predictions(
           rows.map((_, i) => from + i),
           pixels.data,
         );
-        await step.run({ images: pixels, noise } as never, { probabilities } as never);
+        await step.run({ images: pixels, noise }, { probabilities });
         all.forEach((draw, i) => {
           const count = size * classes;
           draw.set(probabilities.data.subarray(i * count, (i + 1) * count), from * classes);

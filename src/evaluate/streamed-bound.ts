@@ -1,8 +1,8 @@
 // Bound (4) with thousands of samples for each of many rows, in memory that depends on neither; and its average over
 // all rows when only some of them can be given so many.
 import { lowerBound } from '../bounds/hierarchical.js';
-import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, spec } from '../engine/index.js';
-import { type KernelPrior, kernelLength, type Tensors } from '../priors/index.js';
+import { type Engine, f32, foldIn, type Key, RandomStream, spec } from '../engine/index.js';
+import { type KernelPrior, kernelLength } from '../priors/index.js';
 
 /** Samples that one call draws in all; of one row, at most half of it. Fewer where p(z) has more normals than these. */
 const DRAWS = 1000;
@@ -40,8 +40,8 @@ export async function streamedBound(
   const x = f32([together, d]);
   const noise = f32([draws, together, density.latentSize]);
   const step = await engine.compile(
-    ({ x, noise }: Tensors, parameters: Tensors) => ({ bound: lowerBound(density.of(parameters), x, noise) }),
-    { inputs: { x: spec(x.shape), noise: spec(noise.shape) } as never, constants: parameters },
+    ({ x, noise }, parameters) => ({ bound: lowerBound(density.of(parameters), x, noise) }),
+    { inputs: { x: spec(x.shape), noise: spec(noise.shape) }, constants: parameters },
   );
   const bounds = new Float64Array(n);
   for (let start = 0; start < n; start += together) {
@@ -50,7 +50,7 @@ export async function streamedBound(
     const means = new Float64Array(together).fill(Number.NEGATIVE_INFINITY);
     for (let c = 0; c < chunks; c++) {
       streamNoise(key, start, c, noise.data);
-      const { bound } = (await step.run({ x, noise } as never)) as unknown as { bound: NdArray };
+      const { bound } = await step.run({ x, noise });
       for (let i = 0; i < together; i++) means[i] = logAddExp(means[i], bound.data[i]);
     }
     for (let i = 0; i < together; i++) bounds[from + i] = means[i] - Math.log(chunks);

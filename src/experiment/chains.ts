@@ -79,7 +79,7 @@ export async function runChains(
       signal: hooks.signal,
       observed: (observation) => trace.push(observation),
       sampled(number, parameters) {
-        if (number < config.samples) writeSafetensors(samplePath(folder, number), parameters as never);
+        if (number < config.samples) writeSafetensors(samplePath(folder, number), parameters);
       },
       stepped(state, detail) {
         latest = state;
@@ -172,7 +172,7 @@ function writeState(folder: string, { step, places }: SamplingState): void {
     ({ step: s, moments }) => [s.logStep, s.meanLogStep, s.error, s.anchor, s.count, moments.count], // as the schema has them
   );
   const metadata = { step: String(step), adaptation: JSON.stringify(adaptation) };
-  writeSafetensors(join(folder, CHAINS_STATE), tensors as never, metadata);
+  writeSafetensors(join(folder, CHAINS_STATE), tensors, metadata);
 }
 
 /** Of each chain: log step, mean log step, error, anchor and count of the adaptation; positions in the present window. */

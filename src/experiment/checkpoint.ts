@@ -27,7 +27,7 @@ export interface Progress extends TrainingState {
 }
 
 export const writeComponent = (folder: string, component: number, parameters: Arrays): void =>
-  writeSafetensors(componentPath(folder, component), parameters as never);
+  writeSafetensors(componentPath(folder, component), parameters);
 
 /** Parameters of all components of a finished run. @throws as {@link readCheckpoint} */
 export const readComponents = (folder: string, network?: Network | Model): Arrays[] => {
@@ -45,7 +45,7 @@ export function writeCheckpoint(folder: string, { component, step, parameters, m
   const tensors = Object.fromEntries(
     PARTS.flatMap((part) => Object.entries(groups[part]).map(([name, array]) => [`${part}/${name}`, array])),
   );
-  writeSafetensors(pathOf(folder), tensors as never, {
+  writeSafetensors(pathOf(folder), tensors, {
     step: String(step),
     component: String(component),
   });

@@ -17,7 +17,6 @@ import {
 } from '../engine/index.js';
 import { writeFileAtomic, writeJson } from '../formats/files.js';
 import {
-  type Arrays,
   type KernelPrior,
   type KernelSize,
   kernelLength,
@@ -220,13 +219,13 @@ async function example(prior: KernelPrior, engine: Engine, key: Key): Promise<Re
     density.kind === 'latent' ? { noise: { shape: [K, n, density.latentSize], dtype: 'float32' } } : {};
   const given = noiseFor(noise, foldIn(key, 'log-density'));
   const step = await engine.compile(
-    ({ drawn, given }: { drawn: Tensors; given: Tensors }, parameters: Tensors) => {
+    ({ drawn, given }, parameters) => {
       const w = asKernels(prior.generate(parameters, drawn), size);
       return { w, ...functionsOf(prior)['log-density']!.of({ w, ...given }, parameters) } as Tensors;
     },
-    { inputs: { drawn, given } as never, constants: prior.parameters },
+    { inputs: { drawn, given }, constants: prior.parameters },
   );
-  const result = (await step.run({ drawn, given } as never)) as unknown as Arrays;
+  const result = await step.run({ drawn, given });
   await step.release();
   return Object.fromEntries(
     Object.entries({ ...given, ...result }).map(([name, { shape, data }]) => [

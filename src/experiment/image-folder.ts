@@ -38,7 +38,7 @@ export function writeImageFit(folder: string, input: object, { adam, best, ...re
     PARTS.flatMap((part) => Object.entries(groups[part]).map(([name, x]) => [`${part}/${name}`, x])),
   );
   const metadata = { input: JSON.stringify(input), state: JSON.stringify({ ...rest, best: at }) };
-  writeSafetensors(statePath(folder), tensors as never, metadata);
+  writeSafetensors(statePath(folder), tensors, metadata);
 }
 
 /** @throws DwpError INPUT when there is no fit to go on with, or it is damaged */
@@ -81,7 +81,7 @@ export function writeImageFolder(
   result: { config: KernelPrior['config'] },
   samplesPng: Uint8Array,
 ): void {
-  writeSafetensors(join(folder, 'weights.safetensors'), vae.parameters as never);
+  writeSafetensors(join(folder, 'weights.safetensors'), vae.parameters);
   writeFileAtomic(join(folder, 'samples.png'), samplesPng);
   writeJson(join(folder, 'result.json'), result);
 }

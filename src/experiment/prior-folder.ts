@@ -73,7 +73,7 @@ export function writePriorFolder(
       shape: [count, ...(channels ? [channels] : []), h, w],
     });
   }
-  writeSafetensors(join(folder, 'weights.safetensors'), parameters as never);
+  writeSafetensors(join(folder, 'weights.safetensors'), parameters);
   writeJson(join(folder, 'prior.json'), { format: 'dwp-prior-1', family, size, config, ...about });
 }
 

@@ -22,9 +22,7 @@ export interface FeatureRun extends Omit<FinishedRun, 'path'> {
 export async function runFeatures(plan: Plan, hooks: CompareHooks = {}): Promise<FeatureRun[]> {
   const [{ config: first }] = plan.runs;
   for (const { label, config } of plan.runs)
-    if (
-      ['data', 'dataDir', 'engine', 'threads', 'device'].some((k) => config[k as never] !== first[k as never])
-    )
+    if ((['data', 'dataDir', 'engine', 'threads', 'device'] as const).some((k) => config[k] !== first[k]))
       throw usageError(
         `method "${label}": random features have one dataset and one engine for all methods`,
         'set data, dataDir, engine, threads and device in base',

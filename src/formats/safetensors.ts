@@ -12,9 +12,9 @@ export interface Tensor {
 
 export type Tensors = Record<string, Tensor>;
 
-/** What can be written; the arrays are only read. */
+/** What is given to be written; the arrays are only read. Bytes are refused. */
 export type ReadonlyTensors = Readonly<
-  Record<string, { readonly shape: readonly number[]; readonly data: Float32Array | Int32Array }>
+  Record<string, { readonly shape: readonly number[]; readonly data: Float32Array | Int32Array | Uint8Array }>
 >;
 
 export interface SafetensorsFile {
@@ -59,7 +59,7 @@ const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 /**
  * Bytes of a safetensors file. Names are sorted, so that equal tensors give equal bytes; values begin at a
  * multiple of 8 bytes.
- * @throws RangeError when a shape does not fit its data, or a tensor is called `__metadata__`
+ * @throws RangeError when a shape does not fit its data, a tensor holds bytes or is called `__metadata__`
  */
 export function encodeSafetensors(
   tensors: ReadonlyTensors,
@@ -77,6 +77,7 @@ export function encodeSafetensors(
     if (name === METADATA) throw new RangeError(`a tensor cannot be called ${METADATA}`);
     if (!shape.every(isCount) || sizeOf(shape) !== data.length)
       throw new RangeError(`tensor ${name}: shape [${shape}] for ${data.length} values`);
+    if (data instanceof Uint8Array) throw new RangeError(`tensor ${name} holds bytes, which are not written`);
     const dtype = data instanceof Int32Array ? 'I32' : 'F32';
     header.push([name, { dtype, shape, data_offsets: [end, end + data.byteLength] }]);
     end += data.byteLength;

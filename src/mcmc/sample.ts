@@ -1,6 +1,7 @@
 // Draws of a density by Hamiltonian Monte Carlo: a warm-up that finds step size and scales, then draws by a transition
 // that does not change any more.
 import {
+  type ArraysOf,
   type Engine,
   f32,
   foldIn,
@@ -11,7 +12,7 @@ import {
   spec,
   tf,
 } from '../engine/index.js';
-import { adaptedLogStep, chainsAt, hmc, type TransitionNoise, transitionNoise } from './hmc.js';
+import { adaptedLogStep, chainsAt, hmc, transitionNoise } from './hmc.js';
 
 export interface HmcSettings {
   /** Transitions before the first draw that is kept. */
@@ -71,20 +72,11 @@ export async function sampleHmc(
   const specs = transitionNoise(c, d);
   const at = { position: spec([c, d]), logDensity: spec([c]), gradient: spec([c, d]) };
   const begin = await engine.compile(
-    ({ position }: { position: tf.Tensor }, constants: Readonly<Record<string, tf.Tensor>>) =>
-      chainsAt((x) => target(x, constants), position),
-    { inputs: { position: start } as never, constants },
+    ({ position }, constants) => chainsAt((x) => target(x, constants), position),
+    { inputs: { position: at.position }, constants },
   );
   const transition = await engine.compile(
-    (
-      inputs: Record<
-        'position' | 'logDensity' | 'gradient' | 'logStep' | 'gain' | 'jitter' | 'scale',
-        tf.Tensor
-      > & {
-        noise: TransitionNoise;
-      },
-      constants: Readonly<Record<string, tf.Tensor>>,
-    ) => {
+    (inputs, constants) => {
       const step = tf.mul(tf.mul(tf.exp(inputs.logStep), inputs.jitter), inputs.scale); // [d]
       const moved = hmc((x) => target(x, constants), inputs, inputs.noise, step, leapfrog);
       return {
@@ -101,30 +93,26 @@ export async function sampleHmc(
         jitter: spec([]),
         scale: spec([d]),
         noise: specs,
-      } as never,
+      },
       constants,
     },
   );
-  type Out = Record<'position' | 'logDensity' | 'gradient' | 'logStep' | 'acceptance', NdArray>;
 
   const scale = f32([d], new Float32Array(d).fill(1));
-  let state = (await begin.run({ position: start } as never)) as unknown as Pick<
-    Out,
-    'position' | 'logDensity' | 'gradient'
-  >;
+  let state = await begin.run({ position: start });
   await begin.release();
   let logStep = Math.log(initialStep);
-  let noise: Record<string, NdArray> | undefined;
+  let noise: ArraysOf<typeof specs> | undefined;
   const move = async (t: number, gain: number): Promise<number> => {
     const moveKey = foldIn(key, 'transition', t);
     noise = noiseFor(specs, moveKey, noise);
     const jitter = 1 + JITTER * (2 * new RandomStream(foldIn(moveKey, 'jitter')).uniform() - 1);
     const scalar = (x: number) => f32([], Float32Array.of(x));
     const { position, logDensity, gradient } = state;
-    const out = (await transition.run({
+    const out = await transition.run({
       ...{ position, logDensity, gradient, noise, scale },
       ...{ logStep: scalar(logStep), gain: scalar(gain), jitter: scalar(jitter) },
-    } as never)) as unknown as Out;
+    });
     state = out;
     logStep = out.logStep.data[0];
     progress?.(t, warmUp + draws * thin);

@@ -53,7 +53,7 @@ export function resampleKernels(kernels: TrainingKernels, to: KernelSize, key: K
   const [d, m] = [kernelLength(kernels), kernelLength(to)];
   const { count } = kernels;
   const image = new Matrix(
-    Array.from({ length: count }, (_, i) => kernels.data.subarray(i * d, (i + 1) * d)) as never,
+    Array.from({ length: count }, (_, i) => kernels.data.subarray(i * d, (i + 1) * d)),
   ).mmul(map.transpose()); // [n, d']
   const energy = kernels.data.reduce((sum, x) => sum + x * x, 0);
   const left = image.to1DArray().reduce((sum, x) => sum + x * x, 0);
@@ -73,7 +73,7 @@ export function resampleKernels(kernels: TrainingKernels, to: KernelSize, key: K
     const rows = Array.from({ length: count }, (_, i) =>
       noise.subarray(i * missed.length, (i + 1) * missed.length),
     );
-    image.add(new Matrix(rows as never).mmul(directions.transpose()).mul(std));
+    image.add(new Matrix(rows).mmul(directions.transpose()).mul(std));
   }
   return { ...to, count, data: Float32Array.from(image.to1DArray()) };
 }

@@ -1,8 +1,8 @@
 // Many draws of a fitted q, and values of a function of draws, in chunks of one compiled step.
-import { type Engine, f32, foldIn, type Key, noiseFor, type tf } from '../engine/index.js';
+import { type Engine, f32, foldIn, type Key, noiseFor } from '../engine/index.js';
 import type { Sampler } from '../estimators/index.js';
 import type { Draws } from '../evaluate/two-sample.js';
-import type { Arrays, Tensors } from '../priors/index.js';
+import type { Arrays } from '../priors/index.js';
 import type { Target } from './target.js';
 
 export type Rows = Draws & { data: Float32Array };
@@ -19,15 +19,15 @@ export async function drawFrom(
 ): Promise<Rows> {
   const d = q.dimensions;
   const specs = q.noise(CHUNK);
-  const step = await engine.compile(
-    ({ noise }: { noise: Tensors }, parameters: Tensors) => ({ w: q.draw(parameters, noise).w }),
-    { inputs: { noise: specs } as never, constants: { ...parameters } },
-  );
+  const step = await engine.compile(({ noise }, parameters) => ({ w: q.draw(parameters, noise).w }), {
+    inputs: { noise: specs },
+    constants: { ...parameters },
+  });
   const data = new Float32Array(n * d);
   const noise = noiseFor(specs, key);
   for (let start = 0; start < n; start += CHUNK) {
     noiseFor(specs, foldIn(key, start), noise);
-    const { w } = (await step.run({ noise } as never)) as unknown as { w: { data: Float32Array } };
+    const { w } = await step.run({ noise });
     data.set(w.data.subarray(0, Math.min(CHUNK, n - start) * d), start * d);
   }
   await step.release();
@@ -40,15 +40,15 @@ export async function logDensities(
   { data, n, d }: Rows,
   engine: Engine,
 ): Promise<Float64Array> {
-  const step = await engine.compile(
-    ({ w }: { w: tf.Tensor }, data: Tensors) => ({ value: target.logDensity(data, w) }),
-    { inputs: { w: f32([CHUNK, d]) } as never, constants: { ...target.data } },
-  );
+  const step = await engine.compile(({ w }, data) => ({ value: target.logDensity(data, w) }), {
+    inputs: { w: f32([CHUNK, d]) },
+    constants: { ...target.data },
+  });
   const values = new Float64Array(n);
   const w = f32([CHUNK, d]);
   for (let start = 0; start < n; start += CHUNK) {
     w.data.set(data.subarray(start * d, Math.min(n, start + CHUNK) * d));
-    const { value } = (await step.run({ w } as never)) as unknown as { value: { data: Float32Array } };
+    const { value } = await step.run({ w });
     values.set(value.data.subarray(0, Math.min(CHUNK, n - start)), start);
   }
   await step.release();

@@ -30,7 +30,7 @@ export async function divergenceBetween(
     ...(density.kind === 'latent' && { proposed: spec([samples, CHUNK, density.latentSize]) }),
   };
   const step = await engine.compile(
-    ({ noise: { proposed, ...own } }: { noise: Tensors }, { parameters, data }: Record<string, Tensors>) => {
+    ({ noise: { proposed, ...own } }, { parameters, data }) => {
       const { w, latent } = q.draw(parameters, own);
       const logTarget = target.logDensity(data, w);
       if (density.kind === 'exact')
@@ -40,19 +40,19 @@ export async function divergenceBetween(
         PROPOSALS.flatMap((proposal) => {
           const s = proposalOf(q_, w, proposal);
           return [
-            [`lower.${proposal}`, tf.sub(lowerBound(q_, w, proposed, s), logTarget)],
+            [`lower.${proposal}`, tf.sub(lowerBound(q_, w, proposed!, s), logTarget)],
             [`upper.${proposal}`, tf.sub(upperBound(q_, w, latent!, proposed, s), logTarget)],
           ];
         }),
       ) as Tensors;
     },
-    { inputs: { noise: specs } as never, constants: { parameters, data: target.data } as never },
+    { inputs: { noise: specs }, constants: { parameters, data: target.data } },
   );
   const values: Record<string, number[]> = {};
   const noise = noiseFor(specs, key);
   for (let i = 0; i < CHUNKS; i++) {
     noiseFor(specs, foldIn(key, i), noise);
-    const result = (await step.run({ noise } as never)) as unknown as Arrays;
+    const result = await step.run({ noise });
     for (const [name, { data }] of Object.entries(result)) values[name] = [...(values[name] ?? []), ...data];
   }
   await step.release();

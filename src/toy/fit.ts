@@ -15,8 +15,8 @@ import {
 import { DwpError } from '../errors.js';
 import { type Estimator, type Sampler, samplerOf } from '../estimators/index.js';
 import { type Estimate, meanOf } from '../evaluate/two-sample.js';
-import type { Arrays, Tensors } from '../priors/index.js';
-import { type AdamVectors, adam, correctedRate, initialAdam, packAdam } from '../train/adam.js';
+import type { Arrays } from '../priors/index.js';
+import { adam, correctedRate, initialAdam, packAdam } from '../train/adam.js';
 import type { Target } from './target.js';
 
 export interface FitOptions {
@@ -76,7 +76,7 @@ export async function fitSampler(
   let next = packAdam(layout);
 
   const step = await engine.compile(
-    ({ parameters, moments, draws, noise, scores, rate }: StepInputs, { speed, ...data }: Tensors) => {
+    ({ parameters, moments, draws, noise, scores, rate }, { speed, data }) => {
       const { objective, aux, gradients } = valueAndGradients(
         ({ vector }) => {
           const all = unpack(vector, layout);
@@ -102,15 +102,15 @@ export async function fitSampler(
         ...adam(parameters, gradients.vector, moments, tf.mul(speed, rate)),
       };
     },
-    { inputs: { ...current.vectors, ...feeds } as never, constants: { ...target.data, speed } },
+    { inputs: { ...current.vectors, ...feeds }, constants: { data: target.data, speed } },
   );
   const draw =
     estimator.scores &&
     (await engine.compile(
-      ({ vector, draws }: { vector: tf.Tensor; draws: Tensors }) => ({
+      ({ vector, draws }) => ({
         w: q.draw(part('q', unpack(vector, layout)), draws).w,
       }),
-      { inputs: { vector: current.vectors.parameters, draws: drawSpecs } as never },
+      { inputs: { vector: current.vectors.parameters, draws: drawSpecs } },
     ));
   const result = { objective: f32([]), value: f32([]) };
   const run = async (t: number, rate: number) => {
@@ -118,14 +118,14 @@ export async function fitSampler(
     noiseFor(noiseSpecs, foldIn(key, 'noise', t), feeds.noise);
     feeds.rate.data[0] = rate;
     if (draw && estimator.scores) {
-      const { w } = (await draw.run({
+      const { w } = await draw.run({
         vector: current.vectors.parameters,
         draws: feeds.draws,
-      } as never)) as unknown as { w: { data: Float32Array } };
-      feeds.scores.all!.data.set(estimator.scores(w.data, n, d));
+      });
+      feeds.scores.all!.data.set(estimator.scores(w.data as Float32Array, n, d));
     }
     try {
-      await step.run({ ...current.vectors, ...feeds } as never, { ...result, ...next.vectors } as never);
+      await step.run({ ...current.vectors, ...feeds }, { ...result, ...next.vectors });
     } catch (error) {
       if (!(error instanceof StepError)) throw error;
       throw diverged(target, estimator, t, error.message);
@@ -155,13 +155,6 @@ export async function fitSampler(
   }
   const state = current.state.parameters;
   return { q, parameters: part('q', state), claimed, stepMilliseconds };
-}
-
-interface StepInputs extends AdamVectors<tf.Tensor> {
-  draws: Tensors;
-  noise: Tensors;
-  scores: { all?: tf.Tensor };
-  rate: tf.Tensor;
 }
 
 /** Constant, then falling linearly to a twentieth over the second half. */

@@ -32,7 +32,7 @@ export async function explainTraining(engine: Engine, key: Key): Promise<Explana
   const step = await engine.compile(
     trainingStep(model, { learningRate: 1e-3, weightDecay: 0, denseDecay: 0 }, layout),
     {
-      inputs: trainingInputs(model, BATCH, IMAGE, layout) as never,
+      inputs: trainingInputs(model, BATCH, IMAGE, layout),
       constants: priorConstants(model),
     },
   );

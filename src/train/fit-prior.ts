@@ -5,7 +5,6 @@ import {
   foldIn,
   type Key,
   layoutOf,
-  type NdArray,
   noiseFor,
   RandomStream,
   StepError,
@@ -21,7 +20,6 @@ import {
   kernelLength,
   type Learner,
   type PriorFamily,
-  type Tensors,
   type Tick,
   type TrainingKernels,
 } from '../priors/index.js';
@@ -142,9 +140,9 @@ async function learn<C>(
   let current = packAdam(layout, resume?.adam ?? initialAdam(trainable));
   let next = packAdam(layout);
   const fit = await engine.compile(
-    (inputs: AdamVectors<tf.Tensor> & { steps: Record<string, StepInputs> }, fixed: Tensors) => {
+    (inputs, fixed) => {
       let state: AdamVectors<tf.Tensor> = { parameters: inputs.parameters, moments: inputs.moments };
-      const bounds = Object.values(inputs.steps).map(({ w, noise, resampled, rate }) => {
+      const bounds = inputs.steps.map(({ w, noise, resampled, rate }) => {
         const { objective, gradients } = valueAndGradients(
           ({ vector }) => {
             const parameters = { ...unpack(vector, layout), ...fixed, ...resampled };
@@ -158,7 +156,7 @@ async function learn<C>(
       });
       return { bounds: tf.stack(bounds), ...state };
     },
-    { inputs: { ...current.vectors, steps: { ...feeds } } as never, constants: fixed },
+    { inputs: { ...current.vectors, steps: feeds }, constants: fixed },
   );
   const validation = await boundStep(learner, kernels, config, engine, trainable, fixed, validationRows);
 
@@ -209,10 +207,7 @@ async function learn<C>(
         rate.data[0] = correctedRate(schedule(options, t), t);
       }
       try {
-        await fit.run(
-          { ...current.vectors, steps: { ...feeds } } as never,
-          { bounds, ...next.vectors } as never,
-        );
+        await fit.run({ ...current.vectors, steps: feeds }, { bounds, ...next.vectors });
       } catch (error) {
         throw error instanceof StepError ? diverged(t, error.message) : error;
       }
@@ -277,13 +272,6 @@ function rowsOf(kernels: TrainingKernels, rows: Int32Array): TrainingKernels {
   return { ...kernels, data: chosen, count: rows.length };
 }
 
-interface StepInputs {
-  w: tf.Tensor;
-  noise: Tensors;
-  resampled: Tensors;
-  rate: tf.Tensor;
-}
-
 /**
  * Steps of Adam in one run of the compiled graph, up to four: they are so small that starting a run is a third of
  * one. A run must end where a validation is due.
@@ -337,11 +325,11 @@ async function boundStep<C>(
   const w = f32([rows.length, d], rowsOf(kernels, rows).data);
   const specs = learner.noise(rows.length, config, kernels);
   const step = await engine.compile(
-    ({ parameters, noise }: { parameters: Tensors; noise: Tensors }, { w, ...fixed }: Tensors) => {
+    ({ parameters, noise }, { w, fixed }) => {
       const bounds = learner.bound({ ...parameters, ...fixed }, w, noise, kernels, config);
       return { mean: tf.mean(bounds), bounds };
     },
-    { inputs: { parameters: trainable, noise: specs as unknown as Arrays }, constants: { ...fixed, w } },
+    { inputs: { parameters: trainable, noise: specs }, constants: { fixed, w } },
   );
   return {
     /** Bound of each row, and its mean, with the same noise each time so that validations compare. */
@@ -349,10 +337,10 @@ async function boundStep<C>(
       let sum = 0;
       const each = new Float64Array(rows.length);
       for (let i = 0; i < VALIDATION_SAMPLES; i++) {
-        const { mean, bounds } = (await step.run({
+        const { mean, bounds } = await step.run({
           parameters,
           noise: noiseFor(specs, foldIn(key, i)),
-        } as never)) as unknown as { mean: NdArray; bounds: NdArray };
+        });
         sum += mean.data[0];
         for (let j = 0; j < each.length; j++) each[j] += bounds.data[j] / VALIDATION_SAMPLES;
       }

@@ -1,17 +1,8 @@
 // E_q log p(𝒟 | W), one value for each draw of the weights: the term of the bound that needs no bound of its own.
 import { boundNoise, logLikelihood, type Model, randomLogits } from '../bounds/elbo.js';
 import { BatchOrder, gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
-import {
-  type Engine,
-  f32,
-  foldIn,
-  type Key,
-  type NdArray,
-  noiseFor,
-  spec,
-  type tf,
-} from '../engine/index.js';
-import type { Arrays, Tensors } from '../priors/index.js';
+import { type Engine, f32, foldIn, type Key, noiseFor, spec } from '../engine/index.js';
+import type { Arrays } from '../priors/index.js';
 
 /** Examples in one run of the step. */
 const BATCH = 500;
@@ -55,19 +46,15 @@ export async function logLikelihoods(
   return values;
 
   async function compile(size: number) {
-    const shape = [size, images.height, images.width, images.channels];
-    const pixels = f32(shape);
+    const pixels = f32([size, images.height, images.width, images.channels]);
     const labels = { shape: [size], data: new Int32Array(size) };
     const step = await engine.compile(
-      (
-        { images, labels, noise }: { images: tf.Tensor4D; labels: tf.Tensor1D; noise: Tensors },
-        parameters: Tensors,
-      ) => {
+      ({ images, labels, noise }, parameters) => {
         const outputs = randomLogits(whole, parameters, images, noise);
         return { sum: (model.logLikelihood ?? logLikelihood)(outputs, labels) };
       },
       {
-        inputs: { images: spec(shape), labels: spec([size], 'int32'), noise: specs } as never,
+        inputs: { images: spec(pixels.shape), labels: spec([size], 'int32'), noise: specs },
         constants: parameters,
       },
     );
@@ -75,9 +62,7 @@ export async function logLikelihoods(
       async run(picked: Int32Array, noise: Arrays): Promise<number> {
         gatherImages(images, picked, pixels.data);
         gatherLabels(images, picked, labels.data);
-        const out = (await step.run({ images: pixels, labels, noise } as never)) as unknown as {
-          sum: NdArray;
-        };
+        const out = await step.run({ images: pixels, labels, noise });
         return out.sum.data[0];
       },
       release: () => step.release(),

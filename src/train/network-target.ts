@@ -4,12 +4,10 @@
 import { logLikelihood, type Model, networkLogits, ofLayer } from '../bounds/elbo.js';
 import { gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
 import {
-  type CompiledStep,
   type Engine,
   f32,
   type Layout,
   layoutOf,
-  type NdArray,
   sizeOf,
   spec,
   tf,
@@ -86,14 +84,9 @@ export async function networkTarget(
   const constants = priorConstants({ priors: model.priors } as Model);
   const { height, width, channels } = images;
 
-  interface Inputs {
-    u: tf.Tensor;
-    images: tf.Tensor4D;
-    labels: tf.Tensor1D;
-  }
   const compile = (n: number) =>
     engine.compile(
-      ({ u, images, labels }: Inputs, priorParameters: Tensors) => {
+      ({ u, images, labels }, priorParameters) => {
         const { objective, gradients } = valueAndGradients(
           ({ u }) => {
             const outputs = logitsOf(model, weightsOf(model, unpack(u, layout), priorParameters), images);
@@ -108,12 +101,12 @@ export async function networkTarget(
           u: spec([size]),
           images: spec([n, height, width, channels]),
           labels: spec([n], 'int32'),
-        } as never,
+        },
         constants,
         allowNaN: true, // where a trajectory has left the numbers: it is refused
       },
     );
-  const steps = new Map<number, CompiledStep<unknown, unknown>>();
+  const steps = new Map<number, Awaited<ReturnType<typeof compile>>>();
 
   const observed = Math.min(OBSERVED, judged.count);
   const pixels = f32([observed, height, width, channels]);
@@ -123,14 +116,14 @@ export async function networkTarget(
     pixels.data,
   );
   const observing = await engine.compile(
-    ({ u }: { u: tf.Tensor }, { priors, images }: { priors: Tensors; images: tf.Tensor }) => {
+    ({ u }, { priors, images }) => {
       const weights = weightsOf(model, unpack(u, layout), priors);
       return {
         parameters: Object.fromEntries(Object.entries(weights).map(([name, x]) => [name, tf.clone(x)])),
-        logProbabilities: tf.logSoftmax(logitsOf(model, weights, images as tf.Tensor4D)),
+        logProbabilities: tf.logSoftmax(logitsOf(model, weights, images)),
       };
     },
-    { inputs: { u: spec([size]) } as never, constants: { priors: constants, images: pixels } as never },
+    { inputs: { u: spec([size]) }, constants: { priors: constants, images: pixels } },
   );
 
   return {
@@ -141,27 +134,19 @@ export async function networkTarget(
       for (let start = 0; start < rows.length; start += CHUNK) {
         const part = rows.subarray(start, start + CHUNK);
         const n = part.length;
-        if (!steps.has(n)) steps.set(n, (await compile(n)) as CompiledStep<unknown, unknown>);
+        if (!steps.has(n)) steps.set(n, await compile(n));
         const images32 = f32([n, height, width, channels]);
         const labels = { shape: [n], data: new Int32Array(n) };
         gatherImages(images, part, images32.data);
         gatherLabels(images, part, labels.data);
-        const out = (await steps
-          .get(n)!
-          .run({ u: f32([size], u), images: images32, labels } as never)) as Record<
-          'value' | 'gradient',
-          NdArray
-        >;
+        const out = await steps.get(n)!.run({ u: f32([size], u), images: images32, labels });
         total += out.value.data[0];
         for (let i = 0; i < size; i++) gradient[i] += out.gradient.data[i];
       }
       return total;
     },
     async observe(u) {
-      const out = (await observing.run({ u: f32([size], u) } as never)) as unknown as {
-        parameters: Arrays;
-        logProbabilities: NdArray;
-      };
+      const out = await observing.run({ u: f32([size], u) });
       const { shape, data } = out.logProbabilities;
       const heldOut = Float32Array.from(
         { length: observed },

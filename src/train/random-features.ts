@@ -13,8 +13,8 @@ import {
   valueAndGradients,
 } from '../engine/index.js';
 import { type Architecture, applyWeights, type DenseLayer } from '../nn/index.js';
-import type { Arrays, Tensors } from '../priors/index.js';
-import { type AdamVectors, adam, correctedRate, packAdam } from './adam.js';
+import type { Arrays } from '../priors/index.js';
+import { adam, correctedRate, packAdam } from './adam.js';
 
 /** Images in a run of the convolutions. */
 const BATCH = 100;
@@ -24,7 +24,7 @@ const LEARNING_RATE = 0.05;
 
 /** Features of images, [n, f]; `scale` is what they were divided by. */
 export interface Features {
-  values: NdArray;
+  values: NdArray<readonly [number, number]>;
   scale: number;
 }
 
@@ -57,14 +57,14 @@ export async function featureMap(
     ),
   );
   const step = await engine.compile(
-    ({ images, weights }: { images: tf.Tensor4D; weights: Tensors }, biases: Tensors) => ({
+    ({ images, weights }, biases) => ({
       features: tf.clone(
         networkLogits(convolutions, biases, images, (layer, x) =>
           applyWeights(layer, x, weights[layer.name]),
         ),
       ),
     }),
-    { inputs: { images: spec(pixels.shape), weights: weightSpecs } as never, constants: biases },
+    { inputs: { images: spec(pixels.shape), weights: weightSpecs }, constants: biases },
   );
   const size = last.shape[0];
   return {
@@ -78,9 +78,7 @@ export async function featureMap(
           Int32Array.from({ length: BATCH }, (_, i) => part[i] ?? part[0]),
           pixels.data,
         );
-        const out = (await step.run({ images: pixels, weights } as never)) as unknown as {
-          features: NdArray;
-        };
+        const out = await step.run({ images: pixels, weights });
         values.data.set(out.features.data.subarray(0, part.length * size), start * size);
       }
       const used = scale ?? Math.sqrt(values.data.reduce((sum, x) => sum + x * x, 0) / values.data.length);
@@ -104,7 +102,7 @@ export interface LinearClassifier {
  * @param labels [n]
  */
 export async function linearClassifier(
-  features: NdArray,
+  features: Features['values'],
   labels: Int32Array,
   classes: number,
   decay: number,
@@ -113,10 +111,7 @@ export async function linearClassifier(
   const [n, f] = features.shape;
   const layout = layoutOf({ bias: f32([classes]), weights: f32([f, classes]) });
   const step = await engine.compile(
-    (
-      { parameters, moments, rate }: AdamVectors<tf.Tensor> & { rate: tf.Scalar },
-      { x, y }: { x: tf.Tensor2D; y: tf.Tensor2D },
-    ) => {
+    ({ parameters, moments, rate }, { x, y }) => {
       const { gradients } = valueAndGradients(
         ({ vector }) => {
           const { weights, bias } = unpack(vector, layout);
@@ -130,8 +125,8 @@ export async function linearClassifier(
       return adam(parameters, gradients.vector, moments, rate);
     },
     {
-      inputs: { ...packAdam(layout).vectors, rate: spec([]) } as never,
-      constants: { x: features, y: oneHot(labels, classes) } as never,
+      inputs: { ...packAdam(layout).vectors, rate: spec([]) },
+      constants: { x: features, y: oneHot(labels, classes) },
     },
   );
   let current = packAdam(layout);
@@ -139,7 +134,7 @@ export async function linearClassifier(
   const rate = f32([]);
   for (let t = 1; t <= STEPS; t++) {
     rate.data[0] = correctedRate(LEARNING_RATE * (1 - (t - 1) / STEPS), t);
-    await step.run({ ...current.vectors, rate } as never, next.vectors as never);
+    await step.run({ ...current.vectors, rate }, next.vectors);
     [current, next] = [next, current];
   }
   await step.release();
@@ -147,7 +142,7 @@ export async function linearClassifier(
   return { weights, bias };
 }
 
-function oneHot(labels: Int32Array, classes: number): NdArray {
+function oneHot(labels: Int32Array, classes: number): NdArray<[number, number]> {
   const rows = f32([labels.length, classes]);
   labels.forEach((label, i) => {
     rows.data[i * classes + label] = 1;

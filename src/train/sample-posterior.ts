@@ -3,7 +3,7 @@ import { type Model, ofLayer } from '../bounds/elbo.js';
 import { type Engine, f32, foldIn, type Key, type NdArray, noiseFor, tf } from '../engine/index.js';
 import { weightNoise } from '../evaluate/predict.js';
 import { randomLayers } from '../nn/index.js';
-import type { Arrays, Tensors } from '../priors/index.js';
+import type { Arrays } from '../priors/index.js';
 
 /** One draw of every random layer's weights, [out, in, h, w], by layer name. */
 export const samplePosterior = async (
@@ -48,20 +48,18 @@ async function averageOfDraws(
   draws: readonly Record<string, NdArray>[],
 ): Promise<Record<string, NdArray>> {
   const step = await engine.compile(
-    ({ noise }: { noise: Tensors }, parameters: Tensors) =>
+    ({ noise }, parameters) =>
       Object.fromEntries(
         randomLayers(architecture).map((layer) => [
           layer.name,
           tf.clone(posterior.sample(layer, ofLayer(parameters, layer), ofLayer(noise, layer))),
         ]),
       ),
-    { inputs: { noise: draws[0] } as never, constants: parameters },
+    { inputs: { noise: draws[0] }, constants: parameters },
   );
   const sums: Record<string, NdArray> = {};
   for (const noise of draws)
-    for (const [name, { shape, data }] of Object.entries(
-      (await step.run({ noise } as never)) as unknown as Record<string, NdArray>,
-    )) {
+    for (const [name, { shape, data }] of Object.entries(await step.run({ noise }))) {
       sums[name] ??= f32(shape);
       for (let i = 0; i < data.length; i++) sums[name].data[i] += data[i] / draws.length;
     }

@@ -1,6 +1,6 @@
 // Kernels drawn from a fitted prior.
-import { type Engine, type Key, type NdArray, noiseFor, tf } from '../engine/index.js';
-import type { KernelPrior, Tensors } from '../priors/index.js';
+import { type Engine, type Key, noiseFor, tf } from '../engine/index.js';
+import type { KernelPrior } from '../priors/index.js';
 
 /**
  * @param denoised leave out the noise of p(w|z): the decoder's means
@@ -15,10 +15,10 @@ export async function samplePrior(
 ): Promise<Float32Array> {
   const specs = prior.generateNoise(n);
   const step = await engine.compile(
-    ({ noise }: { noise: Tensors }, parameters: Tensors) => ({
+    ({ noise }, parameters) => ({
       kernels: tf.add(prior.generate(parameters, noise), 0),
     }),
-    { inputs: { noise: specs } as never, constants: prior.parameters },
+    { inputs: { noise: specs }, constants: prior.parameters },
   );
   const noise = noiseFor(specs, key);
   if (denoised)
@@ -26,7 +26,7 @@ export async function samplePrior(
       const [, part] = /^(.*)kernels$/.exec(name) ?? []; // of a mixture of priors `m.kernels`
       if (part !== undefined && noise[`${part}latent`]) noise[name].data.fill(0);
     }
-  const { kernels } = (await step.run({ noise } as never)) as unknown as { kernels: NdArray };
+  const { kernels } = await step.run({ noise });
   await step.release();
   return Float32Array.from(kernels.data);
 }

@@ -15,6 +15,7 @@ import {
   RandomStream,
   StepError,
   spec,
+  type TensorsOf,
   tf,
   unpack,
   valueAndGradients,
@@ -33,7 +34,7 @@ import {
 } from '../nn/index.js';
 import type { Posterior } from '../posteriors/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
-import { type AdamState, type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
+import { type AdamState, adam, correctedRate, initialAdam, packAdam } from './adam.js';
 import type { LinearClassifier } from './random-features.js';
 import { type LearningRates, rateFactors } from './rates.js';
 
@@ -161,16 +162,6 @@ export function xavier({ name, shape }: ConvLayer, key: Key): NdArray {
 const learningRateAt = ({ learningRate, steps }: NetworkOptions, t: number): number =>
   learningRate * (1 - (t - 1) / steps);
 
-/** What one step of training is given; shapes in {@link trainingInputs}. */
-export interface TrainingInputs extends AdamVectors<tf.Tensor> {
-  images: tf.Tensor4D;
-  labels: tf.Tensor1D;
-  noise: Tensors;
-  rows: Tensors;
-  rate: tf.Scalar;
-  divergenceWeight: tf.Scalar;
-}
-
 /** Layers of whose kernels a step's prior term uses only some. */
 const subsampledLayers = (model: Model): WeightLayer[] =>
   randomLayers(model.architecture).filter(
@@ -194,6 +185,9 @@ export const trainingInputs = (
   rate: spec([]),
   divergenceWeight: spec([]),
 });
+
+/** What one step of training is given. */
+export type TrainingInputs = TensorsOf<ReturnType<typeof trainingInputs>>;
 
 /** One step of Adam on the negative of (18), as the engine compiles it. */
 export const trainingStep =
@@ -247,7 +241,7 @@ export async function trainNetwork(
     const staged = { ...model, bound };
     const shapes = trainingInputs(staged, batch, images, layout);
     const step = await engine.compile(trainingStep(staged, options, layout), {
-      inputs: shapes as never,
+      inputs: shapes,
       constants: priorConstants(model),
     });
     return { bound, shapes, step };
@@ -299,8 +293,8 @@ export async function trainNetwork(
           ),
           rate,
           divergenceWeight,
-        } as never,
-        { terms, ...next.vectors } as never,
+        },
+        { terms, ...next.vectors },
       );
       [current, next] = [next, current];
       const point = {

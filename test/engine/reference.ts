@@ -51,11 +51,11 @@ export function largestRelativeError(actual: unknown, expected: unknown): { path
 }
 
 /** Normal numbers, the same for the same seed. */
-export const normal = (seed: number, ...shape: number[]) =>
+export const normal = <S extends number[]>(seed: number, ...shape: S) =>
   f32(shape, new RandomStream(seedKey(seed)).fillNormal(new Float32Array(shape.reduce((a, b) => a * b, 1))));
 
 /** Numbers in (0.5, 1.5): for logarithms, roots and divisors. */
-export const positive = (seed: number, ...shape: number[]) => {
+export const positive = <S extends number[]>(seed: number, ...shape: S) => {
   const stream = new RandomStream(seedKey(seed));
   return f32(
     shape,

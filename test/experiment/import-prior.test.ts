@@ -49,7 +49,7 @@ const [h, w] = [3, 2];
 async function densities(
   prior: KernelPrior,
   on: Engine,
-  kernels = f32([N, h * w], testKernels(h, w).data.slice(0, N * h * w)),
+  kernels: NdArray = f32([N, h * w], testKernels(h, w).data.slice(0, N * h * w)),
 ) {
   const { density, parameters } = prior;
   const noise = density.kind === 'latent' && { noise: normal(600, 4, kernels.shape[0], density.latentSize) };
