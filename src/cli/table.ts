@@ -1,24 +1,8 @@
 // Tables for people: aligned columns, a rule below the head, no other lines and no colours.
-import Table from 'cli-table3';
+import stringWidth from 'string-width';
 import { printableLine } from './printable.js';
 
-const NO_LINES = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '─',
-  'mid-mid': '──',
-  right: '',
-  'right-mid': '',
-  middle: '  ',
-};
+const GAP = '  ';
 
 /** A number of fixed decimals, or none. */
 const NUMBER = /^(?:\(?[-−]?\d+(?:\.\d+)?\)?|–|)$/;
@@ -36,21 +20,28 @@ const MOST_CHARACTERS = 100;
  * @returns lines without a newline at the end
  */
 export function table(head: string[], rows: (string | number)[][]): string {
-  const numeric = (column: number) =>
-    rows.length > 0 && rows.every((row) => typeof row[column] === 'number' || NUMBER.test(row[column]));
-  const grid = new Table({
+  const cells = [
     head,
-    chars: NO_LINES,
-    colAligns: head.map((_, column) => (numeric(column) ? 'right' : 'left')),
-    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
-  });
-  for (const row of rows) grid.push(row.map((cell) => (typeof cell === 'string' ? safe(cell) : cell)));
-  // compact leaves only the rule below the head; cells at the end of a line are padded, which nobody needs
-  return grid
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
+    ...rows.map((row) => row.map((cell) => (typeof cell === 'string' ? safe(cell) : String(cell)))),
+  ];
+  const widths = cells.map((row) => row.map((cell) => stringWidth(cell)));
+  const columns = head.map((_, column) => ({
+    width: widths.reduce((most, row) => Math.max(most, row[column]), 0),
+    numeric:
+      rows.length > 0 && rows.every((row) => typeof row[column] === 'number' || NUMBER.test(row[column])),
+  }));
+  const lines = cells.map((row, i) =>
+    row
+      .map((cell, column) => {
+        const space = ' '.repeat(columns[column].width - widths[i][column]);
+        return columns[column].numeric ? space + cell : cell + space;
+      })
+      .join(GAP)
+      .trimEnd(),
+  );
+  if (rows.length === 0) return lines[0];
+  const total = columns.reduce((sum, { width }) => sum + width, GAP.length * (columns.length - 1));
+  return [lines[0], '─'.repeat(total), ...lines.slice(1)].join('\n');
 }
 
 function safe(cell: string): string {

@@ -87,6 +87,7 @@ async function collectInto(
   { threads = 1, open = openModel, sizeOf = fileSize, licence, describe: change }: CollectEnvironment,
 ): Promise<Collection> {
   const meter = meterOf(files, sizeOf, hooks);
+  const places = new Map(files.map(({ path }, i) => [path, i]));
   const layers: (Omit<ScannedLayer, 'hashes'> & { file: number })[] = [];
   const finder = new DuplicateFinder(join(folder, 'hashes'));
   const work = startFileWork(threads > 1);
@@ -139,12 +140,7 @@ async function collectInto(
       options,
       { open, work },
       hooks,
-      (model, share) =>
-        meter.set(
-          files.length + files.findIndex((file) => file.path === models[model].path),
-          share,
-          'writing',
-        ),
+      (model, share) => meter.set(files.length + places.get(models[model].path)!, share, 'writing'),
     );
     const used = await identified();
     const collected: DatasetDescription = {
@@ -215,7 +211,7 @@ async function chooseModels(
       skipped.push({ path, reason, ...(!again && model.advice && { advice: model.advice }) });
       continue;
     }
-    alike.set(likeness, [...others, used]);
+    if (others.push(used) === 1) alike.set(likeness, others);
     indexOf[i] = models.length;
     models.push(used);
   }
@@ -287,8 +283,10 @@ async function writeArrays(
     if (plan.train > 0) writers.set(size, new SizeWriter(folder, size, plan, options.normalize, work));
   const records = new Map<PlannedLayer, LayerRecord>();
   const planned = [...plans.values()].flatMap(({ layers }) => layers);
+  const byModel = new Map(models.map((_, m): [number, PlannedLayer[]] => [m, []]));
+  for (const layer of planned) byModel.get(layer.model)!.push(layer);
   for (const [m, { path, files }] of models.entries()) {
-    const own = planned.filter(({ model }) => model === m).sort((a, b) => a.index - b.index);
+    const own = byModel.get(m)!.sort((a, b) => a.index - b.index);
     const model = own.some(({ count }) => count > 0) ? await open(path, options) : undefined;
     try {
       for (const [done, layer] of own.entries()) {

@@ -36,7 +36,7 @@ export function deriveDataset(
     for (const layer of layers) {
       if (layer.rows === 0 || !wants(layer)) continue;
       const key = identityOf(layer.source);
-      groups.set(key, [...(groups.get(key) ?? []), layer]);
+      groups.get(key)?.push(layer) ?? groups.set(key, [layer]);
     }
   const models = [...groups.values()];
   const all = models.flat();

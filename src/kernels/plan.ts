@@ -53,8 +53,9 @@ function quotas(
   const most = layers.map(({ count }) => Math.min(count, maxPerLayer));
   if (maxPerModel === undefined) return most;
   const result = new Array<number>(layers.length).fill(0);
-  for (const model of new Set(layers.map((layer) => layer.model))) {
-    const own = layers.flatMap((layer, i) => (layer.model === model ? [i] : []));
+  const byModel = new Map<number, number[]>();
+  for (const [i, { model }] of layers.entries()) byModel.get(model)?.push(i) ?? byModel.set(model, [i]);
+  for (const own of byModel.values()) {
     const shares = spread(
       own.map((i) => most[i]),
       maxPerModel,
@@ -104,8 +105,10 @@ function splitLayers(
           layer.testCount++;
         }
     }
-  } else
-    for (const layer of layers) layer.testCount = split.testModels.includes(layer.model) ? layer.count : 0;
+  } else {
+    const tested = new Set(split.testModels);
+    for (const layer of layers) layer.testCount = tested.has(layer.model) ? layer.count : 0;
+  }
   return { layers, split, train: total - split.testRows, test: split.testRows };
 }
 
