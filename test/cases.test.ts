@@ -37,7 +37,6 @@ const notYet: readonly string[] = [
   'peft.pt',
   'cbam_grey.pt',
   'exported.pt2',
-  'idx_dot',
 ];
 
 let folder: string;

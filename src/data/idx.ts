@@ -1,10 +1,9 @@
 // IDX files (the format of MNIST), plain or gzipped, and folders of the four of them that make a dataset.
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { constants, gunzipSync } from 'node:zlib';
 import { inputError, messageOf } from '../errors.js';
 import { readBytes } from '../formats/files.js';
 import type { Dataset, ImageSet } from './dataset.js';
+import { findIdxFiles } from './idx-files.js';
 
 /** Bytes of an IDX file with their shape, for example [60000, 28, 28]. */
 export interface IdxArray {
@@ -17,12 +16,9 @@ const MAX_RANK = 4;
 const HEADER_BYTES_MAX = 4 + 4 * MAX_RANK;
 const MAX_DEFLATE_RATIO = 1032; // one deflated byte can hold no more
 
-const FILES = {
-  trainImages: 'train-images-idx3-ubyte',
-  trainLabels: 'train-labels-idx1-ubyte',
-  testImages: 't10k-images-idx3-ubyte',
-  testLabels: 't10k-labels-idx1-ubyte',
-};
+/** Photographs and digits shrink to a third or a tenth: more than this from a large file is a bomb. */
+const MOST_RATIO = 200;
+const LARGE = 2 ** 26;
 
 /**
  * Parses an IDX array of unsigned bytes with one to four dimensions.
@@ -40,6 +36,8 @@ export function parseIdx(bytes: Uint8Array, name: string): IdxArray {
   if (gzipped) {
     if (!(size <= bytes.length * MAX_DEFLATE_RATIO))
       throw bad(`header says [${shape}], more than ${bytes.length} gzipped bytes can hold`);
+    if (size > Math.max(LARGE, MOST_RATIO * bytes.length))
+      throw bad(`${bytes.length} gzipped bytes unzip to ${size}, more than ${MOST_RATIO} times as many`);
     try {
       plain = gunzipSync(bytes, { maxOutputLength: size });
     } catch (error) {
@@ -80,22 +78,33 @@ function gunzipStart(bytes: Uint8Array, bad: Bad): Uint8Array {
   }
 }
 
+/** The shape that a file's header says. @throws DwpError INPUT as {@link parseIdx} */
+function shapeOf(bytes: Uint8Array, name: string): number[] {
+  const bad = (why: string, cause?: unknown) => inputError(`${name}: ${why}`, undefined, cause);
+  const gzipped = bytes[0] === 0x1f && bytes[1] === 0x8b;
+  return parseHeader(gzipped ? gunzipStart(bytes, bad) : bytes, bad).shape;
+}
+
 /**
- * Reads the four IDX files of a folder, named as MNIST names them, each plain or with `.gz`.
+ * Reads the four IDX files of a folder (see idx-files.ts for their names).
  * @param classes how many classes there are; undefined: as many as the training labels show
  * @throws DwpError INPUT when a file is missing or invalid, or the four do not belong together
  */
 export function readIdxDirectory(directory: string, name: string, classes?: number): Dataset {
-  const read = (file: string) => {
-    const path = findFile(directory, file);
-    return { path, ...parseIdx(readBytes(path), path) };
-  };
+  const files = findIdxFiles(directory, name);
   // Labels first: they are small, and a wrong folder shows at once.
-  const trainLabels = read(FILES.trainLabels);
-  const testLabels = read(FILES.testLabels);
+  const labels = (path: string) => ({ path, ...parseIdx(readBytes(path), path) });
+  const images = (path: string, { data, path: of }: NamedIdx) => {
+    const bytes = readBytes(path);
+    const [count] = shapeOf(bytes, path); // before anything is unzipped
+    if (count !== data.length) throw unequal(of, data.length, path, count);
+    return { path, ...parseIdx(bytes, path) };
+  };
+  const trainLabels = labels(files.trainLabels);
+  const testLabels = labels(files.testLabels);
   const classCount = classes ?? trainLabels.data.reduce((most, label) => Math.max(most, label), 0) + 1;
-  const train = imageSet(read(FILES.trainImages), trainLabels, classCount);
-  const test = imageSet(read(FILES.testImages), testLabels, classCount);
+  const train = imageSet(images(files.trainImages, trainLabels), trainLabels, classCount);
+  const test = imageSet(images(files.testImages, testLabels), testLabels, classCount);
   for (const side of ['height', 'width', 'channels'] as const)
     if (train[side] !== test[side])
       throw inputError(
@@ -105,16 +114,11 @@ export function readIdxDirectory(directory: string, name: string, classes?: numb
   return { name, train, test };
 }
 
-function findFile(directory: string, file: string): string {
-  for (const candidate of [file, `${file}.gz`]) {
-    const path = join(directory, candidate);
-    if (existsSync(path)) return path;
-  }
-  throw inputError(
-    `${directory}: no ${file} or ${file}.gz`,
-    `the folder must hold ${Object.values(FILES).join(', ')}, plain or gzipped`,
+const unequal = (labels: string, count: number, images: string, imageCount: number) =>
+  inputError(
+    `${labels}: ${count} labels for the ${imageCount} images of ${images}`,
+    'put the four files of one dataset into the folder',
   );
-}
 
 type NamedIdx = IdxArray & { path: string };
 
@@ -125,11 +129,7 @@ function imageSet(images: NamedIdx, labels: NamedIdx, classes: number): ImageSet
     throw inputError(`${labels.path}: shape [${labels.shape}], expected one label per image`);
   const [count, height, width, channels = 1] = images.shape;
   if (count === 0 || images.data.length === 0) throw inputError(`${images.path}: holds no images`);
-  if (labels.data.length !== count)
-    throw inputError(
-      `${labels.path}: ${labels.data.length} labels for the ${count} images of ${images.path}`,
-      'put the four files of one dataset into the folder',
-    );
+  if (labels.data.length !== count) throw unequal(labels.path, labels.data.length, images.path, count);
   const wrong = labels.data.findIndex((label) => label >= classes);
   if (wrong >= 0)
     throw inputError(

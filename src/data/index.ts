@@ -9,6 +9,7 @@ import { mnist } from './mnist.js';
 export * from './batches.js';
 export { binaryImages } from './binary.js';
 export type { Dataset, DatasetSource, ImageSet } from './dataset.js';
+export { labelWarnings } from './labels.js';
 export * from './split.js';
 
 export const datasets: readonly DatasetSource[] = [mnist, fashionMnist];

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { parse as parseYaml, stringify as stringifyYaml } from 'yaml';
 import { z } from 'zod';
-import { type Dataset, loadDataset } from '../data/index.js';
+import { type Dataset, labelWarnings, loadDataset } from '../data/index.js';
 import { createEngine, type Engine, foldIn, layoutOf } from '../engine/index.js';
 import { inputError, messageOf, usageError } from '../errors.js';
 import type { ClassificationMetrics, EnsembleMetrics, ReliabilityBin } from '../evaluate/index.js';
@@ -103,6 +103,7 @@ export async function startRun(given: RunConfig, folder: string, hooks: RunHooks
         : `it is an unfinished run: continue it with dwp train --resume ${folder}`,
     );
   const dataset = hooks.dataset ?? loadDataset(config.data, config.dataDir);
+  for (const line of labelWarnings(dataset.train)) hooks.warn?.(line);
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
   const substitutes = await makeSubstitutes(config, dataset.train, engine, { signal: hooks.signal });
   const problem = prepare(config, dataset, substitutes);

@@ -28,7 +28,7 @@ export function lenet(
     if (Math.min(...outputSize) < 2)
       throw usageError(
         `images of ${input.height}×${input.width} are too small for lenet`,
-        'it needs at least 20×20',
+        'it needs at least 18×18',
       );
     const conv: ConvLayer = {
       kind: 'conv',

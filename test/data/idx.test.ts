@@ -1,11 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseIdx } from '../../src/data/idx.js';
-import { datasets, loadDataset } from '../../src/data/index.js';
+import { datasets, labelWarnings, loadDataset } from '../../src/data/index.js';
 import { DwpError } from '../../src/errors.js';
 
 const root = mkdtempSync(join(tmpdir(), 'dwp-data-'));
@@ -134,6 +134,44 @@ describe('folders of IDX files', () => {
     }
   });
 
+  it.each<[string, (name: string) => string]>([
+    ['with a dot', (name) => name.replace('-idx', '.idx')],
+    ['as torchvision lays them', (name) => join('MNIST', 'raw', name)],
+    ['with the prefix of a split', (name) => `emnist-digits-${name.replace('t10k', 'test')}`],
+    ['in a folder of a zip', (name) => join('gzip', name)],
+  ])('%s', (_, rename) => {
+    for (const zip of ['', '.gz']) {
+      const path = join(root, `d${made++}`);
+      for (const [role, bytes] of Object.entries(good)) {
+        const file = join(path, rename(NAMES[role as keyof typeof good]) + zip);
+        mkdirSync(dirname(file), { recursive: true });
+        writeFileSync(file, zip ? gzipSync(bytes) : bytes);
+      }
+      expect(loadDataset('mine', path).train.images).toEqual(Uint8Array.of(1, 2, 3, 4, 5, 6));
+    }
+  });
+
+  it('of several datasets are told apart by the prefix that is the name', () => {
+    const path = folder();
+    for (const [role, bytes] of Object.entries(good))
+      writeFileSync(join(path, `emnist-letters-${NAMES[role as keyof typeof good]}`), bytes);
+    expect(loadDataset('emnist-letters', path).train.count).toBe(3);
+    expect(refusal(() => loadDataset('mine', path)).message).toMatch(/several datasets: .*emnist-letters/);
+  });
+
+  it('a folder that is called like a file is not taken for it', () => {
+    const path = folder({ trainImages: null });
+    mkdirSync(join(path, NAMES.trainImages));
+    expect(refusal(() => loadDataset('mine', path)).message).toContain('no train-images-idx3-ubyte');
+  });
+
+  it('are not unzipped where their headers do not fit each other, or the zip is a bomb', () => {
+    const many = gzipSync(Buffer.concat([idx([4_000_000, 5, 5], []), Buffer.alloc(100_000_000)]));
+    const path = folder({ trainImages: many });
+    expect(refusal(() => loadDataset('mine', path)).message).toMatch(/3 labels for the 4000000 images/);
+    expect(refusal(() => parseIdx(many, 'bomb')).message).toMatch(/unzip to 100000016, more than 200 times/);
+  });
+
   it('keep the classes of a known name', () => {
     expect(loadDataset('mnist', folder()).train.classes).toBe(10);
     expect(refusal(() => loadDataset('mnist', folder({ testLabels: idx([2], [0, 10]) }))).message).toContain(
@@ -210,5 +248,17 @@ describe('datasets by name', () => {
     expect(counts).toEqual([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
     const sum = train.images.reduce((a, b) => a + b, 0);
     expect(sum / train.images.length / 255).toBeCloseTo(0.1307, 4); // the constant of every tutorial
+  });
+});
+
+describe('odd labels', () => {
+  const set = (labels: number[], classes: number) =>
+    ({ labels: Uint8Array.from(labels), classes }) as Parameters<typeof labelWarnings>[0];
+  it('are warned of', () => {
+    expect(labelWarnings(set([0, 1, 2, 1], 3))).toEqual([]);
+    expect(labelWarnings(set([0, 1, 1, 0, 255], 256))[0]).toMatch(
+      /labels go to 255, but only 3 classes of 256 occur \(label 255 1 times\).*256 outputs/,
+    );
+    expect(labelWarnings(set([4, 4], 10))[0]).toMatch(/all 2 training images are of class 4/);
   });
 });
