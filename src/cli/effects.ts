@@ -28,7 +28,9 @@ export function terminalEffects(verbosity: Verbosity, signal: AbortSignal): Effe
   const say = (line: string) => process.stderr.write(`${line}\n`);
   const quiet = verbosity === 'quiet';
   // only on a terminal: the library alone would colour what a CI server logs or a pipe takes, too
-  const colours = picocolors.createColors(process.stderr.isTTY === true && picocolors.isColorSupported);
+  const colours = picocolors.createColors(
+    process.stderr.isTTY === true && process.env.TERM !== 'dumb' && picocolors.isColorSupported,
+  );
   return {
     signal,
     info: (line) => quiet || say(printable(line)),
@@ -36,7 +38,8 @@ export function terminalEffects(verbosity: Verbosity, signal: AbortSignal): Effe
     detail: (line) => verbosity === 'verbose' && say(colours.dim(printable(line))),
     progress: (label, total) => {
       if (quiet) return { update() {}, stop() {} };
-      return process.stderr.isTTY ? barProgress(label, total) : lineProgress(label, total, say);
+      const drawn = process.stderr.isTTY && process.env.TERM !== 'dumb'; // such a terminal cannot move its cursor
+      return drawn ? barProgress(label, total) : lineProgress(label, total, say);
     },
   };
 }

@@ -1,8 +1,9 @@
 // What dwp inspect finds in a model, a dataset or an array, as plain data, and the kernels behind it for the report.
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { DwpError, inputError } from '../errors.js';
 import { readNpyHeader } from '../formats/npy.js';
+import { statOf } from '../formats/read-file.js';
 import { openSource } from '../formats/source.js';
 import { type LayerKind, openModel, type ReadOptions } from '../importers/index.js';
 import {
@@ -117,7 +118,7 @@ export async function inspectPath(
   effects: Effects,
   options: ReadOptions = {},
 ): Promise<Inspection> {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return inspectDataset(path, effects);
+  if (statOf(path)?.isDirectory()) return inspectDataset(path, effects);
   if (path.toLowerCase().endsWith('.npy') && !holdsWeights(path)) return inspectArray(path, effects);
   return inspectModel(path, effects, options);
 }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import type { z } from 'zod';
 import { DwpError, escapeControls, messageOf, usageError } from '../errors.js';
-import { readBytes } from '../formats/files.js';
+import { readText } from '../formats/read-file.js';
 import type { AnyCommand } from './command.js';
 import { type CommandEntry, commands } from './commands/index.js';
 import { terminalEffects } from './effects.js';
@@ -134,7 +134,7 @@ function complete(
 async function readConfig(path: string, definition: AnyCommand): Promise<Record<string, unknown>> {
   const { parse: parseYaml } = await import('yaml');
   let config: unknown;
-  const text = new TextDecoder().decode(readBytes(path));
+  const text = readText(path);
   try {
     config = parseYaml(text);
   } catch (error) {

@@ -1,7 +1,7 @@
 // IDX files (the format of MNIST), plain or gzipped, and folders of the four of them that make a dataset.
 import { constants, gunzipSync } from 'node:zlib';
 import { inputError, messageOf } from '../errors.js';
-import { readBytes } from '../formats/files.js';
+import { readBytes } from '../formats/read-file.js';
 import type { Dataset, ImageSet } from './dataset.js';
 import { findIdxFiles } from './idx-files.js';
 

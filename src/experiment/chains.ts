@@ -1,12 +1,13 @@
 // A run by Markov chains in its folder: chains.jsonl (what was observed), chains.safetensors (where the chains are), and
 // samples/NNNN.safetensors (networks that predictions average over).
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Engine, f32, foldIn, type NdArray } from '../engine/index.js';
 import { inputError, usageError } from '../errors.js';
 import { predictions } from '../evaluate/index.js';
 import { writeFileAtomic } from '../formats/files.js';
+import { hasNumbers, readJsonLines } from '../formats/read-file.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { chainEstimate, effectiveSampleSize, rHat } from '../mcmc/index.js';
 import {
@@ -213,15 +214,9 @@ function readState(folder: string, { chains, steps }: SamplingOptions): Sampling
 export function readObservations(folder: string): Observation[] {
   const path = join(folder, TRACE);
   if (!existsSync(path)) return [];
-  return readFileSync(path, 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      try {
-        return [JSON.parse(line) as Observation];
-      } catch {
-        return [];
-      }
-    });
+  const fits = (value: unknown): value is Observation =>
+    hasNumbers(value, 'chain', 'step') && hasNumbers(Object((value as Observation).values));
+  return readJsonLines(path, fits);
 }
 
 function report(

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { inputError, messageOf, usageError } from '../errors.js';
-import { readBytes } from '../formats/files.js';
+import { readText } from '../formats/read-file.js';
 import { type RunConfig, runConfig } from './config.js';
 
 const settings = z.record(z.string(), z.unknown());
@@ -44,7 +44,7 @@ export interface Plan {
 export function readPlan(path: string): Plan {
   let raw: unknown;
   try {
-    raw = parseYaml(new TextDecoder().decode(readBytes(path)));
+    raw = parseYaml(readText(path));
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'INPUT') throw error;
     throw inputError(`${path}: not valid YAML (${messageOf(error)})`);

@@ -2,8 +2,9 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { DwpError, inputError } from '../errors.js';
-import { readJson, refuseExisting, writeJson } from '../formats/files.js';
+import { refuseExisting, writeJson } from '../formats/files.js';
 import { writeNpy } from '../formats/npy.js';
+import { readJson } from '../formats/read-file.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { ROLES } from '../kernels/index.js';
 import { type KernelPrior, kernelLength, makePrior } from '../priors/index.js';

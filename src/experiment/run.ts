@@ -11,7 +11,8 @@ import { type Dataset, labelWarnings, loadDataset } from '../data/index.js';
 import { createEngine, type Engine, foldIn, layoutOf } from '../engine/index.js';
 import { inputError, messageOf, usageError } from '../errors.js';
 import type { ClassificationMetrics, EnsembleMetrics, ReliabilityBin } from '../evaluate/index.js';
-import { readBytes, readJson, writeFileAtomic, writeJson } from '../formats/files.js';
+import { writeFileAtomic, writeJson } from '../formats/files.js';
+import { hasNumbers, readBytes, readJson, readJsonLines, readText } from '../formats/read-file.js';
 import type { Arrays, KernelPrior } from '../priors/index.js';
 import { adaptedPrior, auxiliaryParameters } from '../train/auxiliary.js';
 import { type BoundReport, finalBound } from '../train/final-bound.js';
@@ -311,9 +312,10 @@ export function readRunConfig(folder: string): RunConfig {
   const path = join(folder, 'config.yaml');
   if (!existsSync(path))
     throw inputError(`${folder} is not a run folder: it has no config.yaml`, 'runs are made by dwp train');
+  const text = readText(path);
   let raw: unknown;
   try {
-    raw = parseYaml(new TextDecoder().decode(readBytes(path)));
+    raw = parseYaml(text);
   } catch (error) {
     throw inputError(`${path}: not valid YAML (${messageOf(error)})`, 'restore what dwp train wrote');
   }
@@ -365,15 +367,9 @@ export function readSummary(folder: string): RunSummary {
 export function readTrace(folder: string): TracePoint[] {
   const path = join(folder, 'metrics.jsonl');
   if (!existsSync(path)) return [];
-  return readFileSync(path, 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      try {
-        return [JSON.parse(line) as TracePoint];
-      } catch {
-        return [];
-      }
-    });
+  const fits = (value: unknown): value is TracePoint =>
+    hasNumbers(value, 'step', 'bound', 'expectedLogLikelihood', 'priorTerm', 'entropyTerm');
+  return readJsonLines(path, fits);
 }
 
 export function environment(): Record<string, string> {

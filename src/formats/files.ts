@@ -1,17 +1,16 @@
-// Whole files in and out: atomic writes, and reads whose failures name the file.
+// Whole files out: atomic writes; see read-file.ts for reading.
 import {
   closeSync,
   existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
-  readFileSync,
   renameSync,
   rmSync,
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { inputError, messageOf, usageError } from '../errors.js';
+import { usageError } from '../errors.js';
 
 /** Writes to a temporary name in the same folder, syncs, and renames: a reader sees the old file or the new one. */
 export function writeFileAtomic(path: string, content: Uint8Array | string): void {
@@ -33,27 +32,6 @@ export function writeFileAtomic(path: string, content: Uint8Array | string): voi
 
 export const writeJson = (path: string, value: unknown) =>
   writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
-
-/** @throws DwpError INPUT when the file is missing or unreadable. */
-export function readBytes(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      throw inputError(`${path}: no such file`, 'check the path');
-    throw inputError(`${path}: cannot be read (${messageOf(error)})`, undefined, error);
-  }
-}
-
-/** @throws DwpError INPUT when the file is missing or is not JSON. */
-export function readJson(path: string): unknown {
-  const text = new TextDecoder().decode(readBytes(path));
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw inputError(`${path}: not valid JSON (${messageOf(error)})`, 'make or copy the file again', error);
-  }
-}
 
 /** @throws DwpError USAGE when `path` exists already: results are never overwritten. */
 export function refuseExisting(path: string): void {

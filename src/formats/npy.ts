@@ -1,7 +1,8 @@
 // NumPy's .npy files, versions 1-3 (numpy.lib.format): float arrays in, float32 arrays out.
 import { inputError } from '../errors.js';
-import { readBytes, writeFileAtomic } from './files.js';
+import { writeFileAtomic } from './files.js';
 import { type FloatType, toFloat32 } from './floats.js';
+import { readBytes } from './read-file.js';
 import { type ByteSource, memorySource, shown } from './source.js';
 
 export interface NpyArray {

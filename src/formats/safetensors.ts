@@ -1,7 +1,8 @@
 // The safetensors format: 8 bytes of header length, a JSON header, then the values of all tensors end to end.
 import { inputError, messageOf } from '../errors.js';
-import { readBytes, writeFileAtomic } from './files.js';
+import { writeFileAtomic } from './files.js';
 import { type FloatType, toFloat32 } from './floats.js';
+import { readBytes } from './read-file.js';
 import { type ByteSource, memorySource, shown } from './source.js';
 
 /** Row-major values with their shape; `[]` is a scalar of one value. */

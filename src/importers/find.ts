@@ -1,7 +1,8 @@
 // From what a person names (files, folders, patterns) to model files, in an order that does not depend on the disk.
-import { type Dirent, lstatSync, readdirSync, statSync } from 'node:fs';
+import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, normalize, sep } from 'node:path';
 import { inputError, messageOf } from '../errors.js';
+import { statOf } from '../formats/read-file.js';
 import { joinShards } from './join-shards.js';
 import { isUnknownKind, otherKind } from './other-kinds.js';
 
@@ -77,7 +78,7 @@ export function passedOverText(passedOver: readonly PassedOver[]): string {
 }
 
 function filesOf(path: string, isModel: (file: string) => boolean): FoundFiles {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = statOf(path);
   if (stat?.isDirectory()) {
     const whole = otherKind(normalize(path).replace(/[\\/]+$/, ''));
     if (whole) throw inputError(`${path}: ${whole.what}, which is not read`, whole.remedy);

@@ -1,10 +1,10 @@
 // Kernel datasets on disk, read: dataset.json with the origin of every row, and per size train.npy and test.npy.
 import { createHash } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { inputError } from '../errors.js';
-import { readBytes, readJson } from '../formats/files.js';
 import { parseNpy } from '../formats/npy.js';
+import { readBytes, readJson, statOf } from '../formats/read-file.js';
 import { shown } from '../formats/source.js';
 import { type DatasetDescription, datasetSchema } from './description.js';
 import {
@@ -78,7 +78,7 @@ export function readKernelDataset(
 ): KernelDataset {
   const wanted = size === undefined ? undefined : canonical(size);
   const name = basename(resolve(path));
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+  if (!statOf(path)?.isDirectory()) {
     const bytes = readBytes(path);
     const whole = parseKernels(bytes, path);
     const present = sizeOf(whole);

@@ -1,7 +1,7 @@
 // Scanning many models: in this thread, or in several, which changes nothing but the time it takes.
-import { statSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { DwpError, inputError } from '../errors.js';
+import { statOf } from '../formats/read-file.js';
 import { type ModelFile, openModel } from '../importers/index.js';
 import type { CollectOptions } from './options.js';
 import { type OpenModel, type ScannedLayer, type ScannedModel, scanModel } from './scan.js';
@@ -77,9 +77,7 @@ function scanInThreads(
     let next = 0;
     let open = files.length;
     // the largest first, so that none is left for the end
-    const sizes = files.map(
-      ({ path, bytes }) => bytes ?? statSync(path, { throwIfNoEntry: false })?.size ?? 0,
-    );
+    const sizes = files.map(({ path, bytes }) => bytes ?? statOf(path)?.size ?? 0);
     const order = files.map((_, i) => i).sort((a, b) => sizes[b] - sizes[a]);
     const give = (worker: Worker) => {
       if (next === order.length) return;
