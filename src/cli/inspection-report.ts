@@ -1,5 +1,5 @@
 // What dwp inspect found → the page about kernels. The report room and its libraries are loaded only here.
-import { writeFileAtomic } from '../formats/files.js';
+import { saveFile } from '../formats/files.js';
 import { compareGroups, compareSizes, type KernelGroup, powerSpectrum } from '../kernels/index.js';
 import { type KernelsReport, type ReportGroup, renderKernelsReport } from '../report/kernels-report.js';
 import { type Inspection, type NamedGroup, shortNames } from './inspection.js';
@@ -42,7 +42,7 @@ export function writeInspectionReport(
         : [],
     ),
   };
-  writeFileAtomic(path, renderKernelsReport(report));
+  saveFile(path, renderKernelsReport(report));
 }
 
 /** Of several paths each as a whole; of one dataset its sources, and the whole beside them. */

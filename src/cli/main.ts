@@ -3,8 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import type { z } from 'zod';
-import { DwpError, escapeControls, messageOf, usageError } from '../errors.js';
+import { type DwpError, escapeControls, inputError, messageOf, usageError } from '../errors.js';
 import { readText } from '../formats/read-file.js';
+import { systemError, writeError } from '../formats/write-errors.js';
 import type { AnyCommand } from './command.js';
 import { type CommandEntry, commands } from './commands/index.js';
 import { terminalEffects } from './effects.js';
@@ -14,12 +15,18 @@ const version: string = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
 ).version;
 
-// A reader that has seen enough (`dwp … | head`) closes the pipe: that is no error.
-for (const stream of [process.stdout, process.stderr])
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
-  });
+// A reader that has seen enough (`dwp … | head`) closes the pipe: that ends the output, not the work. Without stderr
+// there is nobody to tell.
+process.stderr.on('error', () => {});
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE' || resultLost) return;
+  resultLost = true;
+  complain(systemError(writeError('standard output', error)) ?? inputError(messageOf(error)));
+});
+let resultLost = false;
+process.on('exit', () => {
+  if (resultLost) process.exitCode ||= 3;
+});
 
 /** Runs the command line and returns the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -30,6 +37,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     abort.abort();
   };
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  // A terminal that is closed may say so twice: that is no second Ctrl-C.
+  process.on('SIGHUP', () => abort.abort());
 
   let debug = argv.includes('--debug');
   const program = new Command('dwp')
@@ -68,12 +77,11 @@ export async function main(argv: readonly string[]): Promise<number> {
       }
       return 2;
     }
-    if (error instanceof DwpError) {
-      process.stderr.write(
-        `error: ${oneLine(error.message)}${error.hint ? ` — ${oneLine(error.hint)}` : ''}\n`,
-      );
-      if (debug) process.stderr.write(`${error.stack}\n`);
-      return error.exitCode;
+    const known = systemError(error);
+    if (known) {
+      complain(known);
+      if (debug) process.stderr.write(`${known.stack}\n`);
+      return known.exitCode;
     }
     process.stderr.write(
       `bug: ${messageOf(error)} — this should not happen; please report it with the output of --debug\n`,
@@ -159,13 +167,19 @@ function validate(
     ...definition.arguments,
     ...definition.options,
   })) {
-    const parsed = schema.safeParse(given[name]);
     const label =
       'flags' in shown
         ? String(shown.flags)
             .split(/[ ,]+/)
             .find((word) => word.startsWith('--'))
         : shown.usage;
+    for (const word of [given[name]].flat())
+      if (typeof word === 'string' && (word === '' || word.includes('\0')))
+        throw usageError(
+          `${label} ${word === '' ? 'is empty' : 'holds a zero character'}`,
+          `give it a value, or see dwp ${definition.name} --help`,
+        );
+    const parsed = schema.safeParse(given[name]);
     if (!parsed.success) {
       const missing = given[name] === undefined;
       const value = missing ? '' : ` ${JSON.stringify(given[name])}`;
@@ -188,6 +202,10 @@ function defaultOf(schema: z.ZodType): string | undefined {
 /** With what JSON itself leaves raw escaped, too: DEL, C1 controls, and marks that turn text around. */
 const jsonText = (result: unknown) =>
   JSON.stringify(result, null, 2).split('\n').map(escapeControls).join('\n');
+
+function complain({ message, hint }: DwpError): void {
+  process.stderr.write(`error: ${oneLine(message)}${hint ? ` — ${oneLine(hint)}` : ''}\n`);
+}
 
 const oneLine = (text: string) => printable(text.replace(/\s+/g, ' '));
 

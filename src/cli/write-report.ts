@@ -4,7 +4,7 @@ import type { ComparisonRow, FinishedRun } from '../experiment/compare.js';
 import type { Plan } from '../experiment/plan.js';
 import { gatherFigures, gatherPriors } from '../experiment/report-input.js';
 import { environment } from '../experiment/run.js';
-import { writeFileAtomic } from '../formats/files.js';
+import { saveFile } from '../formats/files.js';
 import type { ReferencePoint } from '../report/types.js';
 
 interface About {
@@ -26,7 +26,7 @@ export async function writeReport(path: string, about: About, runs: readonly Fin
     generated: new Date().toISOString(),
     runs: figures.runs.map((run) => ({ ...run, reliability: reliability(run) })),
   });
-  writeFileAtomic(path, html);
+  saveFile(path, html);
 }
 
 /** Of random features: there are no runs in folders, only rows, and the priors that kernels were drawn from. */
@@ -42,8 +42,5 @@ export async function writeFeatureReport(
     await createEngine('native', 1),
   );
   const generated = new Date().toISOString();
-  writeFileAtomic(
-    path,
-    renderReport({ ...about, generated, environment: environment(), rows, runs: [], priors }),
-  );
+  saveFile(path, renderReport({ ...about, generated, environment: environment(), rows, runs: [], priors }));
 }

@@ -16,6 +16,7 @@ import {
   tf,
 } from '../engine/index.js';
 import { writeFileAtomic, writeJson } from '../formats/files.js';
+import { writeFolderAtomic } from '../formats/folders.js';
 import {
   type KernelPrior,
   type KernelSize,
@@ -50,14 +51,16 @@ export interface PriorGraph extends InterchangeGraph {
 
 const NORMALS = 'independent standard normals';
 
-/** Writes the graphs of the prior in folder `path` into the folder `out`, and last what they are. */
+/** Writes the graphs of the prior in folder `path` into the new folder `out`, and what they are. */
 export async function exportPrior(path: string, out: string, engine: Engine): Promise<ExportedPrior> {
   const { prior, about } = readPriorFolder(path);
   const graphs = priorGraphs(prior);
   const { source, test } = about;
   const description = await describePrior(prior, graphs, { name: path, source: { ...source, test } }, engine);
-  for (const { file, content } of Object.values(graphs)) writeFileAtomic(join(out, file), content);
-  writeJson(join(out, DESCRIPTION), description);
+  writeFolderAtomic(out, (folder) => {
+    for (const { file, content } of Object.values(graphs)) writeFileAtomic(join(folder, file), content);
+    writeJson(join(folder, DESCRIPTION), description);
+  });
   return { kind: 'prior', out, ...description };
 }
 

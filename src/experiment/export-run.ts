@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { loadDataset } from '../data/index.js';
 import { createEngine } from '../engine/index.js';
 import { usageError } from '../errors.js';
-import { writeFileAtomic } from '../formats/files.js';
+import { saveFile } from '../formats/files.js';
 import { isSampler } from '../train/sample-network.js';
 import { readComponents } from './checkpoint.js';
 import { networkToKeras } from './export-keras.js';
@@ -55,7 +55,7 @@ export async function exportRun(
   for (const parameters of components) weights.push(await plainWeights(network, parameters, engine));
   const files: ExportedRun['files'] = [];
   const write = (path: string, format: string, bytes: Uint8Array) => {
-    writeFileAtomic(path, bytes);
+    saveFile(path, bytes);
     files.push({ path, format, bytes: bytes.length });
   };
   if (onnx) write(onnx, 'onnx', networkToOnnx(architecture, weights));

@@ -4,7 +4,8 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { DwpError, inputError } from '../errors.js';
-import { writeFileAtomic, writeJson } from '../formats/files.js';
+import { saveResult, writeFileAtomic, writeJson } from '../formats/files.js';
+import { writeFolderAtomic } from '../formats/folders.js';
 import { readJson } from '../formats/read-file.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { imageVae, imageVaeConfig } from '../priors/image-vae.js';
@@ -27,6 +28,10 @@ const progressOf = z.object({
 export const hasImageFit = (folder: string): boolean => existsSync(statePath(folder));
 export const removeImageFit = (folder: string): void => rmSync(statePath(folder), { force: true });
 
+/** Into a folder that is there, or a new one with everything in it. */
+const writeInto = (folder: string, write: (folder: string) => void) =>
+  existsSync(folder) ? write(folder) : writeFolderAtomic(folder, write);
+
 /** @param input the options of the fit, plain data */
 export function writeImageFit(folder: string, input: object, { adam, best, ...rest }: FitState): void {
   const { parameters: kept, ...at } = best;
@@ -39,7 +44,7 @@ export function writeImageFit(folder: string, input: object, { adam, best, ...re
     PARTS.flatMap((part) => Object.entries(groups[part]).map(([name, x]) => [`${part}/${name}`, x])),
   );
   const metadata = { input: JSON.stringify(input), state: JSON.stringify({ ...rest, best: at }) };
-  writeSafetensors(statePath(folder), tensors, metadata);
+  writeInto(folder, (path) => writeSafetensors(statePath(path), tensors, metadata));
 }
 
 /** @throws DwpError INPUT when there is no fit to go on with, or it is damaged */
@@ -75,16 +80,22 @@ export function readImageFit(folder: string): { input: unknown; state: FitState 
 
 const description = z.object({ config: imageVaeConfig });
 
-/** @param result plain data, `config` among them */
+/**
+ * @param result plain data, `config` among them
+ * @throws DwpError INPUT when it cannot be written, which says where it was written instead
+ */
 export function writeImageFolder(
   folder: string,
   vae: KernelPrior,
   result: { config: KernelPrior['config'] },
   samplesPng: Uint8Array,
 ): void {
-  writeSafetensors(join(folder, 'weights.safetensors'), vae.parameters);
-  writeFileAtomic(join(folder, 'samples.png'), samplesPng);
-  writeJson(join(folder, 'result.json'), result);
+  const fill = (path: string) => {
+    writeSafetensors(join(path, 'weights.safetensors'), vae.parameters);
+    writeFileAtomic(join(path, 'samples.png'), samplesPng);
+    writeJson(join(path, 'result.json'), result);
+  };
+  saveResult(folder, (path) => writeInto(path, fill));
 }
 
 /** @throws DwpError INPUT when the folder does not hold a VAE of images of that size */

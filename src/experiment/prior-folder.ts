@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { DwpError, inputError } from '../errors.js';
-import { refuseExisting, writeJson } from '../formats/files.js';
+import { saveResult, writeJson } from '../formats/files.js';
+import { writeFolderAtomic } from '../formats/folders.js';
 import { writeNpy } from '../formats/npy.js';
 import { readJson } from '../formats/read-file.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
@@ -57,25 +58,31 @@ export type PriorDescription = z.infer<typeof description>;
 /** Kernels that real.npy keeps. */
 const SHOWN = 64;
 
-/** @param real the kernels it was judged on; the first are kept to be shown beside its samples */
+/**
+ * Writes the whole folder or nothing.
+ * @param real the kernels it was judged on; the first are kept to be shown beside its samples
+ * @throws DwpError INPUT when it cannot be written, which says where the prior was written instead
+ */
 export function writePriorFolder(
-  folder: string,
+  out: string,
   prior: KernelPrior,
   about: Omit<PriorDescription, 'format' | 'family' | 'size' | 'config'>,
   real?: { data: Float32Array; count: number },
 ): void {
-  refuseExisting(folder);
   const { family, size, config, parameters } = prior;
-  if (real) {
-    const { channels, h, w } = size;
-    const count = Math.min(SHOWN, real.count);
-    writeNpy(join(folder, 'real.npy'), {
-      data: real.data.slice(0, count * kernelLength(size)),
-      shape: [count, ...(channels ? [channels] : []), h, w],
-    });
-  }
-  writeSafetensors(join(folder, 'weights.safetensors'), parameters);
-  writeJson(join(folder, 'prior.json'), { format: 'dwp-prior-1', family, size, config, ...about });
+  const fill = (folder: string) => {
+    if (real) {
+      const { channels, h, w } = size;
+      const count = Math.min(SHOWN, real.count);
+      writeNpy(join(folder, 'real.npy'), {
+        data: real.data.slice(0, count * kernelLength(size)),
+        shape: [count, ...(channels ? [channels] : []), h, w],
+      });
+    }
+    writeSafetensors(join(folder, 'weights.safetensors'), parameters);
+    writeJson(join(folder, 'prior.json'), { format: 'dwp-prior-1', family, size, config, ...about });
+  };
+  saveResult(out, (path) => writeFolderAtomic(path, fill));
 }
 
 /** @throws DwpError INPUT when the folder does not hold a prior of a known family, or its weights do not fit. */

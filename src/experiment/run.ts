@@ -11,8 +11,11 @@ import { type Dataset, labelWarnings, loadDataset } from '../data/index.js';
 import { createEngine, type Engine, foldIn, layoutOf } from '../engine/index.js';
 import { inputError, messageOf, usageError } from '../errors.js';
 import type { ClassificationMetrics, EnsembleMetrics, ReliabilityBin } from '../evaluate/index.js';
-import { writeFileAtomic, writeJson } from '../formats/files.js';
+import { refuseExisting, writeFileAtomic, writeJson } from '../formats/files.js';
+import { writeFolderAtomic } from '../formats/folders.js';
+import { whileClaimed } from '../formats/locks.js';
 import { hasNumbers, readBytes, readJson, readJsonLines, readText } from '../formats/read-file.js';
+import { removeLeftovers } from '../formats/temporary.js';
 import type { Arrays, KernelPrior } from '../priors/index.js';
 import { adaptedPrior, auxiliaryParameters } from '../train/auxiliary.js';
 import { type BoundReport, finalBound } from '../train/final-bound.js';
@@ -63,6 +66,8 @@ export interface RunSummary {
   steps: number;
   /** Of training, without loading and judging; of the last stretch only where the run was resumed. */
   seconds: number;
+  /** Hash of what decides the result in config.yaml; absent in runs of earlier versions. */
+  configuration?: string;
 }
 
 export interface RunHooks {
@@ -93,9 +98,17 @@ const defaultPriorRate = ({ adaptPrior, mixPriors }: RunConfig): number | undefi
   return adaptPrior.includes('decoder') ? 1e-4 : 1e-2;
 };
 
-/** Starts a run in a new folder. Nothing is written before configuration, data and priors have been found good. */
+/**
+ * Starts a run in a new folder. Nothing is written before configuration, data and priors have been found good.
+ * @throws DwpError USAGE when the folder exists already or another process writes it
+ */
 export async function startRun(given: RunConfig, folder: string, hooks: RunHooks = {}): Promise<RunSummary> {
   const config = withDefaults(given);
+  refuseExistingRun(folder);
+  return whileClaimed(folder, () => start(config, folder, hooks), hooks.warn);
+}
+
+function refuseExistingRun(folder: string): void {
   if (existsSync(folder))
     throw usageError(
       `${folder} exists already`,
@@ -103,6 +116,11 @@ export async function startRun(given: RunConfig, folder: string, hooks: RunHooks
         ? 'choose another --out'
         : `it is an unfinished run: continue it with dwp train --resume ${folder}`,
     );
+  refuseExisting(folder);
+}
+
+async function start(config: RunConfig, folder: string, hooks: RunHooks): Promise<RunSummary> {
+  refuseExistingRun(folder);
   const dataset = hooks.dataset ?? loadDataset(config.data, config.dataDir);
   for (const line of labelWarnings(dataset.train)) hooks.warn?.(line);
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
@@ -112,13 +130,17 @@ export async function startRun(given: RunConfig, folder: string, hooks: RunHooks
   const state = classifier && (await startingState(config, problem, classifier, engine, 0));
   for (const choice of problem.choices)
     (choice.substitute ? hooks.warn : hooks.info)?.(choiceLine(reportOf(choice)));
-  writeFileAtomic(join(folder, 'config.yaml'), stringifyYaml(config));
-  writeJson(join(folder, 'environment.json'), environment());
-  writeJson(join(folder, PRIORS), priorHashes(config));
-  writeSubstitutes(folder, substitutes);
+  const hashes = priorHashes(config);
+  writeFolderAtomic(folder, (run) => {
+    writeFileAtomic(join(run, 'config.yaml'), stringifyYaml(config));
+    writeJson(join(run, 'environment.json'), environment());
+    writeJson(join(run, PRIORS), hashes);
+    writeSubstitutes(run, substitutes);
+    if (!state) return;
+    writeFileAtomic(join(run, 'metrics.jsonl'), '');
+    writeCheckpoint(run, state);
+  });
   if (!classifier || !state) return continueChains(config, folder, problem, engine, hooks);
-  writeFileAtomic(join(folder, 'metrics.jsonl'), '');
-  writeCheckpoint(folder, state);
   return continueRun(config, folder, problem, classifier, engine, state, hooks);
 }
 
@@ -155,14 +177,28 @@ async function startingState(
   return { component, ...state };
 }
 
-/** Goes on from the last checkpoint; the result is bit for bit that of a run that was not interrupted. */
+/**
+ * Goes on from the last checkpoint; the result is bit for bit that of a run that was not interrupted.
+ * @throws DwpError USAGE when the run is finished or another process writes it; INPUT when it or its priors have changed
+ */
 export async function resumeRun(folder: string, hooks: RunHooks = {}): Promise<RunSummary> {
+  readRunConfig(folder); // or it is no run folder
+  return whileClaimed(folder, () => resume(folder, hooks), hooks.warn);
+}
+
+async function resume(folder: string, hooks: RunHooks): Promise<RunSummary> {
+  removeLeftovers(folder, () => true);
   const config = readRunConfig(folder);
   if (existsSync(join(folder, 'summary.json')))
     throw usageError(`${folder} is finished`, `see dwp evaluate ${folder}`);
   const dataset = hooks.dataset ?? loadDataset(config.data, config.dataDir);
   const problem = prepare(config, dataset, readSubstitutes(folder, config, dataset.train));
   const priors = join(folder, PRIORS);
+  if (config.priorPath.length > 0 && !existsSync(priors))
+    throw inputError(
+      `${priors} is missing: nothing says which priors this run began with`,
+      'bring the file back, or start a new run',
+    );
   if (existsSync(priors) && !isDeepStrictEqual(readJson(priors), priorHashes(config)))
     throw inputError(
       `${folder}: a prior of this run has changed since it began (${config.priorPath.join(', ')})`,
@@ -288,6 +324,7 @@ function finish(
     ...more,
     steps: componentsOf(config) * stepsOf(config),
     seconds,
+    configuration: configurationHash(parseYaml(readText(join(folder, 'config.yaml')))),
   };
   writeJson(join(folder, 'summary.json'), summary);
   return summary;
@@ -319,6 +356,7 @@ export function readRunConfig(folder: string): RunConfig {
   } catch (error) {
     throw inputError(`${path}: not valid YAML (${messageOf(error)})`, 'restore what dwp train wrote');
   }
+  requireUnchanged(folder, path, raw);
   const parsed = runConfig.strict().safeParse(raw);
   // before runs could have components they had one, and classifiers started at Glorot's normal, then at a tenth of it
   if (parsed.success)
@@ -330,6 +368,25 @@ export function readRunConfig(folder: string): RunConfig {
     `${path}: ${issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''}${issue.message}`,
     'restore what dwp train wrote',
   );
+}
+
+/** sha256 of what decides the result of a run, as it stands in config.yaml: comments and order do not matter. */
+function configurationHash(raw: unknown): string {
+  const { threads: _, device: __, checkpointEvery: ___, ...decisive } = Object(raw) as Partial<RunConfig>;
+  const sorted = Object.entries(decisive).sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256').update(JSON.stringify(sorted)).digest('hex');
+}
+
+/** @throws DwpError INPUT when a finished run was made with another configuration; summaries of earlier versions do not say it */
+function requireUnchanged(folder: string, path: string, raw: unknown): void {
+  const summary = join(folder, 'summary.json');
+  if (!existsSync(summary)) return;
+  const { configuration } = Object(readJson(summary)) as Partial<RunSummary>;
+  if (configuration !== undefined && configuration !== configurationHash(raw))
+    throw inputError(
+      `${path} was changed after the run had finished`,
+      'restore what dwp train wrote, or train again with the new configuration',
+    );
 }
 
 /** What readers of a summary rely on. A figure that is not finite is null in JSON. */

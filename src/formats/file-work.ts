@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { DwpError } from '../errors.js';
+import { writing } from './write-errors.js';
 
 /** As long as it takes, somebody else may have a turn after each. */
 const SLICE = 2 ** 24;
@@ -23,7 +25,7 @@ export interface DigestedFile {
 export interface GrowingFile {
   /** @param bytes are given away: the whole of their buffer */
   append(bytes: Uint8Array<ArrayBuffer>): void;
-  /** @returns the sha256 of the whole file, which is on the disk now. @throws Error of the system */
+  /** @returns the sha256 of the whole file, which is on the disk now. @throws DwpError INPUT when it could not be written */
   finish(): Promise<string>;
 }
 
@@ -33,7 +35,7 @@ export interface FileWork {
   create(path: string): GrowingFile;
   /** Memory for a piece, with whatever is in it: new memory costs as much as writing it. */
   buffer(bytes: number): ArrayBuffer;
-  /** Until little is left to be written. @throws Error of the system when something could not be */
+  /** Until little is left to be written. @throws DwpError INPUT when something could not be */
   settled(): Promise<void>;
   close(): Promise<void>;
 }
@@ -57,17 +59,18 @@ export async function digestFile(path: string, bytes: number): Promise<DigestedF
   }
 }
 
-/** Writes at once. */
+/** Writes at once. @throws DwpError INPUT when the system refuses it */
 export function createFile(path: string) {
   const hash = createHash('sha256');
-  const open = (flags: string, work: (handle: number) => void) => {
-    const handle = openSync(path, flags);
-    try {
-      work(handle);
-    } finally {
-      closeSync(handle);
-    }
-  };
+  const open = (flags: string, work: (handle: number) => void) =>
+    writing(path, () => {
+      const handle = openSync(path, flags);
+      try {
+        work(handle);
+      } finally {
+        closeSync(handle);
+      }
+    });
   open('wx', () => {});
   return {
     append(bytes: Uint8Array): void {
@@ -112,7 +115,7 @@ export type FileAnswer = { id: number } & (
   | { digested: DigestedFile }
   | { written: Uint8Array<ArrayBuffer> }
   | { finished: string }
-  | { failed: { message: string; code?: string } }
+  | { failed: { message: string; code?: string; hint?: string } }
 );
 
 function workInThread(): FileWork {
@@ -142,8 +145,9 @@ function workInThread(): FileWork {
     if ('digested' in answer) asked?.resolve(answer.digested as never);
     else if ('finished' in answer) asked?.resolve(answer.finished as never);
     else {
-      const { message, code } = answer.failed;
-      const error = Object.assign(new Error(message), { code });
+      const { message, code, hint } = answer.failed;
+      const error =
+        code === 'INPUT' ? new DwpError(code, message, hint) : Object.assign(new Error(message), { code });
       if (asked) asked.reject(error);
       else fail(error); // while it was written
     }

@@ -11,8 +11,8 @@ async function failing(id: number, work: () => void | Promise<void>): Promise<vo
   try {
     await work();
   } catch (error) {
-    const { message, code } = error as NodeJS.ErrnoException;
-    answer({ id, failed: { message, code } });
+    const { message, code, hint } = error as NodeJS.ErrnoException & { hint?: string };
+    answer({ id, failed: { message, code, hint } });
   }
 }
 

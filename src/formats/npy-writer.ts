@@ -12,7 +12,7 @@ export class NpyWriter {
   private filled = 0;
   private flushed = 0;
 
-  /** Creates the file. @throws Error of the system when it exists or cannot be written */
+  /** Creates the file. @throws DwpError INPUT when it exists or cannot be written */
   constructor(
     private readonly path: string,
     readonly shape: readonly number[],

@@ -8,7 +8,7 @@ import { requireFinished } from '../../experiment/config.js';
 import { prepare } from '../../experiment/problem.js';
 import { readRunConfig } from '../../experiment/run.js';
 import { readSubstitutes } from '../../experiment/substitutes.js';
-import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
+import { refuseExisting, saveFile } from '../../formats/files.js';
 import { type NetworkBounds, networkBounds } from '../../train/network-bounds.js';
 import { isSampler } from '../../train/sample-network.js';
 import { boundsText, gapSentence, intervalSentence } from '../bounds-text.js';
@@ -113,7 +113,7 @@ export const bounds = defineCommand({
       const whole = { run, samples, seed, components: state.component + 1, ...result };
       if (html === undefined) return whole;
       const { renderBoundsReport } = await import('../../report/bounds-report.js');
-      writeFileAtomic(
+      saveFile(
         html,
         renderBoundsReport({
           ...whole,

@@ -7,7 +7,7 @@ import type { Sample } from '../../evaluate/sample-statistics.js';
 import { sizeText } from '../../experiment/choose-prior.js';
 import { type HeldOut, heldOutOf, heldOutWarning } from '../../experiment/held-out.js';
 import { readPriorFolder } from '../../experiment/prior-folder.js';
-import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
+import { refuseExisting, saveFile } from '../../formats/files.js';
 import { readKernelDataset } from '../../kernels/index.js';
 import { samplePrior } from '../../train/sample-prior.js';
 import { type CheckSummary, checkRows, checkSentence, memorySentence, summaryOf } from '../check-text.js';
@@ -109,7 +109,7 @@ export const checkPrior = defineCommand({
     if (input.html === undefined) return result;
     const { renderCheckReport } = await import('../../report/check-report.js');
     const { count, permutations, seed } = input;
-    writeFileAtomic(
+    saveFile(
       input.html,
       renderCheckReport({
         title: `Samples of ${input.prior}`,

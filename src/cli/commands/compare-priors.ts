@@ -9,7 +9,8 @@ import {
   totalWork,
 } from '../../experiment/compare-priors.js';
 import { comparedPriors } from '../../experiment/compared-priors.js';
-import { refuseExisting, wholeFolder, writeJson } from '../../formats/files.js';
+import { refuseExisting, writeJson } from '../../formats/files.js';
+import { wholeFolder } from '../../formats/folders.js';
 import { readKernelDataset } from '../../kernels/index.js';
 import { argument, defineCommand, integer, list, option } from '../command.js';
 import { engineOptions, kernelOptions, openEngine } from '../options.js';

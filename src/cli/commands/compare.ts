@@ -12,6 +12,9 @@ import {
 } from '../../experiment/compare.js';
 import { type Plan, readPlan } from '../../experiment/plan.js';
 import { type FeatureRun, runFeatures } from '../../experiment/random-features.js';
+import { makeFolder } from '../../formats/files.js';
+import { whileClaimed } from '../../formats/locks.js';
+import { removeLeftovers } from '../../formats/temporary.js';
 import { argument, defineCommand, option } from '../command.js';
 import type { Effects } from '../effects.js';
 import { table } from '../table.js';
@@ -52,7 +55,22 @@ export async function carryOut(
   command: string,
   effects: Effects,
 ): Promise<CompareResult> {
-  if (plan.kind === 'random-features') return carryOutFeatures(plan, out, command, effects);
+  const work = plan.kind === 'random-features' ? carryOutFeatures : carryOutRuns;
+  const unmake = makeFolder(out);
+  try {
+    return await whileClaimed(out, () => work(plan, out, command, effects), effects.warn);
+  } finally {
+    unmake(); // where nothing was written
+  }
+}
+
+async function carryOutRuns(
+  plan: Plan,
+  out: string,
+  command: string,
+  effects: Effects,
+): Promise<CompareResult> {
+  removeLeftovers(out, () => true);
   const bar = planProgress(effects);
   const runs = await runPlan(plan, out, bar).finally(() => bar.stop());
   const rows = comparisonRows(runs);

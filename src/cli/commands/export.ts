@@ -9,7 +9,7 @@ import { type ExportedPrior, exportPrior } from '../../experiment/export-prior.j
 import { type ExportedRun, exportRun } from '../../experiment/export-run.js';
 import { readPriorFolder } from '../../experiment/prior-folder.js';
 import { FALLBACKS, type RewrittenLayer, rewriteModel, SCALES } from '../../experiment/rewrite-onnx.js';
-import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
+import { refuseExisting, saveFile } from '../../formats/files.js';
 import { openSource } from '../../formats/source.js';
 import { argument, defineCommand, list, option } from '../command.js';
 import type { Effects } from '../effects.js';
@@ -127,7 +127,7 @@ async function giveKernels(input: KernelsInput, effects: Effects): Promise<Rewri
         'nothing was written; dwp inspect lists its layers',
       );
     }
-    writeFileAtomic(out, bytes);
+    saveFile(out, bytes);
     return { kind: 'model', out, bytes: bytes.length, layers };
   } finally {
     bar.stop();

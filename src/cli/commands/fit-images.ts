@@ -12,13 +12,16 @@ import {
   writeImageFolder,
 } from '../../experiment/image-folder.js';
 import { refuseExisting } from '../../formats/files.js';
+import { whileClaimed } from '../../formats/locks.js';
+import { removeLeftovers } from '../../formats/temporary.js';
 import { imageVae, imageVaeConfig } from '../../priors/image-vae.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
 import { kernelGridPng } from '../../report/figures/kernel-grid.js';
 import { fitPrior } from '../../train/fit-prior.js';
 import { sampleImages } from '../../train/sample-images.js';
 import { defineCommand, integer, option, real } from '../command.js';
-import { engineOptions, openEngine, seedOption } from '../options.js';
+import type { Effects } from '../effects.js';
+import { type EngineInput, engineOptions, openEngine, seedOption } from '../options.js';
 import { table } from '../table.js';
 
 /** Images that decide which epoch's parameters are kept. */
@@ -105,66 +108,9 @@ export const fitImages = defineCommand({
   async run({ out: given, resume, ...options }, effects) {
     const out = resume ?? given;
     if (out === undefined) throw usageError('--out is required', 'name a folder for the fit');
-    const interrupted = resume === undefined ? undefined : readImageFit(resume);
-    if (!interrupted) refuseExisting(out);
-    const parsed = fitInput.safeParse(interrupted ? interrupted.input : options);
-    if (!parsed.success)
-      throw inputError(`${out}: the options of the fit are damaged`, 'start the fit again', parsed.error);
-    const input = parsed.data;
-    const config = imageVaeConfig.parse(input);
-    const dataset = loadDataset(input.data, input.dataDir);
-    const train = firstImages(dataset.train, input.trainImages);
-    const test = firstImages(dataset.test, input.testImages);
-    if (train.channels !== 1)
-      throw usageError(`${input.data} has ${train.channels} channels`, 'binary images have one');
-    const validationFraction = Math.min(VALIDATION / train.count, 0.1);
-    const key = seedKey(input.seed);
-    const engine = await openEngine(options);
-
-    const [h, w, count] = [train.height, train.width, train.count];
-    const trained = count - Math.max(1, Math.round(count * validationFraction));
-    const perEpoch = Math.ceil(trained / Math.min(input.batch, trained));
-    const { epochs, batch, learningRate } = input;
-    const steps = epochs * perEpoch;
-    const progress = effects.progress(`VAE with ${config.latentPrior} prior, ${epochs} epochs`, steps);
-    const began = Date.now();
-    const { prior, report } = await fitPrior(
-      imageVae,
-      { h, w, count, data: gatherImages(train, rowNumbers(count), new Float32Array(count * h * w)) },
-      config,
-      { steps, batch, learningRate, validationFraction, patience: epochs, validateEvery: perEpoch },
-      engine,
-      foldIn(key, 'fit'),
-      {
-        signal: effects.signal,
-        progress: (step, _, detail) => progress.update(step, detail),
-        resume: interrupted?.state,
-        save: (state) => writeImageFit(out, input, state),
-      },
-    )
-      .catch((error) => {
-        if (!(error instanceof DwpError && error.code === 'INTERRUPTED' && hasImageFit(out))) throw error;
-        throw new DwpError('INTERRUPTED', error.message, `go on with: dwp fit-images --resume ${out}`);
-      })
-      .finally(() => progress.stop());
-    const seconds = (Date.now() - began) / 1000;
-
-    const result = {
-      out,
-      config,
-      seed: input.seed,
-      train: { images: trained, validation: count - trained, epochs, batch, learningRate, steps, seconds },
-      bestEpoch: report!.bestStep / perEpoch,
-      test: await judgeImages(prior, test, input, engine, foldIn(key, 'test'), (samples, images) =>
-        effects.progress(`bound of ${samples} samples`, images),
-      ),
-      trace: report!.trace.map(({ step, ...bounds }) => ({ epoch: step / perEpoch, ...bounds })),
-    };
-    const drawn = (await sampleImages(prior, DRAWN, engine, foldIn(key, 'draw'))).map((p) => 2 * p - 1);
-    const png = kernelGridPng(drawn, DRAWN, h, w, { normalise: 'grid', scale: 2 });
-    writeImageFolder(out, prior, result, png);
-    removeImageFit(out);
-    return result;
+    if (resume === undefined) refuseExisting(out);
+    else readImageFit(resume); // or there is nothing to go on with
+    return whileClaimed(out, () => fitVae(out, resume !== undefined, options, effects), effects.warn);
   },
   render: ({ out, config, train, bestEpoch, test }) =>
     [
@@ -175,6 +121,71 @@ export const fitImages = defineCommand({
       `Written to ${out}; samples.png shows ${DRAWN} draws.`,
     ].join('\n'),
 });
+
+/** @param options of the fit and of the engine; of a resumed fit those of the engine count */
+async function fitVae(out: string, resumed: boolean, options: EngineInput, effects: Effects) {
+  const interrupted = resumed ? readImageFit(out) : undefined;
+  if (resumed) removeLeftovers(out, () => true);
+  else refuseExisting(out);
+  const parsed = fitInput.safeParse(interrupted ? interrupted.input : options);
+  if (!parsed.success)
+    throw inputError(`${out}: the options of the fit are damaged`, 'start the fit again', parsed.error);
+  const input = parsed.data;
+  const config = imageVaeConfig.parse(input);
+  const dataset = loadDataset(input.data, input.dataDir);
+  const train = firstImages(dataset.train, input.trainImages);
+  const test = firstImages(dataset.test, input.testImages);
+  if (train.channels !== 1)
+    throw usageError(`${input.data} has ${train.channels} channels`, 'binary images have one');
+  const validationFraction = Math.min(VALIDATION / train.count, 0.1);
+  const key = seedKey(input.seed);
+  const engine = await openEngine(options);
+
+  const [h, w, count] = [train.height, train.width, train.count];
+  const trained = count - Math.max(1, Math.round(count * validationFraction));
+  const perEpoch = Math.ceil(trained / Math.min(input.batch, trained));
+  const { epochs, batch, learningRate } = input;
+  const steps = epochs * perEpoch;
+  const progress = effects.progress(`VAE with ${config.latentPrior} prior, ${epochs} epochs`, steps);
+  const began = Date.now();
+  const { prior, report } = await fitPrior(
+    imageVae,
+    { h, w, count, data: gatherImages(train, rowNumbers(count), new Float32Array(count * h * w)) },
+    config,
+    { steps, batch, learningRate, validationFraction, patience: epochs, validateEvery: perEpoch },
+    engine,
+    foldIn(key, 'fit'),
+    {
+      signal: effects.signal,
+      progress: (step, _, detail) => progress.update(step, detail),
+      resume: interrupted?.state,
+      save: (state) => writeImageFit(out, input, state),
+    },
+  )
+    .catch((error) => {
+      if (!(error instanceof DwpError && error.code === 'INTERRUPTED' && hasImageFit(out))) throw error;
+      throw new DwpError('INTERRUPTED', error.message, `go on with: dwp fit-images --resume ${out}`);
+    })
+    .finally(() => progress.stop());
+  const seconds = (Date.now() - began) / 1000;
+
+  const result = {
+    out,
+    config,
+    seed: input.seed,
+    train: { images: trained, validation: count - trained, epochs, batch, learningRate, steps, seconds },
+    bestEpoch: report!.bestStep / perEpoch,
+    test: await judgeImages(prior, test, input, engine, foldIn(key, 'test'), (samples, images) =>
+      effects.progress(`bound of ${samples} samples`, images),
+    ),
+    trace: report!.trace.map(({ step, ...bounds }) => ({ epoch: step / perEpoch, ...bounds })),
+  };
+  const drawn = (await sampleImages(prior, DRAWN, engine, foldIn(key, 'draw'))).map((p) => 2 * p - 1);
+  const png = kernelGridPng(drawn, DRAWN, h, w, { normalise: 'grid', scale: 2 });
+  writeImageFolder(out, prior, result, png);
+  removeImageFit(out);
+  return result;
+}
 
 export const boundTable = ({ elbo, few, bound }: ImageReport): string =>
   table(

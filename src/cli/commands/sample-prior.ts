@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { seedKey } from '../../engine/index.js';
 import { sizeText } from '../../experiment/choose-prior.js';
 import { readPriorFolder } from '../../experiment/prior-folder.js';
-import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
+import { refuseExisting, saveFile, saveResult } from '../../formats/files.js';
 import { writeNpy } from '../../formats/npy.js';
 import { kernelGridPng } from '../../report/figures/kernel-grid.js';
 import { samplePrior } from '../../train/sample-prior.js';
@@ -39,12 +39,11 @@ export const samplePriorCommand = defineCommand({
     const data = await samplePrior(prior, input.count, engine, seedKey(input.seed), input.denoised);
     const mean = data.reduce((a, b) => a + b, 0) / data.length;
     const std = Math.sqrt(data.reduce((a, b) => a + (b - mean) ** 2, 0) / data.length);
-    writeNpy(input.out, { data, shape: channels ? [input.count, channels, h, w] : [input.count, h, w] });
+    saveResult(input.out, (path) =>
+      writeNpy(path, { data, shape: channels ? [input.count, channels, h, w] : [input.count, h, w] }),
+    );
     if (input.png)
-      writeFileAtomic(
-        input.png,
-        kernelGridPng(data, Math.min(256, input.count), h, w, { scale: 8, channels }),
-      );
+      saveFile(input.png, kernelGridPng(data, Math.min(256, input.count), h, w, { scale: 8, channels }));
     return {
       n: input.count,
       size: sizeText(prior.size),

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { foldIn, seedKey } from '../../engine/index.js';
 import { estimators } from '../../estimators/index.js';
-import { refuseExisting, writeFileAtomic } from '../../formats/files.js';
+import { refuseExisting, saveFile } from '../../formats/files.js';
 import { columnsOf, referenceLine } from '../../toy/columns.js';
 import { type CompareOptions, compareOn, type TargetResult, unitsOf } from '../../toy/compare.js';
 import { defaultFit } from '../../toy/fit.js';
@@ -104,7 +104,7 @@ export const toy = defineCommand({
       const { renderToyReport } = await import('../../report/toy-report.js');
       const pictures: Picture[] = [];
       for (const result of results) pictures.push(await pictureOf(result, engine));
-      writeFileAtomic(
+      saveFile(
         input.html,
         renderToyReport({
           title: 'Estimators of a posterior, side by side',
