@@ -19,8 +19,6 @@ const model = (name: string) => join(MODELS, name);
 
 /** Cases whose answer is not the right one yet: they are tried, and skipped where they fail. Empty in the end. */
 const notYet: readonly string[] = [
-  'bn.pt',
-  'bn.keras',
   'mlx.safetensors',
   'bayesian_torch.pt',
   'blitz.pt',

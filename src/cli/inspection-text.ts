@@ -1,5 +1,6 @@
 // The tables of dwp inspect.
 import type { ComparedGroups, Dropped } from '../kernels/index.js';
+import { batchNormText } from './batch-norms.js';
 import type { DatasetResult, Measures, ModelResult } from './inspection.js';
 import { table } from './table.js';
 
@@ -33,6 +34,7 @@ export function modelText({
   sizes,
   skipped,
   notes,
+  batchNorms,
   advice,
 }: ModelResult): string {
   const blocks = [
@@ -59,6 +61,7 @@ export function modelText({
         skipped.map(({ layer, reason }) => [layer, reason]),
       ),
     );
+  if (batchNorms) blocks.push(batchNormText(batchNorms));
   if (notes) blocks.push(notes.map((note) => `note: ${note}`).join('\n'));
   if (Object.keys(sizes).length === 0)
     return [...blocks, 'no 2-D convolutions with stored weights', ...(advice ? [advice] : [])].join('\n\n');

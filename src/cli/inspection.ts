@@ -5,7 +5,7 @@ import { DwpError, inputError } from '../errors.js';
 import { readNpyHeader } from '../formats/npy.js';
 import { statOf } from '../formats/read-file.js';
 import { openSource } from '../formats/source.js';
-import { type LayerKind, openModel, type ReadOptions } from '../importers/index.js';
+import { type BatchNormRecord, type LayerKind, openModel, type ReadOptions } from '../importers/index.js';
 import {
   type ComparedGroups,
   compareSizes,
@@ -65,6 +65,8 @@ export interface ModelResult {
   skipped: { layer: string; reason: string }[];
   /** What was assumed or done where the file leaves it open. */
   notes?: string[];
+  /** With --fold-bn. */
+  batchNorms?: BatchNormRecord;
   /** Where there are no layers: what the owner of the file can do. */
   advice?: string;
 }
@@ -136,7 +138,7 @@ function holdsWeights(path: string): boolean {
 
 async function inspectModel(path: string, effects: Effects, options: ReadOptions): Promise<Inspection> {
   const model = await openModel(path, options);
-  const { format, sha256, producer, licence, layers, skipped, notes = [], advice } = model;
+  const { format, sha256, producer, licence, layers, skipped, notes = [], advice, batchNorms } = model;
   const progress = effects.progress('measuring layers', layers.length);
   try {
     const examined = await examineModel(layers, async (i, { name }) => {
@@ -167,6 +169,7 @@ async function inspectModel(path: string, effects: Effects, options: ReadOptions
         sizes,
         skipped: [...skipped, ...examined.skipped],
         ...(notes.length > 0 && { notes }),
+        ...(batchNorms && { batchNorms }),
         ...(advice && layers.length === 0 && { advice }),
       },
       all: examined.sizes,

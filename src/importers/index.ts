@@ -18,7 +18,7 @@ import { torch } from './torch.js';
 
 export { type FoundFiles, type ModelFile, type PassedOver, passedOverText } from './find.js';
 export type { Importer, ReadOptions } from './importer.js';
-export type { ConvLayer, LayerKind, ModelLayers } from './layers.js';
+export type { BatchNormRecord, ConvLayer, LayerKind, ModelLayers } from './layers.js';
 
 /** Asked in this order whether they recognise a file. */
 export const importers: readonly Importer[] = [
@@ -113,7 +113,7 @@ export async function openModel(path: string, options: ReadOptions = {}): Promis
       return digests.get(name)!;
     };
     return {
-      ...model,
+      ...(options.foldBatchNorm ? withRecord(model, importer.format) : model),
       path,
       format: importer.format,
       get sha256() {
@@ -146,3 +146,14 @@ function unknownFormat(path: string): DwpError {
   const known = importers.map(({ format, extensions }) => `${format} (${extensions.join(', ')})`);
   return inputError(`${path}: not a model of a known format`, `known: ${known.join('; ')}`);
 }
+
+/** No model is taken for folded because its importer says nothing. */
+const withRecord = (model: ModelLayers, format: string): ModelLayers => ({
+  batchNorms: {
+    folded: 0,
+    notFolded: [
+      { batchNorm: 'all', reason: `batch normalisation in files of the format ${format} is not folded` },
+    ],
+  },
+  ...model,
+});

@@ -10,6 +10,10 @@ export interface KerasNode {
   layers: KerasNode[];
   /** Of a wrapper such as TimeDistributed. */
   inner?: KerasNode;
+  /** As it stands in the file. */
+  config: Readonly<Record<string, unknown>>;
+  /** Of a layer of a functional model: the layers that it reads, a list for each time that it is called. */
+  inbound?: string[][];
 }
 
 const DEEPEST = 32;
@@ -24,7 +28,8 @@ export function parseKerasConfig(text: string | undefined): KerasNode | undefine
   }
 }
 
-function toNode(value: unknown, depth: number): KerasNode | undefined {
+/** @param value the parsed JSON: `{ class_name, config }` */
+export function toNode(value: unknown, depth = 0): KerasNode | undefined {
   const entry = fieldsOf(value);
   const className = textOf(entry.class_name);
   if (className === undefined || depth > DEEPEST) return undefined;
@@ -38,7 +43,24 @@ function toNode(value: unknown, depth: number): KerasNode | undefined {
     ...(ordering === 'th' || ordering === 'tf' ? { ordering } : {}),
     layers: layers.flatMap((layer) => toNode(layer, depth + 1) ?? []),
     inner: toNode(config.layer, depth + 1),
+    config,
+    ...(Array.isArray(entry.inbound_nodes) && {
+      inbound: entry.inbound_nodes.map((call) => readBy(call, 0)),
+    }),
   };
+}
+
+/**
+ * Names of the layers in a call: `["conv", 0, 0, {}]` in lists of Keras 2, `keras_history: ["conv", 0, 0]` anywhere
+ * in those of Keras 3.
+ */
+function readBy(value: unknown, depth: number): string[] {
+  if (typeof value !== 'object' || value === null || depth > DEEPEST) return [];
+  if (Array.isArray(value)) {
+    const [name, node, tensor] = value;
+    if (typeof name === 'string' && typeof node === 'number' && typeof tensor === 'number') return [name];
+  }
+  return Object.values(value).flatMap((child) => readBy(child, depth + 1));
 }
 
 /** The way to the layer of that name, in this model or the models inside it: from the outermost to the layer. */

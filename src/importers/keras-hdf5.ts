@@ -2,8 +2,9 @@
 // weight_names; param_0 in the oldest) and of Keras 3 (layers/<name>/vars/<n>).
 import type { ByteSource } from '../formats/source.js';
 import { type Hdf5Dataset, type Hdf5Tree, openHdf5 } from './hdf5.js';
-import type { Importer } from './importer.js';
+import type { Importer, ReadOptions } from './importer.js';
 import { type KerasNode, parseKerasConfig, pathToLayer, storedNames } from './keras-config.js';
+import { foldKeras } from './keras-fold.js';
 import { type KerasOrigin, type KerasOwner, kerasLayers } from './keras-layers.js';
 import { plainName } from './keras-variables.js';
 import type { ModelLayers } from './layers.js';
@@ -15,14 +16,18 @@ export const kerasHdf5: Importer = {
   extensions: ['.h5', '.hdf5'],
   recognises: (head, path) =>
     SIGNATURE.every((byte, i) => head[i] === byte) || /\.(h5|hdf5)$/.test(path.toLowerCase()),
-  read: (source) => readKerasHdf5(source),
+  read: (source, options) => readKerasHdf5(source, options),
 };
 
 /**
  * @param config the model's configuration as JSON, where it lies beside the weights
  * @throws DwpError INPUT when the file is damaged
  */
-export async function readKerasHdf5(source: ByteSource, config?: string): Promise<ModelLayers> {
+export async function readKerasHdf5(
+  source: ByteSource,
+  { foldBatchNorm = false }: ReadOptions = {},
+  config?: string,
+): Promise<ModelLayers> {
   const file = await openHdf5(source);
   const { attributes } = file;
   const base = attributes['/model_weights'] ? '/model_weights' : '/';
@@ -30,8 +35,11 @@ export async function readKerasHdf5(source: ByteSource, config?: string): Promis
   const node = parseKerasConfig(config ?? root.model_config?.[0]);
   const version = (attributes[base].keras_version ?? root.keras_version)?.[0];
   const origin: KerasOrigin = { version, backend: (attributes[base].backend ?? root.backend)?.[0] };
-  const owners = namedOwners(file, base, node) ?? foundOwners(file, base, node);
-  const result = await kerasLayers(owners, origin, (dataset) => file.read(dataset));
+  const names = listAttribute(attributes[base], 'layer_names');
+  const owners = names ? namedOwners(file, base, node, names) : foundOwners(file, base, node);
+  const read = (dataset: Hdf5Dataset) => file.read(dataset);
+  const { model, found } = await kerasLayers(owners, origin, read);
+  const result = foldBatchNorm ? foldKeras(model, { owners, found, config: node, names, read }) : model;
   return { ...result, ...(version ? { producer: `keras ${version}` } : {}), close: file.close };
 }
 
@@ -40,9 +48,8 @@ function namedOwners(
   { attributes, datasets }: Hdf5Tree,
   base: string,
   model: KerasNode | undefined,
-): KerasOwner[] | undefined {
-  const layers = listAttribute(attributes[base], 'layer_names');
-  if (!layers) return undefined;
+  layers: readonly string[],
+): KerasOwner[] {
   const byPath = new Map(datasets.map((dataset) => [dataset.path, dataset]));
   const owners = new Map<string, KerasOwner>();
   for (const layer of layers) {

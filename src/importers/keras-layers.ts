@@ -29,20 +29,23 @@ export interface KerasOrigin {
 }
 
 /** A layer with the dataset that its weights are in. */
-interface Found {
+export interface FoundLayer {
   layer: ConvLayer;
   owner: KerasOwner;
   dataset: Hdf5Dataset;
 }
 
-/** @param read the values of a dataset, in its own shape */
+/**
+ * @param read the values of a dataset, in its own shape
+ * @returns the layers, and what they were found in
+ */
 export async function kerasLayers(
   owners: readonly KerasOwner[],
   origin: KerasOrigin,
   read: (dataset: Hdf5Dataset) => Promise<Float32Array>,
-): Promise<ModelLayers> {
+): Promise<{ model: ModelLayers; found: FoundLayer[] }> {
   const skipped: ModelLayers['skipped'] = [];
-  const found: Found[] = [];
+  const found: FoundLayer[] = [];
   const seen = new Set<string>();
   for (const owner of owners) {
     const weights = named(owner);
@@ -65,8 +68,12 @@ export async function kerasLayers(
       layer: layer.name,
       reason: `a copy of the weights of ${inside.layer.name} that its wrapper keeps`,
     });
-  const layers = found.filter((each) => !copies.has(each)).map(({ layer }) => layer);
-  return { layers, skipped, ...(layers.length === 0 && { advice: adviceFor(owners) }) };
+  const kept = found.filter((each) => !copies.has(each));
+  const layers = kept.map(({ layer }) => layer);
+  return {
+    model: { layers, skipped, ...(layers.length === 0 && { advice: adviceFor(owners) }) },
+    found: kept,
+  };
 }
 
 /**
@@ -76,17 +83,17 @@ export async function kerasLayers(
  * @returns the copies, with the layers that they are copies of
  */
 async function copiesOf(
-  found: readonly Found[],
+  found: readonly FoundLayer[],
   read: (dataset: Hdf5Dataset) => Promise<Float32Array>,
-): Promise<Map<Found, Found>> {
-  const copies = new Map<Found, Found>();
-  const byName = new Map<string, Found[]>();
+): Promise<Map<FoundLayer, FoundLayer>> {
+  const copies = new Map<FoundLayer, FoundLayer>();
+  const byName = new Map<string, FoundLayer[]>();
   for (const each of found) {
     const { name } = each.owner;
     if (!byName.has(name)) byName.set(name, []);
     byName.get(name)?.push(each);
   }
-  const tried = new Set<Found>();
+  const tried = new Set<FoundLayer>();
   for (const inside of found) {
     const parts = inside.owner.name.split('/');
     for (let length = parts.length - 1; length > 0; length--)

@@ -13,7 +13,7 @@ export const kerasZip: Importer = {
   format: 'keras',
   extensions: ['.keras'],
   recognises: (head, path) => isZip(head) && path.toLowerCase().endsWith('.keras'),
-  read: async (source) => {
+  read: async (source, options) => {
     const archive = await openZip(source);
     const entry = (name: string) => archive.entries.find((candidate) => candidate.name === name);
     const text = (name: string) => {
@@ -28,7 +28,7 @@ export const kerasZip: Importer = {
         `${source.path}: not a Keras model with its weights in one HDF5 file (no ${WEIGHTS} in it)`,
         "save it with Keras 3's model.save('name.keras')",
       );
-    const model = await readKerasHdf5(archive.open(weights), text('config.json'));
+    const model = await readKerasHdf5(archive.open(weights), options, text('config.json'));
     const version = versionIn(text('metadata.json'));
     return { ...model, ...(version ? { producer: `keras ${version}` } : {}) };
   },

@@ -19,6 +19,12 @@ export interface ConvLayer {
   read(): Float32Array | Promise<Float32Array>;
 }
 
+export interface BatchNormRecord {
+  /** Multiplied into the kernels before them. */
+  folded: number;
+  notFolded: { batchNorm: string; reason: string }[];
+}
+
 export interface ModelLayers {
   layers: ConvLayer[];
   /** Layers that are convolutions or look like one, but are not in `layers`. */
@@ -27,6 +33,8 @@ export interface ModelLayers {
   notes?: string[];
   /** Where there are no layers: what the owner of the file can do. */
   advice?: string;
+  /** What became of its batch norms, where they were to be folded into the convolutions. */
+  batchNorms?: BatchNormRecord;
   /** What wrote the file, when it says so. */
   producer?: string;
   /** The licence the file itself states, when it does. */

@@ -3,7 +3,8 @@ import { inputError } from '../errors.js';
 import { isNpy, type NpyHeader, parseNpyHeader, readNpyHeader, readNpyValues } from '../formats/npy.js';
 import { type ByteSource, shown } from '../formats/source.js';
 import { openZip, type ZipArchive, type ZipEntry } from '../formats/zip.js';
-import type { Importer } from './importer.js';
+import { foldNamedBatchNorms } from './fold-state-dict.js';
+import type { Importer, ReadOptions } from './importer.js';
 import { type ModelLayers, permuteAxes } from './layers.js';
 import { convolutionsOf, type NamedTensor } from './state-dict.js';
 
@@ -12,8 +13,8 @@ export const numpy: Importer = {
   // a .npy is read when it is named itself: those in a folder are more often data than weights
   extensions: ['.npz'],
   recognises: (head, path) => isNpy(head) || path.toLowerCase().endsWith('.npz'),
-  read: async (source) =>
-    isNpy(source.read(0, Math.min(source.size, 6))) ? readArray(source) : readArchive(source),
+  read: async (source, options) =>
+    isNpy(source.read(0, Math.min(source.size, 6))) ? readArray(source) : readArchive(source, options),
 };
 
 function readArray(source: ByteSource): ModelLayers {
@@ -29,15 +30,14 @@ function readArray(source: ByteSource): ModelLayers {
 /** Whose header is in the first bytes; NumPy writes 128 bytes for all but structures. */
 const HEAD = 4096;
 
-async function readArchive(source: ByteSource): Promise<ModelLayers> {
+async function readArchive(source: ByteSource, options?: ReadOptions): Promise<ModelLayers> {
   const zip = await openZip(source);
   const arrays = zip.entries.filter(({ name }) => name.endsWith('.npy'));
   if (arrays.length === 0)
     throw inputError(`${source.path}: holds no arrays`, 'expected an archive as numpy.savez writes it');
-  return convolutionsOf(
-    arrays.map((entry) => entryTensor(source.path, zip, entry)),
-    { anyName: true },
-  );
+  const tensors = arrays.map((entry) => entryTensor(source.path, zip, entry));
+  const model = convolutionsOf(tensors, { anyName: true });
+  return options?.foldBatchNorm ? foldNamedBatchNorms(model, tensors, false) : model;
 }
 
 function entryTensor(path: string, zip: ZipArchive, entry: ZipEntry): NamedTensor {

@@ -1,7 +1,8 @@
 // The convolutions of an ONNX model, graph by graph: which input holds the weights, how they are laid out and scaled.
 import { inputError } from '../errors.js';
 import { type ByteSource, shown } from '../formats/source.js';
-import { type ConvLayer, type ModelLayers, permuteAxes } from './layers.js';
+import { foldInto } from './fold-batch-norm.js';
+import { type BatchNormRecord, type ConvLayer, type ModelLayers, permuteAxes } from './layers.js';
 import { type ComputedTensor, ConstantEvaluator } from './onnx-constants.js';
 import type { OnnxFile, OnnxGraph, OnnxNode } from './onnx-file.js';
 import { attributeOf, callScope, graphScope, placeOf, type Scope } from './onnx-scope.js';
@@ -46,6 +47,9 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
   private readonly types = new Map<string, number>();
   /** What is to be looked at, in the order of the nodes. */
   private readonly found: (() => void | Promise<void>)[] = [];
+  /** Names of BatchNormalization nodes, and those of them that were folded. */
+  private readonly norms = new Map<OnnxNode, string>();
+  private readonly foldedNorms = new Set<OnnxNode>();
 
   constructor(
     private readonly source: ByteSource,
@@ -99,6 +103,7 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
         this.body(called.nodes, callScope(called, node, scope), called.name, depth + 1);
       } else if (Object.hasOwn(CONVOLUTIONS, node.type))
         this.found.push(() => this.convolution(node, scope, nameOf(node, place, i)));
+      else if (node.type === 'BatchNormalization') this.norms.set(node, nameOf(node, place, i));
       else if (/conv/i.test(node.type)) {
         const layer = nameOf(node, place, i);
         const reason = `${shown(node.type)}, a kind of convolution that is not read`;
@@ -209,14 +214,18 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
     if (gamma.shape.join() !== `${out}` || variance.shape.join() !== `${out}`)
       return `its BatchNormalization is for [${gamma.shape}] channels, not ${out}`;
     const epsilon = attributeOf(reader.node, 'epsilon', reader.scope)?.float ?? 1e-5;
+    this.foldedNorms.add(reader.node);
+    const name = reader.node.name || (reader.node.outputs[0] ?? '');
+    return foldInto(layer, { name, channels: out, epsilon, gamma: gamma.read, variance: variance.read });
+  }
+
+  /** Which batch norms were folded, when all graphs have been looked at. */
+  batchNorms(): BatchNormRecord {
+    const left = [...this.norms].filter(([node]) => !this.foldedNorms.has(node));
+    const reason = 'no convolution is read by it alone, or its values are not constant';
     return {
-      ...layer,
-      read: async () => {
-        const [scale, spread] = [await gamma.read(), await variance.read()];
-        const size = layer.shape[1] * layer.shape[2] * layer.shape[3];
-        const factors = scale.map((g, o) => g / Math.sqrt(spread[o] + epsilon));
-        return (await layer.read()).map((x, i) => x * factors[Math.floor(i / size)]);
-      },
+      folded: this.foldedNorms.size,
+      notFolded: left.map(([, batchNorm]) => ({ batchNorm, reason })),
     };
   }
 }

@@ -31,6 +31,7 @@ async function readOnnx(source: ByteSource, options: ReadOptions = {}): Promise<
     layers,
     skipped,
     close: () => finder.close(),
+    ...(options.foldBatchNorm && { batchNorms: finder.batchNorms() }),
     ...(file.producer && { producer: file.producer }),
     ...(file.licence && { licence: file.licence }),
   };

@@ -2,6 +2,7 @@
 import { toFloat32 } from '../formats/floats.js';
 import { FLOAT_TYPES, readSafetensorsHeader } from '../formats/safetensors.js';
 import { shown } from '../formats/source.js';
+import { foldNamedBatchNorms } from './fold-state-dict.js';
 import type { Importer } from './importer.js';
 import type { ModelLayers } from './layers.js';
 import { isShardIndex, openShards } from './shards.js';
@@ -16,7 +17,7 @@ export const safetensors: Importer = {
   extensions: EXTENSIONS,
   recognises: (head, path) =>
     path.toLowerCase().endsWith('.safetensors') || isShardIndex(path, EXTENSIONS) || isHeader(head),
-  read: async (source) => {
+  read: async (source, options) => {
     const { shards, missing } = openShards(source, EXTENSIONS);
     const tensors: NamedTensor[] = [];
     let metadata: Record<string, string> = {};
@@ -35,7 +36,9 @@ export const safetensors: Importer = {
         });
       }
     }
-    const model = convolutionsOf(tensors, hintsOf(metadata));
+    const read = convolutionsOf(tensors, hintsOf(metadata));
+    // its writers sort the names
+    const model = options?.foldBatchNorm ? foldNamedBatchNorms(read, tensors, false) : read;
     return { ...model, skipped: [...model.skipped, ...missing], ...originOf(metadata) };
   },
 };

@@ -5,6 +5,7 @@ import { toFloat32 } from '../formats/floats.js';
 import { PickleDict, readPickle } from '../formats/pickle.js';
 import { type ByteSource, partOf, shown } from '../formats/source.js';
 import { isZip, openZip, type ZipArchive } from '../formats/zip.js';
+import { foldNamedBatchNorms } from './fold-state-dict.js';
 import type { Importer } from './importer.js';
 import { isShardIndex, openShards } from './shards.js';
 import { convolutionsOf, type NamedTensor } from './state-dict.js';
@@ -30,14 +31,14 @@ export const torch: Importer = {
       )) ||
     isShardIndex(path, SHARDED) ||
     EXTENSIONS.some((extension) => path.toLowerCase().endsWith(extension)),
-  read: async (source) => {
+  read: async (source, options) => {
     const { shards, missing } = openShards(source, SHARDED);
     const contents: Content[] = [];
     for (const shard of shards) contents.push(await readContent(shard));
-    const model = convolutionsOf(
-      contents.flatMap(({ tensors }) => tensors),
-      { order: 'oihw' },
-    );
+    const tensors = contents.flatMap((content) => content.tensors);
+    const read = convolutionsOf(tensors, { order: 'oihw' });
+    // a module's tensors are in the order in which it was put together
+    const model = options?.foldBatchNorm ? foldNamedBatchNorms(read, tensors, true) : read;
     const constants = contents.flatMap(({ constants = [] }) => constants);
     if (constants.length > 0) {
       const { layers, skipped } = convolutionsOf(constants, { order: 'oihw', anyName: true });

@@ -147,7 +147,10 @@ async function collectInto(
     const collected: DatasetDescription = {
       format: 'dwp-kernels',
       version: 2,
-      options,
+      options: {
+        ...options,
+        ...(options.foldBatchNorm && { foldBatchNorm: used.some(({ batchNorms }) => batchNorms?.folded) }),
+      },
       sources: used.map((model) => sourceOf(model, licence)),
       ...written,
     };
@@ -366,7 +369,17 @@ const sum = <T>(items: readonly T[], value: (item: T) => number): number =>
   items.reduce((total, item) => total + value(item), 0);
 
 function sourceOf(
-  { name, format, sha256, bytes, parts, licence: stated, producer, notes }: Collection['models'][number],
+  {
+    name,
+    format,
+    sha256,
+    bytes,
+    parts,
+    licence: stated,
+    producer,
+    notes,
+    batchNorms,
+  }: Collection['models'][number],
   given: string | undefined,
 ): DatasetSource {
   const licence = stated ?? given;
@@ -379,6 +392,7 @@ function sourceOf(
     ...(licence && { licence }),
     ...(producer && { producer }),
     ...(notes && notes.length > 0 && { notes }),
+    ...(batchNorms && { batchNorms }),
   };
 }
 

@@ -44,9 +44,9 @@ export function deriveDataset(
   const files = models.map(([{ source }], i) => ({ path: `source ${i}`, name: source.name }));
   const open: OpenModel = async (path) => {
     const layers = models[Number(path.slice('source '.length))];
-    const { sha256, format, bytes, parts = [], licence, producer, notes } = layers[0].source;
+    const { sha256, format, bytes, parts = [], licence, producer, notes, batchNorms } = layers[0].source;
     return {
-      ...{ path, format, sha256, bytes, parts, licence, producer, notes },
+      ...{ path, format, sha256, bytes, parts, licence, producer, notes, batchNorms },
       files: [],
       skipped: [],
       layers: layers.map((layer) => ({

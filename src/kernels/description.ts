@@ -26,6 +26,7 @@ const options = z.object({
   transposed: z.enum(['include', 'exclude']),
   roles: z.array(z.enum(ROLES)).optional(),
   depth: z.object({ by: z.enum(['index', 'fraction']), from: z.number(), to: z.number() }).optional(),
+  /** Whether any batch norm was folded; `sources` say which were not. */
   foldBatchNorm: z.boolean().optional(),
   minNorm: z.number().optional(),
   duplicates: z.enum(IDENTITIES).optional(),
@@ -49,6 +50,10 @@ const source = z.object({
   producer: z.string().optional(),
   /** What was assumed or done where the file leaves it open. */
   notes: z.array(z.string()).optional(),
+  /** With foldBatchNorm: how many were multiplied into kernels, and which were not. */
+  batchNorms: z
+    .object({ folded: count, notFolded: z.array(z.object({ batchNorm: z.string(), reason: z.string() })) })
+    .optional(),
 });
 
 const sizeRecord = z.object({

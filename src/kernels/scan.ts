@@ -44,6 +44,8 @@ export interface ScannedModel {
   skipped: { layer: string; reason: string }[];
   /** What the importer assumed or did where the file leaves it open. */
   notes?: string[];
+  /** What became of its batch norms, where they were to be folded. */
+  batchNorms?: Model['batchNorms'];
   /** Where there are no layers: what the owner of the file can do. */
   advice?: string;
   files: Model['files'];
@@ -108,7 +110,7 @@ export async function scanModel(
       });
       hooks.progress((index + 1) / (count + 1));
     }
-    const { format, bytes, licence, producer, notes, advice, files } = model;
+    const { format, bytes, licence, producer, notes, advice, batchNorms, files } = model;
     const told = open !== openModel;
     return {
       format,
@@ -122,6 +124,7 @@ export async function scanModel(
       ...(producer && { producer }),
       ...(notes && notes.length > 0 && { notes }),
       ...(advice && { advice }),
+      ...(batchNorms && { batchNorms }),
       layers: count,
       skipped,
       files,

@@ -4,7 +4,12 @@ import { dirname, join, normalize } from 'node:path';
 import { z } from 'zod';
 import { type DwpError, inputError, usageError } from '../../errors.js';
 import { refuseExisting } from '../../formats/files.js';
-import { findModelFiles, type PassedOver, passedOverText } from '../../importers/index.js';
+import {
+  type BatchNormRecord,
+  findModelFiles,
+  type PassedOver,
+  passedOverText,
+} from '../../importers/index.js';
 import {
   type Collection,
   type CollectOptions,
@@ -21,6 +26,7 @@ import {
   ROLES,
   type Role,
 } from '../../kernels/index.js';
+import { batchNormText, isFolded } from '../batch-norms.js';
 import { argument, defineCommand, integer, list, option, real } from '../command.js';
 import type { Effects, Progress } from '../effects.js';
 import { table } from '../table.js';
@@ -93,6 +99,8 @@ interface CollectResult {
     skippedLayers: Record<string, number>;
     /** What was assumed or done where the file leaves it open. */
     notes: string[];
+    /** With --fold-bn. */
+    batchNorms?: BatchNormRecord;
   }[];
   kernels: Record<
     KernelSize,
@@ -160,7 +168,7 @@ export const collectKernelsCommand = defineCommand({
     ),
     foldBn: option(
       '--fold-bn',
-      'multiply BatchNormalization into the weights of the convolution before it',
+      'multiply batch normalisation into the kernels of the convolution before it, where the file tells which that is; dataset.json says for each model what was folded',
       z.boolean().default(false),
     ),
     maxPerLayer: option(
@@ -248,7 +256,7 @@ export const collectKernelsCommand = defineCommand({
     ).finally(() => progress?.stop());
     if (files.length === 1 && collection.skipped[0]?.error) throw collection.skipped[0].error; // its hint says more
     const models = collection.models.map(
-      ({ path, format, sha256, layers, kernels, skipped, notes = [] }) => ({
+      ({ path, format, sha256, layers, kernels, skipped, notes = [], batchNorms }) => ({
         path,
         format,
         sha256,
@@ -256,6 +264,7 @@ export const collectKernelsCommand = defineCommand({
         kernels,
         skippedLayers: Object.fromEntries(countReasons(skipped)),
         notes,
+        ...(batchNorms && { batchNorms }),
       }),
     );
     const kernels: CollectResult['kernels'] = {};
@@ -379,7 +388,8 @@ function report(
   }: Pick<CollectResult, 'models' | 'skipped' | 'kernels'> & { sizes?: KernelSize[] },
 ): void {
   for (const { path, reason } of skipped) effects.warn(`${path}: skipped: ${reason}`);
-  for (const { path, skippedLayers, notes } of models) {
+  for (const { path, skippedLayers, notes, batchNorms } of models) {
+    if (batchNorms) effects[isFolded(batchNorms) ? 'info' : 'warn'](`${path}: ${batchNormText(batchNorms)}`);
     for (const note of notes) effects.info(`${path}: ${note}`);
     for (const [reason, n] of Object.entries(skippedLayers))
       effects.warn(`${path}: ${n} layer${n === 1 ? '' : 's'} skipped: ${reason}`);

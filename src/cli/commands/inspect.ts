@@ -36,7 +36,7 @@ export const inspect = defineCommand({
   options: {
     foldBn: option(
       '--fold-bn',
-      'weights of models with BatchNormalization multiplied into them',
+      'kernels with the batch normalisation after them multiplied into them, where the file tells which that is',
       z.boolean().default(false),
     ),
     html: option(
