@@ -70,6 +70,15 @@ const optionsFor = (batch: number, steps: number): NetworkOptions => ({
   logEvery: 1,
 });
 
+/** Latent noise [1, n, latent] as [n, latent]: the bound has an axis of draws of z, one here, and the peers have none. */
+const withoutDraws = (noise: Inputs): Inputs =>
+  Object.fromEntries(
+    Object.entries(noise).map(([name, { shape, data }]) => [
+      name,
+      { shape: name.endsWith('.latent') ? shape.slice(1) : shape, data },
+    ]),
+  );
+
 /** So many steps that the learning rate does not fall while anything is compared or timed. */
 const ENDLESS = 1e8;
 
@@ -118,7 +127,7 @@ async function prepare(family: 'gaussian' | 'vae', batch: number, engine: Engine
   for (const [i, inputs] of recording.runs.entries()) {
     tensors[`images.${i}`] = inputs.images;
     tensors[`labels.${i}`] = inputs.labels;
-    Object.assign(tensors, prefixed(`noise.${i}`, under(inputs, 'noise')));
+    Object.assign(tensors, prefixed(`noise.${i}`, withoutDraws(under(inputs, 'noise'))));
   }
   return {
     reference: {
