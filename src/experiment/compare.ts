@@ -4,14 +4,22 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type Dataset, loadDataset } from '../data/index.js';
 import { createEngine, type Engine } from '../engine/index.js';
-import { usageError } from '../errors.js';
+import { DwpError, usageError } from '../errors.js';
 import { mean, standardDeviation } from '../evaluate/index.js';
 import { writeJson } from '../formats/files.js';
 import { CHAINS_STATE } from './chains.js';
 import { CHECKPOINT } from './checkpoint.js';
-import { withDefaults } from './config.js';
+import { type RunConfig, withDefaults } from './config.js';
 import type { Plan, PlannedRun } from './plan.js';
-import { type RunHooks, type RunSummary, readRunConfig, readSummary, resumeRun, startRun } from './run.js';
+import {
+  checkRun,
+  type RunHooks,
+  type RunSummary,
+  readRunConfig,
+  readSummary,
+  resumeRun,
+  startRun,
+} from './run.js';
 
 export interface Spread {
   mean: number;
@@ -47,39 +55,73 @@ export interface CompareHooks extends Pick<RunHooks, 'signal' | 'progress'> {
   starting?(run: PlannedRun, i: number, n: number): void;
 }
 
+/** @throws DwpError before the first run where any of them could not start, or its folder has another run in it */
 export async function runPlan(plan: Plan, folder: string, hooks: CompareHooks = {}): Promise<FinishedRun[]> {
   const shared = new Map<string, Dataset>();
   const engines = new Map<string, Engine>();
+  const datasetOf = ({ data, dataDir }: RunConfig) =>
+    remember(shared, `${data} ${dataDir}`, () => loadDataset(data, dataDir));
+  const pathOf = ({ name }: PlannedRun) => join(folder, 'runs', name);
+
+  const checked = new Set<string>();
+  for (const run of plan.runs) {
+    requireSameRun(run, pathOf(run));
+    const { label, config } = run;
+    const { engine, threads, device, examples } = config;
+    const key = `${engine} ${threads} ${device}`;
+    const what = JSON.stringify([label, examples]); // splits differ in nothing that could be wrong
+    if (checked.has(what)) continue;
+    checked.add(what);
+    try {
+      if (!engines.has(key)) engines.set(key, await createEngine(engine, threads, device));
+      checkRun(config, datasetOf(config));
+    } catch (error) {
+      if (error instanceof DwpError)
+        throw new DwpError(
+          error.code,
+          `method "${label}", ${examples} examples: ${error.message}`,
+          error.hint,
+        );
+      throw error;
+    }
+  }
+
   const finished: FinishedRun[] = [];
   for (const [i, run] of plan.runs.entries()) {
-    const path = join(folder, 'runs', run.name);
+    const path = pathOf(run);
     hooks.starting?.(run, i + 1, plan.runs.length);
-    const { data, dataDir, engine: engineName, threads, device } = run.config;
-    const dataset = remember(shared, `${data} ${dataDir}`, () => loadDataset(data, dataDir));
-    let engine = engines.get(`${engineName} ${threads} ${device}`);
-    if (!engine) {
-      engine = await createEngine(engineName, threads, device);
-      engines.set(`${engineName} ${threads} ${device}`, engine);
-    }
-    const runHooks: RunHooks = { ...hooks, dataset, engine };
+    const { engine, threads, device } = run.config;
+    const runHooks: RunHooks = {
+      ...hooks,
+      dataset: datasetOf(run.config),
+      engine: engines.get(`${engine} ${threads} ${device}`),
+    };
     finished.push({ path, label: run.label, summary: await finish(run, path, runHooks) });
   }
   return finished;
 }
 
-async function finish(run: PlannedRun, path: string, hooks: RunHooks): Promise<RunSummary> {
-  if (!['summary.json', CHECKPOINT, CHAINS_STATE].some((name) => existsSync(join(path, name)))) {
-    rmSync(path, { recursive: true, force: true }); // ended before its first checkpoint: nothing is lost
-    return startRun(run.config, path, hooks);
-  }
+const begun = (path: string) =>
+  ['summary.json', CHECKPOINT, CHAINS_STATE].some((name) => existsSync(join(path, name)));
+
+/** @throws DwpError USAGE where the folder has a run of another configuration */
+function requireSameRun(run: PlannedRun, path: string): void {
+  if (!begun(path)) return;
   // What does not decide the result may change between stretches.
-  const decisive = ({ threads: _, device: __, checkpointEvery: ___, ...config }: PlannedRun['config']) =>
+  const decisive = ({ threads: _, device: __, checkpointEvery: ___, ...config }: RunConfig) =>
     JSON.parse(JSON.stringify(config));
   if (!isDeepStrictEqual(decisive(readRunConfig(path)), decisive(withDefaults(run.config))))
     throw usageError(
       `${path} was made with another configuration than the plan's`,
       'choose another --out, or remove that folder',
     );
+}
+
+async function finish(run: PlannedRun, path: string, hooks: RunHooks): Promise<RunSummary> {
+  if (!begun(path)) {
+    rmSync(path, { recursive: true, force: true }); // ended before its first checkpoint: nothing is lost
+    return startRun(run.config, path, hooks);
+  }
   return existsSync(join(path, 'summary.json')) ? readSummary(path) : resumeRun(path, hooks);
 }
 

@@ -1,4 +1,5 @@
 // A plan of runs: methods × numbers of examples × splits, from a YAML file.
+import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
@@ -25,6 +26,9 @@ const planSchema = z.strictObject({
     .array(z.strictObject({ label: z.string(), examples: z.number(), accuracy: z.number() }))
     .default([]),
 });
+
+/** More runs than this are refused: at a minute each they would take a week. */
+export const MAX_RUNS = 10_000;
 
 export interface PlannedRun {
   label: string;
@@ -66,6 +70,22 @@ export function makePlan(raw: unknown, name: string, folder: string): Plan {
     );
   }
   const { kind, title, base, methods, examples, splits, reference } = parsed.data;
+  const count = methods.length * examples.length * splits.length;
+  if (count > MAX_RUNS)
+    throw usageError(
+      `${name}: ${methods.length} methods × ${examples.length} numbers of examples × ${splits.length} splits are ${count} ` +
+        `runs, more than the limit of ${MAX_RUNS}`,
+      'make several plans of it',
+    );
+  const labels = methods.map(({ label }) => label);
+  for (const [what, list] of Object.entries({ methods: labels, examples, splits }))
+    for (const [at, item] of (list as unknown[]).entries())
+      if (list.indexOf(item as never) < at)
+        throw usageError(
+          `${name}: ${JSON.stringify(item)} is listed twice in ${what}`,
+          what === 'methods' ? 'give every method its own label' : 'remove one of them',
+        );
+  const names = folderNames(labels);
   const runs = methods.flatMap(({ label, ...method }) =>
     examples.flatMap((n) =>
       splits.map((split): PlannedRun => {
@@ -80,7 +100,7 @@ export function makePlan(raw: unknown, name: string, folder: string): Plan {
         const paths = (list: readonly string[]) => list.map((path) => resolve(folder, path));
         return {
           label,
-          name: `${slug(label)}-${n}-${split}`,
+          name: `${names.get(label)}-${n}-${split}`,
           config: {
             ...config.data,
             ...(config.data.dataDir && { dataDir: resolve(folder, config.data.dataDir) }),
@@ -91,14 +111,28 @@ export function makePlan(raw: unknown, name: string, folder: string): Plan {
       }),
     ),
   );
-  const names = new Set(runs.map((run) => run.name));
-  if (names.size < runs.length)
-    throw usageError(`${name}: two methods, sizes or splits are the same`, 'give every method its own label');
   return { kind, title, runs, reference };
 }
 
+/**
+ * A folder name for each label, made of its letters and digits. Where an earlier label has the same ones, a digest makes
+ * the difference, so that names stay as they are when methods are added at the end of a plan.
+ */
+function folderNames(labels: readonly string[]): Map<string, string> {
+  const names = new Map<string, string>();
+  for (const label of labels) {
+    const plain = slug(label);
+    const taken = [...names.values()].includes(plain);
+    names.set(label, taken ? `${[...plain].slice(0, 40).join('')}-${digest(label)}` : plain);
+  }
+  return names;
+}
+
+const digest = (label: string) => createHash('sha256').update(label).digest('hex').slice(0, 8);
+
 const slug = (label: string) =>
   label
+    .normalize('NFC')
     .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/[^\p{L}\p{M}\p{N}]+/gu, '-')
     .replace(/^-|-$/g, '') || 'method';

@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { parse as parseYaml, stringify as stringifyYaml } from 'yaml';
 import { z } from 'zod';
 import { type Dataset, labelWarnings, loadDataset } from '../data/index.js';
-import { createEngine, type Engine, foldIn, layoutOf } from '../engine/index.js';
+import { createEngine, type Engine, f32, foldIn, layoutOf } from '../engine/index.js';
 import { inputError, messageOf, usageError } from '../errors.js';
 import type { ClassificationMetrics, EnsembleMetrics, ReliabilityBin } from '../evaluate/index.js';
 import { refuseExisting, writeFileAtomic, writeJson } from '../formats/files.js';
@@ -16,6 +16,7 @@ import { writeFolderAtomic } from '../formats/folders.js';
 import { whileClaimed } from '../formats/locks.js';
 import { hasNumbers, readBytes, readJson, readJsonLines, readText } from '../formats/read-file.js';
 import { removeLeftovers } from '../formats/temporary.js';
+import { convLayers } from '../nn/index.js';
 import type { Arrays, KernelPrior } from '../priors/index.js';
 import { adaptedPrior, auxiliaryParameters } from '../train/auxiliary.js';
 import { type BoundReport, finalBound } from '../train/final-bound.js';
@@ -44,7 +45,7 @@ import { type Judgement, judge } from './judge.js';
 import { choiceLine, type LayerPriorReport, reportOf } from './layer-priors.js';
 import { writeDerivedPrior } from './prior-folder.js';
 import { componentKey, type Problem, prepare } from './problem.js';
-import { makeSubstitutes, readSubstitutes, writeSubstitutes } from './substitutes.js';
+import { makeSubstitutes, readSubstitutes, standIns, writeSubstitutes } from './substitutes.js';
 
 export interface RunSummary {
   prior: string;
@@ -84,7 +85,7 @@ export interface RunHooks {
 const PRIORS = 'priors.json';
 const TRACE_POINTS = 200;
 
-const networkOptions = (config: RunConfig, { decay }: Classifier): NetworkOptions => ({
+const networkOptions = (config: RunConfig, { decay }: Pick<Classifier, 'decay'>): NetworkOptions => ({
   ...config,
   denseDecay: decay,
   priorLearningRate: config.priorLearningRate ?? defaultPriorRate(config),
@@ -97,6 +98,22 @@ const defaultPriorRate = ({ adaptPrior, mixPriors }: RunConfig): number | undefi
   if (adaptPrior.length === 0 && mixPriors !== 'learned') return undefined;
   return adaptPrior.includes('decoder') ? 1e-4 : 1e-2;
 };
+
+/**
+ * Finds what would stop a run before its first step: priors, numbers of examples, options that exclude each other.
+ * @throws DwpError USAGE or INPUT, as {@link startRun} does
+ */
+export function checkRun(given: RunConfig, dataset: Dataset): void {
+  const config = withDefaults(given);
+  const { model, key } = prepare(config, dataset, standIns(config, dataset.train));
+  priorHashes(config);
+  if (isSampler(config.posterior)) return;
+  const { architecture, posterior } = model;
+  const zeros = Object.fromEntries(convLayers(architecture).map(({ name, shape }) => [name, f32(shape)]));
+  const auxiliary = auxiliaryParameters(model);
+  const { parameters } = initialState(architecture, posterior, zeros, config.initialLogStd, key, auxiliary);
+  rateFactors(layoutOf(parameters), networkOptions(config, { decay: 0 }));
+}
 
 /**
  * Starts a run in a new folder. Nothing is written before configuration, data and priors have been found good.

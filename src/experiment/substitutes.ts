@@ -38,6 +38,10 @@ function missing(config: RunConfig, images: ImageSet): { need: LayerNeed; offer:
     });
 }
 
+/** Stand-ins for what {@link makeSubstitutes} would fit, of the right family: enough to check a configuration. */
+export const standIns = (config: RunConfig, images: ImageSet): Record<string, { prior: KernelPrior }> =>
+  Object.fromEntries(missing(config, images).map(({ need, offer }) => [need.name, { prior: offer.prior }]));
+
 /** Fits what is missing, the same for the same priors; once for layers that need the same. */
 export async function makeSubstitutes(
   config: RunConfig,

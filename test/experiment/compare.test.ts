@@ -1,5 +1,5 @@
 // Plans, their tables and the sentence that says what was seen.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -103,11 +103,64 @@ describe('plan', () => {
   test.each([
     ['an unknown option', { ...plan, base: { stepz: 5 } }, /method "A b".*stepz/],
     ['a wrong value', { ...plan, base: { steps: 0 } }, /steps must be at least 1/],
-    ['two methods of one name', { ...plan, methods: [{ label: 'x' }, { label: 'X' }] }, /the same/],
+    [
+      'two methods of one name',
+      { ...plan, methods: [{ label: 'x' }, { label: 'x' }] },
+      /"x" is listed twice/,
+    ],
+    ['a split that is listed twice', { ...plan, splits: [1, 1] }, /1 is listed twice in splits/],
+    [
+      'more runs than the limit',
+      { ...plan, examples: [...Array(100).keys()].map((n) => n + 1), splits: [...Array(5000).keys()] },
+      /2 methods × 100 numbers of examples × 5000 splits are 1000000 runs, more than the limit of 10000/,
+    ],
     ['no methods', { ...plan, methods: [] }, /at least one method/],
     ['an unknown key', { ...plan, split: [1] }, /split/],
   ])('%s is refused', (_, raw, message) => {
     expect(() => makePlan(raw, 'plan', '.')).toThrow(message);
+  });
+});
+
+test('labels that differ have folders that differ, and a method more changes no name', () => {
+  const labels = ['N(0, 1)', 'N(0 1)', '日本語', '中国語', 'x', 'X', '!'];
+  const names = (some: string[]) =>
+    makePlan({ methods: some.map((label) => ({ label })), examples: [9], splits: [0] }, 'p', '.').runs.map(
+      ({ name }) => name,
+    );
+  const all = names(labels);
+  expect(new Set(all.map((name) => name.toLowerCase())).size).toBe(labels.length);
+  expect(all.filter((name) => /[^\p{L}\p{N}-]/u.test(name))).toEqual([]);
+  expect(all.slice(2, 5)).toEqual(['日本語-9-0', '中国語-9-0', 'x-9-0']);
+  expect(names(labels.slice(0, 6))).toEqual(all.slice(0, 6));
+});
+
+describe('the last of several methods is checked before the first run', () => {
+  const base = { prior: 'none', channels: [2, 3], steps: 2, batch: 10, threads: 1, components: 1 };
+  test.each<[string, object, RegExp]>([
+    [
+      'a prior that is missing',
+      { prior: 'fitted', priorPath: ['nowhere'] },
+      /^method "bad", 10 examples: .*nowhere/,
+    ],
+    ['more validation images than are left', { validation: 59_999 }, /^method "bad".*59999/],
+    ['options that exclude each other', { densePrior: 'normal' }, /^method "bad".*--dense-prior/],
+    ['a rate of what is not learned', { encoderLearningRate: 0.1 }, /^method "bad".*--encoder/],
+    ['data that are not there', { data: 'x', dataDir: 'nowhere' }, /^method "bad".*nowhere/],
+  ])('%s', async (_, method, message) => {
+    const folder = mkdtempSync(join(tmpdir(), 'dwp-plan-'));
+    try {
+      const methods = [{ label: 'good' }, { label: 'bad', ...method }];
+      const plan = makePlan({ base, methods, examples: [10], splits: [0] }, 'plan', folder);
+      await expect(runPlan(plan, folder)).rejects.toThrow(message);
+      expect(readdirSync(folder)).toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test('more examples than there are', async () => {
+    const plan = makePlan({ base, methods: [{ label: 'x' }], examples: [10, 70_000], splits: [0] }, 'p', '.');
+    await expect(runPlan(plan, join(tmpdir(), 'dwp-never'))).rejects.toThrow(/^method "x", 70000 examples/);
   });
 });
 

@@ -33,8 +33,9 @@ export const compare = defineCommand({
   name: 'compare',
   description:
     'The plan is a YAML file: base (run options of all), methods (a label and options each), examples, splits, and ' +
-    'published figures to show (reference). Paths in it are relative to the plan. The command may be stopped and ' +
-    'given again: finished runs are kept and interrupted ones resumed.\n\nWith kind: random-features nothing but a ' +
+    'published figures to show (reference). Paths in it are relative to the plan. The whole plan is checked before ' +
+    'the first run; it may have 10,000 runs at most. You can stop the command and give it again: it keeps finished runs and ' +
+    'resumes interrupted ones.\n\nWith kind: random-features nothing but a ' +
     'classifier is trained: convolutions stay as --init draws them, and predictions average over `samples` draws. ' +
     'It takes a second where a run takes a minute, and says which kernels make good features (examples/random-features.yaml). ' +
     'Nothing is kept of such a plan when it is stopped.',
