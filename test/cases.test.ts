@@ -24,7 +24,6 @@ const notYet: readonly string[] = [
   'blitz.pt',
   'ema_attention.pt',
   'moco.pth.tar',
-  'hf_snapshot',
   'capsnet.pt',
   'spectral_old.pt',
   'pruned.pt',

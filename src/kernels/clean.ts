@@ -1,16 +1,17 @@
 // Which slices are worth learning from: everything that is dropped is counted by its reason.
-import { bitsFor, clearBit } from './bits.js';
+import { bitsFor, clearBit, hasBit } from './bits.js';
 import { DuplicateFinder, type HashedRows } from './duplicates.js';
 import {
   FACTOR_A,
   FACTOR_B,
   finish,
-  hashesOf,
   type Identity,
   NEAR_TOLERANCE,
   SEED_B,
   seedOf,
+  symmetricHashes,
 } from './identity.js';
+import { nearCells } from './near.js';
 
 export interface Dropped {
   /** A NaN or an infinity. */
@@ -115,7 +116,10 @@ export function cleanLayer(
     return { ...clean, hashes: { rows: new Uint32Array(0), hashes: new Uint32Array(0) } };
   return {
     ...clean,
-    hashes: { rows: own, hashes: hashesOf(data, h, w, own, duplicates, tolerance, channels) },
+    hashes:
+      duplicates === 'near'
+        ? nearCells(data, h, w, rows.slice(0, n), tolerance, channels)
+        : { rows: own, hashes: symmetricHashes(data, h, w, own, channels) },
   };
 }
 
@@ -211,12 +215,15 @@ function largestWeight(data: Float32Array, size: number, count: number, squares:
 
 /** {@link cleanLayer}, and duplicates within the layer. */
 export function cleanAlone(data: Float32Array, h: number, w: number, options: CleanOptions = {}): Dropped {
-  const { dropped, hashes } = cleanLayer(data, h, w, options);
+  const { dropped, hashes, kept } = cleanLayer(data, h, w, options);
   const finder = new DuplicateFinder();
   finder.add(0, hashes);
   finder.find(
     () => 0,
-    () => dropped.duplicate++,
+    (_, row) => {
+      if (hasBit(kept, row)) dropped.duplicate++;
+      clearBit(kept, row);
+    },
   );
   return dropped;
 }

@@ -8,10 +8,12 @@ import { type FileWork, fingerprint, startFileWork } from '../formats/file-work.
 import { writeJson } from '../formats/files.js';
 import { wholeFolder } from '../formats/folders.js';
 import { type Model, type ModelFile, openModel } from '../importers/index.js';
-import { clearBit } from './bits.js';
+import { clearBit, hasBit } from './bits.js';
+import { conversionsAmong, copiesAmong, familiesOf } from './copies.js';
 import type { Counts, DatasetDescription, DatasetSource, LayerRecord } from './description.js';
 import { DuplicateFinder } from './duplicates.js';
 import { compareSizes, type KernelSize } from './kernels.js';
+import { type Leak, leaksIn } from './leaks.js';
 import type { CollectOptions } from './options.js';
 import { type PlannedLayer, planSizes, type SizePlan } from './plan.js';
 import type { Quality } from './quality/index.js';
@@ -36,6 +38,8 @@ export interface Collection {
   skipped: { path: string; reason: string; advice?: string; error?: DwpError }[];
   /** Quality of the kernels of each model, for a warning where they look like noise. */
   noise: { name: string; size: KernelSize; quality: Quality }[];
+  /** Sizes of which more than a percent of the test kernels are nearly copies of train kernels. */
+  leaks: Leak[];
 }
 
 type UsedModel = Omit<ScannedModel, keyof Identity> & ModelFile & { kernels: Record<KernelSize, number> };
@@ -112,14 +116,17 @@ async function collectInto(
       },
       open,
     );
-    const { models, skipped, indexOf } = await chooseModels(files, scanned, identify);
+    const conversions = conversionsIn(scanned, layers);
+    const { models, skipped, indexOf } = await chooseModels(files, scanned, conversions, identify);
     const identities = Promise.all(models.map(identify));
     identities.catch(() => {}); // until it is waited for
     const found = markDuplicates(layers, finder, indexOf);
     await letThrough(hooks.signal);
     const limited = (options.maxPerLayer ?? options.maxPerModel) !== undefined;
     const known = limited ? await identities : [];
-    const plans = planSizes(found, (model) => known[model].sha256, options);
+    const families = familiesOf(models.length, found);
+    const plans = planSizes(found, (model) => known[model].sha256, options, families);
+    const leaks = leaksIn(plans, found, (model) => models[model].name);
     for (const { model, size, found: kernels } of found)
       models[model].kernels[size] = (models[model].kernels[size] ?? 0) + kernels;
     const sizes: Collection['sizes'] = new Map();
@@ -133,7 +140,7 @@ async function collectInto(
       });
     const identified = async () => (await identities).map((identity, i) => ({ ...models[i], ...identity }));
     if ([...plans.values()].every(({ train }) => train === 0))
-      return { models: await identified(), sizes, skipped, noise: [] };
+      return { models: await identified(), sizes, skipped, noise: [], leaks };
     const { noise, ...written } = await writeArrays(
       folder,
       models,
@@ -156,7 +163,7 @@ async function collectInto(
     };
     const description = change ? change(collected) : collected;
     writeJson(join(folder, 'dataset.json'), description);
-    return { description, models: used, sizes, skipped, noise };
+    return { description, models: used, sizes, skipped, noise, leaks };
   } finally {
     finder.close();
     await work.close();
@@ -188,6 +195,7 @@ function identifier(work: FileWork): Identify {
 async function chooseModels(
   files: readonly ModelFile[],
   scanned: readonly (ScannedModel | DwpError)[],
+  conversions: ReadonlyMap<number, { of: number; how: string }>,
   identify: Identify,
 ) {
   const models: (ScannedModel & UsedModel)[] = [];
@@ -210,7 +218,12 @@ async function chooseModels(
     const likeness = likenessOf(used);
     const others = alike.get(likeness) ?? [];
     const again = await copied(used, others);
-    const reason = again ? `the same file as ${again.path}` : noLayers(model);
+    const converted = conversions.get(i);
+    const reason = again
+      ? `the same file as ${again.path}`
+      : converted
+        ? `a copy of ${files[converted.of].path} ${converted.how}`
+        : noLayers(model);
     if (reason) {
       skipped.push({ path, reason, ...(!again && model.advice && { advice: model.advice }) });
       continue;
@@ -247,6 +260,28 @@ export function countReasons(skipped: ScannedModel['skipped']): Map<string, numb
   return counts;
 }
 
+/** Files that are other files' models in another format or precision. */
+function conversionsIn(
+  scanned: readonly (ScannedModel | DwpError)[],
+  layers: readonly (Omit<ScannedLayer, 'hashes'> & { file: number })[],
+): Map<number, { of: number; how: string }> {
+  const ordered = [...layers].sort((a, b) => a.file - b.file || a.index - b.index);
+  const copies = copiesAmong(ordered);
+  const dtypes = new Map(ordered.map(({ file, dtype }) => [file, dtype]));
+  const models = scanned.map((model, file) => ({
+    format: model instanceof DwpError ? '' : model.format,
+    dtype: dtypes.get(file) ?? '',
+    layers: model instanceof DwpError ? 0 : model.layers,
+  }));
+  const owned = ordered.map(({ file, found }, i) => ({ model: file, found, copyOf: copies[i] }));
+  return new Map(
+    [...conversionsAmong(models, owned)].map(([file, of]) => {
+      const [{ format, dtype }, original] = [models[file], models[of]];
+      return [file, { of, how: dtype !== original.dtype ? `in ${dtype}` : `in another format (${format})` }];
+    }),
+  );
+}
+
 /** Layers of the models that are used, in order, without the kernels that an earlier one has. */
 function markDuplicates(
   layers: readonly (Omit<ScannedLayer, 'hashes'> & { file: number })[],
@@ -262,14 +297,19 @@ function markDuplicates(
   finder.find(
     (layer) => ranks[layer],
     (layer, row) => {
+      if (!hasBit(layers[layer].kept, row)) return;
       clearBit(layers[layer].kept, row);
       layers[layer].dropped.duplicate++;
       layers[layer].count--;
     },
   );
-  return order.map((i) => {
-    const { file, ...layer } = layers[i];
-    return { ...layer, model: indexOf[file]!, overLimit: 0, test: undefined, testCount: 0 };
+  const copies = copiesAmong(order.map((i) => layers[i]));
+  return order.map((i, place) => {
+    const { file, sketch, ...layer } = layers[i];
+    return {
+      ...{ ...layer, model: indexOf[file]!, overLimit: 0, test: undefined, testCount: 0 },
+      ...(copies[place] !== undefined && { copyOf: copies[place] }),
+    };
   });
 }
 

@@ -8,7 +8,12 @@ import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 export interface HashedRows {
   rows: Uint32Array<ArrayBuffer>;
   hashes: Uint32Array<ArrayBuffer>;
+  /** Further hashes by which a slice is the same as an earlier one that has one of them: of `rows[of]`. */
+  probes?: { of: Uint32Array<ArrayBuffer>; hashes: Uint32Array<ArrayBuffer> };
 }
+
+/** Marks the row of a further hash. */
+const PROBE = 0x80000000;
 
 const PARTS = 256;
 /** Low word of the hash, high word, layer, row. */
@@ -46,19 +51,23 @@ export class DuplicateFinder {
   ) {}
 
   /** @param layer any number below 2³² that names the layer */
-  add(layer: number, { rows, hashes }: HashedRows): void {
-    for (let i = 0; i < rows.length; i++) {
-      const high = hashes[2 * i + 1];
-      const part = this.parts[high >>> 24];
-      if (part.filled === part.open.length) this.make(part);
-      const { open, filled } = part;
-      open[filled] = hashes[2 * i];
-      open[filled + 1] = high;
-      open[filled + 2] = layer;
-      open[filled + 3] = rows[i];
-      part.filled += WORDS;
-      part.count++;
-    }
+  add(layer: number, { rows, hashes, probes }: HashedRows): void {
+    for (let i = 0; i < rows.length; i++) this.put(layer, hashes[2 * i], hashes[2 * i + 1], rows[i]);
+    if (probes)
+      for (let i = 0; i < probes.of.length; i++)
+        this.put(layer, probes.hashes[2 * i], probes.hashes[2 * i + 1], (rows[probes.of[i]] | PROBE) >>> 0);
+  }
+
+  private put(layer: number, low: number, high: number, row: number): void {
+    const part = this.parts[high >>> 24];
+    if (part.filled === part.open.length) this.make(part);
+    const { open, filled } = part;
+    open[filled] = low;
+    open[filled + 1] = high;
+    open[filled + 2] = layer;
+    open[filled + 3] = row;
+    part.filled += WORDS;
+    part.count++;
   }
 
   /** Room in a part: its chunk grows up to its full length, and is put away then. */
@@ -86,7 +95,7 @@ export class DuplicateFinder {
    * Of slices that are the same the first one stays: that of the layer with the lowest rank, then of the lowest row.
    *
    * @param rank of a layer; negative for a layer that does not count
-   * @param mark called once for every other slice
+   * @param mark called for every other slice, more than once where it has further hashes
    */
   find(rank: (layer: number) => number, mark: (layer: number, row: number) => void): void {
     let all = new Uint32Array(0);
@@ -100,7 +109,7 @@ export class DuplicateFinder {
       table.fill(-1);
       for (let at = 0; at < part.count * WORDS; at += WORDS) {
         const own = rank(all[at + 2]);
-        if (own < 0) continue;
+        if (own < 0 || all[at + 3] >= PROBE) continue;
         let slot = all[at] & (length - 1);
         for (; ; slot = (slot + 1) & (length - 1)) {
           const other = table[slot];
@@ -116,6 +125,30 @@ export class DuplicateFinder {
           } else mark(all[at + 2], all[at + 3]);
           break;
         }
+      }
+      this.probe(part, all, table, rank, mark);
+    }
+  }
+
+  /** Marks slices of which a further hash is that of an earlier slice. */
+  private probe(
+    part: Part,
+    all: Uint32Array,
+    table: Int32Array,
+    rank: (layer: number) => number,
+    mark: (layer: number, row: number) => void,
+  ): void {
+    for (let at = 0; at < part.count * WORDS; at += WORDS) {
+      const row = all[at + 3] - PROBE;
+      const own = rank(all[at + 2]);
+      if (row < 0 || own < 0) continue;
+      for (let slot = all[at] & (table.length - 1); ; slot = (slot + 1) & (table.length - 1)) {
+        const other = table[slot];
+        if (other === -1) break;
+        if (all[other] !== all[at] || all[other + 1] !== all[at + 1]) continue;
+        const rival = rank(all[other + 2]);
+        if (rival < own || (rival === own && all[other + 3] < row)) mark(all[at + 2], row);
+        break;
       }
     }
   }

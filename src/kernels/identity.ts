@@ -1,14 +1,14 @@
 // When two slices are the same: 64 bits of hash for each, of its bytes or of a form that what is alike shares.
 
 /**
- * `exact`: the same bytes. `near`: the same after scaling to unit norm and rounding every weight to a grid.
+ * `exact`: the same bytes. `near`: nearly the same after scaling to unit norm, see near.ts.
  * `symmetric`: the same up to mirroring, turning and a change of sign. `keep`: none are.
  */
 export type Identity = 'exact' | 'near' | 'symmetric' | 'keep';
 
 export const IDENTITIES = ['exact', 'near', 'symmetric', 'keep'] as const satisfies readonly Identity[];
 
-/** Step of the grid of `near`: slices that are the same differ by at most this in any weight of a unit kernel. */
+/** Step of `near`: slices that differ by at most a quarter of it in every weight of a unit kernel are the same. */
 export const NEAR_TOLERANCE = 1e-3;
 
 // The state is two words; every step is a bijection of it, so that slices which differ in one weight never collide.
@@ -30,7 +30,13 @@ export const seedOf = (h: number, w: number, channels = 1): number =>
   SEED_A ^ (128 * h + w + 16_384 * (channels - 1));
 
 /** Hash of the words that `order` lists, to `out[at]` and `out[at + 1]`; clean.ts has the same for words in a row. */
-function hashWords(words: Uint32Array, seed: number, order: Int32Array, out: Uint32Array, at: number): void {
+export function hashWords(
+  words: Uint32Array,
+  seed: number,
+  order: Int32Array,
+  out: Uint32Array,
+  at: number,
+): void {
   let a = seed;
   let b = SEED_B;
   for (let i = 0; i < order.length; i++) {
@@ -43,20 +49,17 @@ function hashWords(words: Uint32Array, seed: number, order: Int32Array, out: Uin
 }
 
 /**
- * Hashes of rows that are no exact copies but the same all the same.
+ * Hashes of rows that are the same up to mirroring, turning and a change of sign.
  *
  * @param data kernels of channels·h·w values
  * @param rows which of them
- * @param tolerance of `near`
  * @returns two words for each of `rows`
  */
-export function hashesOf(
+export function symmetricHashes(
   data: Float32Array,
   h: number,
   w: number,
   rows: ArrayLike<number>,
-  identity: 'near' | 'symmetric',
-  tolerance: number,
   channels = 1,
 ): Uint32Array<ArrayBuffer> {
   const size = channels * h * w;
@@ -64,19 +67,6 @@ export function hashesOf(
   const values = new Float32Array(size);
   const words = new Uint32Array(values.buffer);
   const seed = seedOf(h, w, channels);
-  if (identity === 'near') {
-    const order = Int32Array.from({ length: size }, (_, i) => i);
-    const cells = new Int32Array(values.buffer);
-    for (let i = 0; i < rows.length; i++) {
-      const from = rows[i] * size;
-      let squares = 0;
-      for (let j = 0; j < size; j++) squares += data[from + j] * data[from + j];
-      const scale = 1 / (Math.sqrt(squares) * tolerance);
-      for (let j = 0; j < size; j++) cells[j] = Math.round(data[from + j] * scale);
-      hashWords(words, seed, order, out, 2 * i);
-    }
-    return out;
-  }
   const orders = symmetries(h, w, channels);
   const candidate = new Uint32Array(2);
   for (let i = 0; i < rows.length; i++) {

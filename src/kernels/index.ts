@@ -38,6 +38,7 @@ export {
   takeKernels,
   weightsOf,
 } from './kernels.js';
+export { type Leak, leakWarning } from './leaks.js';
 export type { CollectOptions, Normalisation } from './options.js';
 export type { Origin } from './origin.js';
 export { powerSpectrum } from './power-spectrum.js';

@@ -14,6 +14,8 @@ export interface PlannedLayer extends Omit<ScannedLayer, 'hashes'> {
   /** One bit per slice; undefined where all are on one side. */
   test: Uint8Array | undefined;
   testCount: number;
+  /** Number of the layer, among all of the plan, that this one is nearly a copy of. */
+  copyOf?: number;
 }
 
 export interface SizePlan {
@@ -25,12 +27,14 @@ export interface SizePlan {
 
 /**
  * @param layers in order of model and index; `kept` and `count` are without duplicates, and are changed
+ * @param families of each model, the first model that it is nearly a copy of: they are on the same side
  * @param nameOf sha256 of a model: names its choices, so that other models do not change them; asked for where there are limits
  */
 export function planSizes(
   layers: readonly PlannedLayer[],
   nameOf: (model: number) => string,
   options: CollectOptions,
+  families: readonly number[] = [],
 ): Map<KernelSize, SizePlan> {
   const root = seedKey(options.seed);
   const plans = new Map<KernelSize, SizePlan>();
@@ -40,7 +44,7 @@ export function planSizes(
       const { model, index } = own[i];
       if (quota < own[i].count) choose(own[i], quota, foldIn(root, 'sample', size, nameOf(model), index));
     }
-    plans.set(size, splitLayers(own, options, foldIn(root, 'split', size)));
+    plans.set(size, splitLayers(own, layers, options, foldIn(root, 'split', size), families));
   }
   return plans;
 }
@@ -87,29 +91,51 @@ function choose(layer: PlannedLayer, quota: number, key: ReturnType<typeof seedK
 
 function splitLayers(
   layers: PlannedLayer[],
+  all: readonly PlannedLayer[],
   { testFraction, splitBy }: CollectOptions,
   key: ReturnType<typeof seedKey>,
+  families: readonly number[],
 ): SizePlan {
   const counts = new Map<number, number>();
-  for (const { model, count } of layers) counts.set(model, (counts.get(model) ?? 0) + count);
+  const familyOf = (model: number) => families[model] ?? model;
+  for (const { model, count } of layers)
+    counts.set(familyOf(model), (counts.get(familyOf(model)) ?? 0) + count);
   const total = layers.reduce((sum, { count }) => sum + count, 0);
   if (splitBy === 'kept') return keepSides(layers, total);
   const split = planSplit(counts, testFraction, key, splitBy);
   if (split.by === 'kernel') {
-    const selection = new Selection(total, split.testRows, foldIn(key, 'kernel'));
-    for (const layer of layers) {
-      layer.test = bitsFor(layer.found);
-      for (let row = 0; row < layer.found; row++)
-        if (hasBit(layer.kept, row) && selection.next()) {
-          setBit(layer.test, row);
-          layer.testCount++;
-        }
-    }
+    splitRows(layers, all, total, split.testRows, foldIn(key, 'kernel'));
+    split.testRows = layers.reduce((sum, { testCount }) => sum + testCount, 0);
   } else {
     const tested = new Set(split.testModels);
-    for (const layer of layers) layer.testCount = tested.has(layer.model) ? layer.count : 0;
+    split.testModels = [...new Set(layers.map(({ model }) => model))]
+      .filter((model) => tested.has(familyOf(model)))
+      .sort((a, b) => a - b);
+    for (const layer of layers) layer.testCount = tested.has(familyOf(layer.model)) ? layer.count : 0;
   }
   return { layers, split, train: total - split.testRows, test: split.testRows };
+}
+
+/** Chooses test kernels one by one; a kernel of a layer that is nearly a copy goes where its original goes. */
+function splitRows(
+  layers: readonly PlannedLayer[],
+  all: readonly PlannedLayer[],
+  total: number,
+  wanted: number,
+  key: ReturnType<typeof seedKey>,
+): void {
+  const originals = layers.filter(({ copyOf }) => copyOf === undefined);
+  const count = originals.reduce((sum, layer) => sum + layer.count, 0);
+  const selection = new Selection(count, Math.round((wanted * count) / total), key);
+  for (const layer of [...originals, ...layers.filter(({ copyOf }) => copyOf !== undefined)]) {
+    const original = layer.copyOf === undefined ? undefined : all[layer.copyOf];
+    layer.test = bitsFor(layer.found);
+    for (let row = 0; row < layer.found; row++)
+      if (hasBit(layer.kept, row) && (original ? hasBit(original.test!, row) : selection.next())) {
+        setBit(layer.test, row);
+        layer.testCount++;
+      }
+  }
 }
 
 /** Every kernel stays on its side, unless no train kernel would be left. */

@@ -1,7 +1,10 @@
 // First pass over a model: which kernels are fit to be collected, and the hashes by which duplicates are found.
 import { DwpError } from '../errors.js';
 import { type ConvLayer, type LayerKind, type Model, type ModelFile, openModel } from '../importers/index.js';
+import { hasBit } from './bits.js';
 import { type CleanLayer, cleanLayer } from './clean.js';
+import { sketchOf } from './copies.js';
+import type { HashedRows } from './duplicates.js';
 import { type KernelSize, kernelSize } from './kernels.js';
 import { type CollectOptions, channelsOf, wantsLayer } from './options.js';
 import { type Role, relativeDepth, roleOf } from './roles.js';
@@ -28,6 +31,8 @@ export interface ScannedLayer extends CleanLayer {
   found: number;
   /** Of a layer of a dataset: so many rows were train kernels, the others test kernels. */
   trainRows?: number;
+  /** A few of its kernels, by which copies of the layer are found. */
+  sketch?: HashedRows;
 }
 
 /** What a model is, apart from its kernels. Digests of files are left for later: that takes as long as all the rest. */
@@ -94,6 +99,8 @@ export async function scanModel(
         continue;
       }
       const channels = channelsOf(options, layer)!;
+      const clean = cleanLayer(data, h, w, options, channels);
+      const sketch = sketchOf(data, h, w, channels, (row) => hasBit(clean.kept, row));
       hooks.layer({
         index,
         name: layer.name,
@@ -106,7 +113,8 @@ export async function scanModel(
         depth: relativeDepth(index, count),
         found: (out * inputs) / channels,
         ...('trainRows' in layer && { trainRows: layer.trainRows as number }),
-        ...cleanLayer(data, h, w, options, channels),
+        ...clean,
+        ...(sketch && { sketch }),
       });
       hooks.progress((index + 1) / (count + 1));
     }

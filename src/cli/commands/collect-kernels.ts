@@ -19,6 +19,7 @@ import {
   IDENTITIES,
   type Identity,
   type KernelSize,
+  leakWarning,
   NEAR_TOLERANCE,
   noiseWarning,
   parseDepth,
@@ -191,7 +192,7 @@ export const collectKernelsCommand = defineCommand({
     ),
     tolerance: option(
       '--tolerance <step>',
-      'of near: weights of kernels of norm 1 are rounded to this step; what is dropped differs by less in each',
+      'step of near, for kernels of norm 1: those that differ by up to a quarter of it in every weight are found',
       real(1e-6, 0.5).optional(),
       String(NEAR_TOLERANCE),
     ),
@@ -279,6 +280,7 @@ export const collectKernelsCommand = defineCommand({
       ...unread,
       ...passed.map(({ path, what, remedy }) => ({ path, reason: `${what}: ${remedy}` })),
     ];
+    for (const leak of collection.leaks) effects.warn(leakWarning(leak));
     for (const { name, size, quality } of collection.noise) {
       const warning = noiseWarning(`${name}: kernels of ${size}`, quality);
       if (warning) effects.warn(warning);

@@ -8,6 +8,7 @@ import {
   deriveDataset,
   IDENTITIES,
   type KernelSize,
+  leakWarning,
   openStored,
   ROLES,
   type StoredDataset,
@@ -37,7 +38,7 @@ async function derive(
   let progress: Progress | undefined;
   try {
     for (const path of paths) datasets.push(openStored(path));
-    const { description, sizes, models } = await deriveDataset(datasets, out, options, {
+    const { description, sizes, models, leaks } = await deriveDataset(datasets, out, options, {
       signal: effects.signal,
       progress: (bytes, total, what) => {
         progress ??= effects.progress('taking over kernels, bytes', total);
@@ -46,6 +47,7 @@ async function derive(
     });
     if (!description)
       throw inputError(`no kernels left of ${paths.join(', ')}`, 'see what there is with dwp inspect');
+    for (const leak of leaks) effects.warn(leakWarning(leak));
     const kernels: DeriveResult['kernels'] = {};
     for (const [size, { found, dropped, train, test, split }] of sizes)
       kernels[size] = { found, kept: train + test, train, test, split, dropped };

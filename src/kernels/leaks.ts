@@ -1,0 +1,61 @@
+// Test kernels that are nearly copies of train kernels: a density that is measured on them looks too good.
+import { hasBit } from './bits.js';
+import type { KernelSize } from './kernels.js';
+import type { PlannedLayer, SizePlan } from './plan.js';
+
+export interface Leak {
+  size: KernelSize;
+  /** Test kernels with a near copy among the train kernels. */
+  kernels: number;
+  test: number;
+  /** Names of the models that share them, the pair with the most first. */
+  models: [string, string];
+}
+
+/** Up to this share of the test kernels nothing is said. */
+const ALLOWED = 0.01;
+
+/**
+ * Of the layers that are nearly copies of others, by the places of their kernels.
+ *
+ * @param layers all of the plan, with their sides
+ */
+export function leaksIn(
+  plans: ReadonlyMap<KernelSize, SizePlan>,
+  layers: readonly PlannedLayer[],
+  nameOf: (model: number) => string,
+): Leak[] {
+  const bySize = new Map<KernelSize, Map<string, { kernels: number; models: [string, string] }>>();
+  for (const copy of layers) {
+    if (copy.copyOf === undefined) continue;
+    const original = layers[copy.copyOf];
+    let across = 0;
+    for (let row = 0; row < copy.found; row++)
+      if (hasBit(copy.kept, row) && hasBit(original.kept, row) && isTest(copy, row) !== isTest(original, row))
+        across++;
+    if (across === 0) continue;
+    const pairs = bySize.get(copy.size) ?? new Map();
+    bySize.set(copy.size, pairs);
+    const models = [nameOf(original.model), nameOf(copy.model)];
+    const key = models.join('\n');
+    pairs.set(key, { kernels: (pairs.get(key)?.kernels ?? 0) + across, models });
+  }
+  return [...bySize].flatMap(([size, pairs]) => {
+    const test = plans.get(size)?.test ?? 0;
+    const most = [...pairs.values()].sort((a, b) => b.kernels - a.kernels);
+    const kernels = Math.min(
+      test,
+      most.reduce((sum, pair) => sum + pair.kernels, 0),
+    );
+    return kernels > ALLOWED * test ? [{ size, kernels, test, models: most[0].models }] : [];
+  });
+}
+
+const isTest = ({ test, testCount }: PlannedLayer, row: number): boolean =>
+  test ? hasBit(test, row) : testCount > 0;
+
+/** One line: how many, of which models, and what to do. */
+export const leakWarning = ({ size, kernels, test, models: [a, b] }: Leak): string =>
+  `${kernels} of ${test} test kernels of ${size} are nearly copies of train kernels` +
+  `${a === b ? `, in ${a}` : `, such as those of ${a} and ${b}`}: a prior looks better on them than it is; ` +
+  'drop them with --duplicates near, leave one of the models out, or split anew';
