@@ -6,7 +6,7 @@ import { holdOut, type KernelDataset, type Kernels, takeKernels } from '../kerne
 import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../priors/index.js';
 import { requireSpread } from '../priors/parameters.js';
 import { defaultFit, type FitOptions, type FitReport, fitPrior, refinement } from '../train/fit-prior.js';
-import { writePriorFolder } from './prior-folder.js';
+import { LARGEST_SIDE, writePriorFolder } from './prior-folder.js';
 
 /** Kernels to fit on, and kernels that are used once, to judge the result. */
 export interface Parts {
@@ -23,6 +23,11 @@ export function partsOf(dataset: KernelDataset, fraction: number, seed: number):
   const { train, test } = dataset.test
     ? { train: dataset.train, test: dataset.test }
     : holdOut(dataset.train, fraction, foldIn(seedKey(seed), 'test'));
+  if (Math.max(train.h, train.w) > LARGEST_SIDE)
+    throw inputError(
+      `${dataset.name}: kernels of ${train.h}x${train.w}, and priors have at most ${LARGEST_SIDE}x${LARGEST_SIDE}`,
+      'choose a smaller --size',
+    );
   if (train.count < 3 || test.count < 1)
     throw inputError(
       `${dataset.name}: ${train.count} train and ${test.count} test kernels are too few to fit and judge a prior`,

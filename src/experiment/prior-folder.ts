@@ -20,12 +20,17 @@ const density = z.object({
   standardError: z.number(),
 });
 
+/** Of the kernels of a prior that is stored, in each direction. */
+export const LARGEST_SIDE = 32;
+/** Larger parameters have no squares in float32. */
+const LARGEST_PARAMETER = 1e18;
+
 const description = z.object({
   format: z.literal('dwp-prior-1'),
   family: z.string(),
   size: z.object({
-    h: z.number().int().min(1).max(32),
-    w: z.number().int().min(1).max(32),
+    h: z.number().int().min(1).max(LARGEST_SIDE),
+    w: z.number().int().min(1).max(LARGEST_SIDE),
     channels: z.number().int().min(2).max(99).optional(),
   }),
   config: z.record(z.string(), z.unknown()),
@@ -102,6 +107,12 @@ export function readPriorFolder(folder: string): { prior: KernelPrior; about: Pr
   for (const [name, { data }] of Object.entries(tensors))
     if (!data.every(Number.isFinite))
       throw inputError(`${weightsPath}: ${name} holds values that are not finite`, 'fit the prior again');
+  for (const [name, { data }] of Object.entries(tensors))
+    if (!data.every((x) => Math.abs(x) <= LARGEST_PARAMETER))
+      throw inputError(
+        `${weightsPath}: ${name} holds values beyond ±${LARGEST_PARAMETER}, which float32 cannot compute with`,
+        'fit the prior again',
+      );
   try {
     return { prior: makePrior(about, about.size, tensors), about };
   } catch (error) {

@@ -3,6 +3,9 @@
 import { inputError } from '../errors.js';
 import { type Arrays, kernelLength, type TrainingKernels } from './prior.js';
 
+/** Root mean squares of kernels whose squares and their sums are still float32 numbers. */
+const [SMALLEST, LARGEST] = [1e-12, 1e12];
+
 /** An array that cannot be a parameter; the one who read it knows the file. */
 export const badParameter = (why: string) => inputError(why, 'the prior folder is damaged: fit it again');
 
@@ -39,4 +42,11 @@ export function requireSpread(kernels: TrainingKernels): void {
     throw inputError(`${count} kernel${count === 1 ? '' : 's'}: too few to fit a prior`, 'give more kernels');
   if (data.every((x, i) => x === data[i % d]))
     throw inputError(`all ${count} kernels are the same: no prior can be fitted`, 'give kernels that differ');
+  const size = Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length);
+  if (!(size >= SMALLEST && size <= LARGEST))
+    throw inputError(
+      `the root mean square of the kernels is ${size.toPrecision(2)}: densities are computed in float32, which ` +
+        `needs ${SMALLEST} to ${LARGEST}`,
+      'multiply the kernels by a constant',
+    );
 }

@@ -1,10 +1,13 @@
 // Kernels drawn from a fitted prior.
-import { type Engine, type Key, noiseFor, tf } from '../engine/index.js';
-import type { KernelPrior } from '../priors/index.js';
+import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, tf } from '../engine/index.js';
+import { type KernelPrior, kernelLength } from '../priors/index.js';
+
+/** Kernels drawn at once: more are drawn in blocks, so that what is computed on the way does not grow with them. */
+const BLOCK = 2 ** 14;
 
 /**
  * @param denoised leave out the noise of p(w|z): the decoder's means
- * @returns [n, d], row-major
+ * @returns [n, d], row-major; the same numbers in blocks as all at once
  */
 export async function samplePrior(
   prior: KernelPrior,
@@ -13,20 +16,32 @@ export async function samplePrior(
   key: Key,
   denoised = false,
 ): Promise<Float32Array> {
-  const specs = prior.generateNoise(n);
+  const byRow = Object.values(prior.generateNoise(n)).every(({ shape }) => shape[0] === n);
+  const block = byRow ? Math.min(n, BLOCK) : n;
+  const specs = prior.generateNoise(block);
   const step = await engine.compile(
     ({ noise }, parameters) => ({
       kernels: tf.add(prior.generate(parameters, noise), 0),
     }),
     { inputs: { noise: specs }, constants: prior.parameters },
   );
-  const noise = noiseFor(specs, key);
-  if (denoised)
-    for (const name of Object.keys(noise)) {
-      const [, part] = /^(.*)kernels$/.exec(name) ?? []; // of a mixture of priors `m.kernels`
-      if (part !== undefined && noise[`${part}latent`]) noise[name].data.fill(0);
+  const streams = Object.keys(specs).map((name) => [name, new RandomStream(foldIn(key, name))] as const);
+  const d = kernelLength(prior.size);
+  const result = new Float32Array(n * d);
+  for (let from = 0; from < n; from += block) {
+    const noise: Record<string, NdArray> = {};
+    for (const [name, stream] of streams) {
+      noise[name] = f32(specs[name].shape); // its numbers follow those of the block before
+      stream.fillNormal(noise[name].data as Float32Array);
     }
-  const { kernels } = await step.run({ noise });
+    if (denoised)
+      for (const name of Object.keys(noise)) {
+        const [, part] = /^(.*)kernels$/.exec(name) ?? []; // of a mixture of priors `m.kernels`
+        if (part !== undefined && noise[`${part}latent`]) noise[name].data.fill(0);
+      }
+    const { kernels } = await step.run({ noise });
+    result.set((kernels.data as Float32Array).subarray(0, Math.min(block, n - from) * d), from * d);
+  }
   await step.release();
-  return Float32Array.from(kernels.data);
+  return result;
 }

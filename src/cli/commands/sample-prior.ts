@@ -1,6 +1,7 @@
 // dwp sample-prior: kernels drawn from a fitted prior, as numbers and as a picture.
 import { z } from 'zod';
 import { seedKey } from '../../engine/index.js';
+import { inputError } from '../../errors.js';
 import { sizeText } from '../../experiment/choose-prior.js';
 import { readPriorFolder } from '../../experiment/prior-folder.js';
 import { refuseExisting, saveFile, saveResult } from '../../formats/files.js';
@@ -37,6 +38,8 @@ export const samplePriorCommand = defineCommand({
     const { h, w, channels } = prior.size;
     const engine = await openEngine(input);
     const data = await samplePrior(prior, input.count, engine, seedKey(input.seed), input.denoised);
+    if (!data.every(Number.isFinite))
+      throw inputError(`${input.prior}: its samples are not finite`, 'fit the prior again');
     const mean = data.reduce((a, b) => a + b, 0) / data.length;
     const std = Math.sqrt(data.reduce((a, b) => a + (b - mean) ** 2, 0) / data.length);
     saveResult(input.out, (path) =>
