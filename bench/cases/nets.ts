@@ -12,7 +12,7 @@ import {
   unpack,
   valueAndGradients,
 } from '../../src/engine/index.js';
-import { type AdamVectors, adam, correctedRate, initialAdam, packAdam } from '../../src/train/adam.js';
+import { type AdamVectors, adam, initialAdam, packAdam } from '../../src/train/adam.js';
 import { type Case, COMPARED_STEPS, type Prepared, WARM_UP } from '../case.js';
 import { now } from '../clock.js';
 import { cifar } from '../nets/cifar.js';
@@ -24,6 +24,7 @@ const BATCH = 64;
 /** Small: larger steps of Adam amplify rounding errors, and the losses would part for no reason. */
 const LEARNING_RATE = 1e-4;
 const KEY = seedKey(1);
+const optimiser = adam();
 
 async function prepare(net: Net, engine: Engine): Promise<Prepared> {
   const parameters = net.parameters(foldIn(KEY, net.name));
@@ -61,7 +62,7 @@ async function prepare(net: Net, engine: Engine): Promise<Prepared> {
       return {
         crossEntropy: objective,
         running: aux.running,
-        ...adam(inputs.parameters, gradients.vector, inputs.moments, inputs.rate),
+        ...optimiser.update(gradients.vector, inputs.moments, inputs.parameters, inputs.rate),
       };
     },
     { inputs: { ...current, images, labels: spec([BATCH], 'int32'), rate } as never },
@@ -69,7 +70,7 @@ async function prepare(net: Net, engine: Engine): Promise<Prepared> {
 
   /** @returns the cross-entropy before the update, nats per image */
   async function step(): Promise<number> {
-    rate.data[0] = correctedRate(LEARNING_RATE, ++t);
+    rate.data[0] = optimiser.rate(LEARNING_RATE, ++t);
     await compiled.run({ ...current, images, labels, rate } as never, { crossEntropy, ...next } as never);
     [current, next] = [next, current];
     return crossEntropy.data[0];

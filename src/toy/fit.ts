@@ -6,17 +6,16 @@ import {
   type Key,
   layoutOf,
   noiseFor,
-  StepError,
   sizeOf,
   tf,
   unpack,
   valueAndGradients,
 } from '../engine/index.js';
-import { DwpError } from '../errors.js';
 import { type Estimator, type Sampler, samplerOf } from '../estimators/index.js';
 import { type Estimate, meanOf } from '../evaluate/two-sample.js';
 import type { Arrays } from '../priors/index.js';
-import { adam, correctedRate, initialAdam, packAdam } from '../train/adam.js';
+import { adam, initialAdam, packAdam } from '../train/adam.js';
+import { descend } from '../train/loop.js';
 import type { Target } from './target.js';
 
 export interface FitOptions {
@@ -72,8 +71,8 @@ export async function fitSampler(
     scores: estimator.scores ? { all: f32([n, d]) } : {},
     rate: f32([]),
   };
-  let current = packAdam(layout, initialAdam(initial));
-  let next = packAdam(layout);
+  const optimiser = adam();
+  const start = packAdam(layout, initialAdam(initial));
 
   const step = await engine.compile(
     ({ parameters, moments, draws, noise, scores, rate }, { speed, data }) => {
@@ -99,10 +98,10 @@ export async function fitSampler(
       return {
         objective,
         value: aux.value,
-        ...adam(parameters, gradients.vector, moments, tf.mul(speed, rate)),
+        ...optimiser.update(gradients.vector, moments, parameters, tf.mul(speed, rate)),
       };
     },
-    { inputs: { ...current.vectors, ...feeds }, constants: { data: target.data, speed } },
+    { inputs: { ...start.vectors, ...feeds }, constants: { data: target.data, speed } },
   );
   const draw =
     estimator.scores &&
@@ -110,51 +109,48 @@ export async function fitSampler(
       ({ vector, draws }) => ({
         w: q.draw(part('q', unpack(vector, layout)), draws).w,
       }),
-      { inputs: { vector: current.vectors.parameters, draws: drawSpecs } },
+      { inputs: { vector: start.vectors.parameters, draws: drawSpecs } },
     ));
   const result = { objective: f32([]), value: f32([]) };
-  const run = async (t: number, rate: number) => {
-    noiseFor(drawSpecs, foldIn(key, 'draws', t), feeds.draws);
-    noiseFor(noiseSpecs, foldIn(key, 'noise', t), feeds.noise);
-    feeds.rate.data[0] = rate;
-    if (draw && estimator.scores) {
-      const { w } = await draw.run({
-        vector: current.vectors.parameters,
-        draws: feeds.draws,
-      });
-      feeds.scores.all!.data.set(estimator.scores(w.data as Float32Array, n, d));
-    }
-    try {
-      await step.run({ ...current.vectors, ...feeds }, { ...result, ...next.vectors });
-    } catch (error) {
-      if (!(error instanceof StepError)) throw error;
-      throw diverged(target, estimator, t, error.message);
-    }
-    if (!Number.isFinite(result.objective.data[0]))
-      throw diverged(target, estimator, t, `the objective is ${result.objective.data[0]}`);
-    return result.value.data[0];
-  };
+  const descent = descend({
+    buffers: [start, packAdam(layout)],
+    from: 0,
+    to: steps + (estimator.valued ? JUDGED : 0),
+    compile: async () => ({ step }),
+    async given(t, _, { vectors }) {
+      noiseFor(drawSpecs, foldIn(key, 'draws', t), feeds.draws);
+      noiseFor(noiseSpecs, foldIn(key, 'noise', t), feeds.noise);
+      feeds.rate.data[0] = t > steps ? 0 : optimiser.rate(learningRate * falling(t, steps), t);
+      if (draw && estimator.scores) {
+        const { w } = await draw.run({ vector: vectors.parameters, draws: feeds.draws });
+        feeds.scores.all!.data.set(estimator.scores(w.data as Float32Array, n, d));
+      }
+      return feeds;
+    },
+    results: result,
+    objective: { name: 'objective', values: () => result.objective.data },
+    subject: `${estimator.name} on ${target.name}`,
+    signal,
+    whenInterrupted: 'run it again',
+  });
   const began = performance.now();
-  let claimed: Fitted['claimed'];
-  let stepMilliseconds: number;
+  let stepMilliseconds = 0;
+  const judged: number[] = [];
+  let { parameters } = start.state;
   try {
-    for (let t = 1; t <= steps; t++) {
-      if (signal?.aborted) throw new DwpError('INTERRUPTED', `interrupted at step ${t}`, 'run it again');
-      await run(t, correctedRate(learningRate * falling(t, steps), t));
-      [current, next] = [next, current];
-      progress?.();
-    }
-    stepMilliseconds = (performance.now() - began) / steps;
-    if (estimator.valued) {
-      const values = [];
-      for (let t = 1; t <= JUDGED; t++) values.push(await run(steps + t, 0));
-      claimed = meanOf(values);
+    for await (const { step, state } of descent) {
+      if (step > steps) judged.push(result.value.data[0]);
+      else {
+        parameters = state.parameters;
+        stepMilliseconds = (performance.now() - began) / step;
+        progress?.();
+      }
     }
   } finally {
-    await Promise.all([step.release(), draw?.release()]);
+    await draw?.release();
   }
-  const state = current.state.parameters;
-  return { q, parameters: part('q', state), claimed, stepMilliseconds };
+  const claimed = estimator.valued ? meanOf(judged) : undefined;
+  return { q, parameters: part('q', parameters), claimed, stepMilliseconds };
 }
 
 /** Constant, then falling linearly to a twentieth over the second half. */
@@ -168,11 +164,4 @@ const part = <T>(prefix: string, all: Readonly<Record<string, T>>): Record<strin
     Object.entries(all)
       .filter(([name]) => name.startsWith(`${prefix}.`))
       .map(([name, value]) => [name.slice(prefix.length + 1), value]),
-  );
-
-const diverged = (target: Target, { name }: Estimator, step: number, what: string) =>
-  new DwpError(
-    'DIVERGED',
-    `${name} on ${target.name}, step ${step}: ${what}`,
-    'try a smaller --learning-rate',
   );

@@ -1,49 +1,68 @@
-// Adam (Kingma & Ba 2015) on a vector of all parameters, as part of a step.
-import { type Layout, layoutOf, type NdArray, type PackedArrays, packedArrays, tf } from '../engine/index.js';
+// Adam (Kingma & Ba 2015), and its state as one vector for each of parameters and moments.
+import {
+  f32,
+  type Layout,
+  leaves,
+  mapTree,
+  type NdArray,
+  type PackedArrays,
+  packedArrays,
+  tf,
+} from '../engine/index.js';
+import type { Moments, Optimiser } from './optimiser.js';
 
 type Arrays = Readonly<Record<string, NdArray>>;
 
-/** Running means of the gradient and of its square, of one tensor or of many. */
-export interface Moments<T> {
-  first: T;
-  second: T;
+export interface AdamOptions {
+  /** β₁ and β₂: how much of the running means is kept in each step. */
+  beta1?: number;
+  beta2?: number;
+  /** Added to the root of the second moment. */
+  epsilon?: number;
 }
 
-const BETA1 = 0.9;
-const BETA2 = 0.999;
-const EPSILON = 1e-8;
-
-/**
- * The step size of step t = 1, 2, … with both bias corrections in it: lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ).
- */
-export const correctedRate = (learningRate: number, t: number): number =>
-  (learningRate * Math.sqrt(1 - BETA2 ** t)) / (1 - BETA1 ** t);
-
-/** One step downhill. `rate` is a scalar from {@link correctedRate}. */
-export function adam(
-  parameters: tf.Tensor,
-  gradient: tf.Tensor,
-  { first, second }: Moments<tf.Tensor>,
-  rate: tf.Tensor,
-): { parameters: tf.Tensor; moments: Moments<tf.Tensor> } {
-  const m = tf.add(tf.mul(first, BETA1), tf.mul(gradient, 1 - BETA1));
-  const v = tf.add(tf.mul(second, BETA2), tf.mul(tf.square(gradient), 1 - BETA2));
+/** θ ← θ − rate · m / (√v + ε), with rate = lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) for both corrections of the bias. */
+export function adam({ beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 }: AdamOptions = {}): Optimiser {
+  const moved = (x: tf.Tensor, gradient: tf.Tensor, first: tf.Tensor, second: tf.Tensor, rate: tf.Tensor) => {
+    const m = tf.add(tf.mul(first, beta1), tf.mul(gradient, 1 - beta1));
+    const v = tf.add(tf.mul(second, beta2), tf.mul(tf.square(gradient), 1 - beta2));
+    return {
+      parameters: tf.sub(x, tf.div(tf.mul(m, rate), tf.add(tf.sqrt(v), epsilon))),
+      first: m,
+      second: v,
+    };
+  };
   return {
-    parameters: tf.sub(parameters, tf.div(tf.mul(m, rate), tf.add(tf.sqrt(v), EPSILON))),
-    moments: { first: m, second: v },
+    init(parameters) {
+      const zeros = () => mapTree(parameters, ({ shape }: NdArray) => f32(shape));
+      return { first: zeros(), second: zeros() } as Moments<never>;
+    },
+    rate: (learningRate, t) => (learningRate * Math.sqrt(1 - beta2 ** t)) / (1 - beta1 ** t),
+    update<P>(gradients: P, { first, second }: Moments<P>, parameters: P, rate: tf.Tensor) {
+      const [g, m, v] = [gradients, first, second].map((tree) => new Map(leaves<tf.Tensor>(tree)));
+      const next = new Map(
+        leaves<tf.Tensor>(parameters).map(([path, x]) => [
+          path,
+          moved(x, g.get(path)!, m.get(path)!, v.get(path)!, rate),
+        ]),
+      );
+      const tree = (part: 'parameters' | 'first' | 'second'): P =>
+        mapTree(parameters, (_: tf.Tensor, path) => next.get(path)![part]);
+      return { parameters: tree('parameters'), moments: { first: tree('first'), second: tree('second') } };
+    },
   };
 }
 
-/** What Adam carries from step to step: parameters and moments by name. */
+/** What training carries from step to step: parameters and moments by name. */
 export interface AdamState {
   parameters: Arrays;
   moments: Moments<Arrays>;
 }
 
-export const initialAdam = (parameters: Arrays): AdamState => {
-  const zeros = () => packedArrays(layoutOf(parameters)).views;
-  return { parameters, moments: { first: zeros(), second: zeros() } };
-};
+export const initialAdam = (parameters: Arrays): AdamState => ({
+  parameters,
+  moments: adam().init(parameters),
+});
 
 /** The same as a step takes and gives it, in three vectors. */
 export interface AdamVectors<T> {

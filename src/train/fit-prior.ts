@@ -7,7 +7,6 @@ import {
   layoutOf,
   noiseFor,
   RandomStream,
-  StepError,
   tf,
   unpack,
   valueAndGradients,
@@ -19,12 +18,14 @@ import {
   type KernelSize,
   kernelLength,
   type Learner,
+  type LearnerStart,
   type PriorFamily,
   type Tick,
   type TrainingKernels,
 } from '../priors/index.js';
 import { requireSpread } from '../priors/parameters.js';
-import { type AdamState, type AdamVectors, adam, correctedRate, initialAdam, packAdam } from './adam.js';
+import { type AdamState, type AdamVectors, adam, initialAdam, packAdam } from './adam.js';
+import { descend } from './loop.js';
 
 export interface FitOptions {
   steps: number;
@@ -98,153 +99,200 @@ export async function fitPrior<C extends Record<string, unknown>>(
     const parameters = await family.fit.parameters(kernels, config, key, tickOf(hooks, options));
     return { prior: family.prior(size, config, parameters) };
   }
-  const { parameters, report } = await learn(family.fit, kernels, config, options, engine, key, hooks);
+  const { parameters, report } = await learn(
+    { learner: family.fit, kernels, config, options, engine, key },
+    hooks,
+  );
   return { prior: family.prior(size, config, parameters), report };
 }
 
-async function learn<C>(
-  learner: Learner<C>,
-  kernels: TrainingKernels,
-  config: C,
-  options: FitOptions,
-  engine: Engine,
-  key: Key,
-  hooks: FitHooks,
-): Promise<{ parameters: Arrays; report: FitReport }> {
-  const { signal, progress, resume, save } = hooks;
-  const d = kernelLength(kernels);
-  const order = new RandomStream(foldIn(key, 'validation')).permutation(kernels.count);
-  const validationCount = Math.max(
-    1,
-    Math.min(MOST_VALIDATION, Math.round(kernels.count * options.validationFraction)),
-  );
-  const validationRows = order.subarray(0, validationCount);
-  const trainRows = order.subarray(validationCount);
-  const batch = Math.min(options.batch, trainRows.length);
-  const start = rowsOf(kernels, trainRows.subarray(0, START_ROWS));
-  const prepared = await learner.prepare?.(start, config, foldIn(key, 'prepare'), tickOf(hooks, options));
-  const first = learner.initial(start, config, foldIn(key, 'initial'), prepared);
-  const { trainable, fixed, resampled = {} } = first;
+/** What is fitted to what, and how. */
+interface Fit<C> {
+  learner: Learner<C>;
+  kernels: TrainingKernels;
+  config: C;
+  options: FitOptions;
+  engine: Engine;
+  key: Key;
+}
 
+type Validation = Awaited<ReturnType<typeof boundStep>>;
+
+async function learn<C>(fit: Fit<C>, hooks: FitHooks): Promise<{ parameters: Arrays; report: FitReport }> {
+  const { learner, kernels, config, options, key } = fit;
+  const rows = splitRows(fit);
+  const seen = rowsOf(kernels, rows.train.subarray(0, START_ROWS));
+  const prepared = await learner.prepare?.(seen, config, foldIn(key, 'prepare'), tickOf(hooks, options));
+  const start = learner.initial(seen, config, foldIn(key, 'initial'), prepared);
+  if (hooks.resume) requireArrays(hooks.resume, start.trainable);
+  const validation = await boundStep(fit, start, rows.validation);
+  try {
+    const { steps, best, trace } = await improve(fit, start, rows.train, validation, hooks);
+    const isPrepared = prepared !== undefined && Object.keys(prepared).length > 0;
+    const kept = isPrepared ? await betterThanStart(fit, start.trainable, best, validation) : best;
+    return {
+      parameters: { ...kept.parameters, ...start.fixed },
+      report: { steps, bestStep: kept.step, validationBound: kept.validationBound, trace },
+    };
+  } finally {
+    await validation.release();
+  }
+}
+
+/** Steps until validations do not improve any more, or the last. */
+async function improve<C>(
+  fit: Fit<C>,
+  { trainable, fixed, resampled = {} }: LearnerStart,
+  trainRows: Int32Array,
+  validation: Validation,
+  { signal, progress, resume, save }: FitHooks,
+): Promise<{ steps: number; best: FitState['best']; trace: FitReport['trace'] }> {
+  const { learner, kernels, config, options, engine, key } = fit;
+  const d = kernelLength(kernels);
+  const batch = Math.min(options.batch, trainRows.length);
   const layout = layoutOf(trainable);
   const noiseSpecs = learner.noise(batch, config, kernels);
-  const perRun = stepsPerRun(options);
+  const stepsPerRun = stepsInRun(options);
   /** Per step of a run: kernels, noise and learning rate. */
-  const feeds = Array.from({ length: perRun }, () => ({
+  const feeds = Array.from({ length: stepsPerRun }, () => ({
     w: f32([batch, d]),
     noise: noiseFor(noiseSpecs, key),
     resampled: Object.fromEntries(Object.entries(resampled).map(([name, rows]) => [name, f32([rows, d])])),
     rate: f32([]),
   }));
-  if (resume) requireArrays(resume, trainable);
-  let current = packAdam(layout, resume?.adam ?? initialAdam(trainable));
-  let next = packAdam(layout);
-  const fit = await engine.compile(
-    (inputs, fixed) => {
-      let state: AdamVectors<tf.Tensor> = { parameters: inputs.parameters, moments: inputs.moments };
-      const bounds = inputs.steps.map(({ w, noise, resampled, rate }) => {
+  const optimiser = adam();
+  const first = packAdam(layout, resume?.adam ?? initialAdam(trainable));
+  const step = await engine.compile(
+    ({ parameters, moments, steps }, fixed) => {
+      let state: AdamVectors<tf.Tensor> = { parameters, moments };
+      const bounds = steps.map(({ w, noise, resampled, rate }) => {
         const { objective, gradients } = valueAndGradients(
           ({ vector }) => {
-            const parameters = { ...unpack(vector, layout), ...fixed, ...resampled };
-            const bound = learner.bound(parameters, w, noise, kernels, config);
+            const all = { ...unpack(vector, layout), ...fixed, ...resampled };
+            const bound = learner.bound(all, w, noise, kernels, config);
             return { objective: tf.neg(tf.mean(bound)) as tf.Scalar, aux: {} };
           },
           { vector: state.parameters },
         );
-        state = adam(state.parameters, gradients.vector, state.moments, rate);
+        state = optimiser.update(gradients.vector, state.moments, state.parameters, rate);
         return tf.neg(objective);
       });
       return { bounds: tf.stack(bounds), ...state };
     },
-    { inputs: { ...current.vectors, steps: feeds }, constants: fixed },
+    { inputs: { ...first.vectors, steps: feeds }, constants: fixed },
   );
-  const validation = await boundStep(learner, kernels, config, engine, trainable, fixed, validationRows);
 
-  let best = { parameters: trainable, validationBound: Number.NEGATIVE_INFINITY, step: 0 };
-  const report: FitReport = { steps: 0, bestStep: 0, validationBound: Number.NEGATIVE_INFINITY, trace: [] };
-  const bounds = f32([perRun]);
-  const orderOf = (epoch: number) =>
-    new RandomStream(foldIn(key, 'epoch', epoch)).permutation(trainRows.length).map((j) => trainRows[j]);
-  const seen = (resume?.step ?? 0) * batch;
-  let epoch = Math.ceil(seen / trainRows.length); // that comes next
-  let epochOrder = epoch > 0 ? orderOf(epoch - 1) : trainRows;
-  let at = seen - (epoch - 1) * trainRows.length;
-  function nextBatch(into: Float32Array): void {
-    for (let i = 0; i < batch; i++, at++) {
-      if (at >= trainRows.length) {
-        epochOrder = orderOf(epoch++);
-        at = 0;
-      }
-      const row = epochOrder[at];
-      into.set(kernels.data.subarray(row * d, (row + 1) * d), i * d);
-    }
-  }
-  function drawRows(into: Float32Array, stream: RandomStream): void {
-    for (let i = 0; i < into.length; i += d) {
-      const row = trainRows[stream.integer(trainRows.length)];
-      into.set(kernels.data.subarray(row * d, (row + 1) * d), i);
-    }
-  }
-  let sum = 0;
-  let stale = resume?.stale ?? 0;
-  if (resume) {
-    best = resume.best;
-    Object.assign(report, { steps: resume.step, trace: [...resume.trace] });
-  }
-  const atStart = { parameters: trainable, validationBound: Number.NEGATIVE_INFINITY, step: 0 };
   const validationKey = foldIn(key, 'validation noise');
-  try {
-    if (!resume) best.validationBound = (await validation.bound(trainable, validationKey)).mean;
-    for (let t = resume?.step ?? 0; t < options.steps && stale < options.patience; ) {
-      if (signal?.aborted)
-        throw new DwpError('INTERRUPTED', `fit interrupted at step ${t}`, 'run the command again');
-      for (const { w, noise, resampled, rate } of feeds) {
-        t++;
+  const boundOf = async (parameters: Arrays) => (await validation.bound(parameters, validationKey)).mean;
+  let best = resume?.best ?? { parameters: trainable, validationBound: await boundOf(trainable), step: 0 };
+  const trace = [...(resume?.trace ?? [])];
+  let stale = resume?.stale ?? 0;
+  let steps = resume?.step ?? 0;
+  let sum = 0;
+  const bounds = f32([stepsPerRun]);
+  const nextBatch = batches(fit, trainRows, batch, steps);
+  const descent = descend({
+    buffers: [first, packAdam(layout)],
+    from: steps,
+    to: stale < options.patience ? options.steps : steps,
+    stepsPerRun,
+    compile: async () => ({ step }),
+    given(t) {
+      for (const [i, { w, noise, resampled, rate }] of feeds.entries()) {
         nextBatch(w.data);
         for (const [name, { data }] of Object.entries(resampled))
-          drawRows(data, new RandomStream(foldIn(key, 'resampled', name, t)));
-        noiseFor(noiseSpecs, foldIn(key, 'noise', t), noise);
-        rate.data[0] = correctedRate(schedule(options, t), t);
+          drawRows(kernels, trainRows, data, new RandomStream(foldIn(key, 'resampled', name, t + i)));
+        noiseFor(noiseSpecs, foldIn(key, 'noise', t + i), noise);
+        rate.data[0] = optimiser.rate(schedule(options, t + i), t + i);
       }
-      try {
-        await fit.run({ ...current.vectors, steps: feeds }, { bounds, ...next.vectors });
-      } catch (error) {
-        throw error instanceof StepError ? diverged(t, error.message) : error;
-      }
-      [current, next] = [next, current];
-      for (let i = 0; i < perRun; i++) {
-        const bound = bounds.data[i];
-        if (!Number.isFinite(bound)) throw diverged(t, `the bound became ${bound}`);
-        sum += bound;
-      }
-      report.steps = t;
-      if (t % options.validateEvery !== 0 && t !== options.steps) continue;
-      const { mean: validationBound } = await validation.bound(current.state.parameters, validationKey);
-      const trainBound = sum / (t % options.validateEvery || options.validateEvery);
-      sum = 0;
-      report.trace.push({ step: t, trainBound, validationBound });
-      if (validationBound > best.validationBound) {
-        best = { parameters: copyOf(current.state.parameters), validationBound, step: t };
-        stale = 0;
-      } else stale++;
-      save?.({ step: t, stale, best, trace: report.trace, adam: current.state });
-      progress?.(
-        t,
-        options.steps,
-        `bound ${trainBound.toFixed(2)} train, ${validationBound.toFixed(2)} validation nats`,
-      );
-    }
-    if (prepared && Object.keys(prepared).length > 0 && best.step > 0) {
-      const before = await validation.bound(trainable, validationKey);
-      const after = await validation.bound(best.parameters, validationKey);
-      if (!surely(before.rows, after.rows)) best = { ...atStart, validationBound: before.mean };
-    }
-  } finally {
-    await Promise.all([fit.release(), validation.release()]);
+      return { steps: feeds };
+    },
+    results: { bounds },
+    objective: { name: 'bound', values: () => bounds.data },
+    signal,
+    whenInterrupted: 'run the command again',
+  });
+  for await (const { step: t, state } of descent) {
+    steps = t;
+    for (let i = 0; i < stepsPerRun; i++) sum += bounds.data[i];
+    if (t % options.validateEvery !== 0 && t !== options.steps) continue;
+    const validationBound = await boundOf(state.parameters);
+    const trainBound = sum / (t % options.validateEvery || options.validateEvery);
+    sum = 0;
+    trace.push({ step: t, trainBound, validationBound });
+    if (validationBound > best.validationBound) {
+      best = { parameters: copyOf(state.parameters), validationBound, step: t };
+      stale = 0;
+    } else stale++;
+    save?.({ step: t, stale, best, trace, adam: state });
+    const [train, held] = [trainBound, validationBound].map((x) => x.toFixed(2));
+    progress?.(t, options.steps, `bound ${train} train, ${held} validation nats`);
+    if (stale >= options.patience) break;
   }
-  report.bestStep = best.step;
-  report.validationBound = best.validationBound;
-  return { parameters: { ...best.parameters, ...fixed }, report };
+  return { steps, best, trace };
+}
+
+/** Where learning starts from a fitted density: the best parameters, if they are better than that by more than chance. */
+async function betterThanStart<C>(
+  { key }: Fit<C>,
+  trainable: Arrays,
+  best: FitState['best'],
+  validation: Validation,
+): Promise<FitState['best']> {
+  if (best.step === 0) return best;
+  const validationKey = foldIn(key, 'validation noise');
+  const before = await validation.bound(trainable, validationKey);
+  const after = await validation.bound(best.parameters, validationKey);
+  return surely(before.rows, after.rows)
+    ? best
+    : { parameters: trainable, validationBound: before.mean, step: 0 };
+}
+
+/** Row numbers of the kernels that are trained on, and of those that decide when to stop. */
+function splitRows<C>({ kernels, options, key }: Fit<C>): { train: Int32Array; validation: Int32Array } {
+  const order = new RandomStream(foldIn(key, 'validation')).permutation(kernels.count);
+  const wanted = Math.min(MOST_VALIDATION, Math.round(kernels.count * options.validationFraction));
+  const count = Math.max(1, wanted);
+  return { train: order.subarray(count), validation: order.subarray(0, count) };
+}
+
+/** Gives one batch [n, d] after the other: every row once in each epoch, in an order of that epoch. */
+function batches<C>(
+  { kernels, key }: Fit<C>,
+  rows: Int32Array,
+  batch: number,
+  stepsDone: number,
+): (into: Float32Array) => void {
+  const d = kernelLength(kernels);
+  const orderOf = (epoch: number) =>
+    new RandomStream(foldIn(key, 'epoch', epoch)).permutation(rows.length).map((j) => rows[j]);
+  const seen = stepsDone * batch;
+  let epoch = Math.ceil(seen / rows.length); // that comes next
+  let order = epoch > 0 ? orderOf(epoch - 1) : rows;
+  let at = seen - (epoch - 1) * rows.length;
+  return (into) => {
+    for (let i = 0; i < batch; i++, at++) {
+      if (at >= rows.length) {
+        order = orderOf(epoch++);
+        at = 0;
+      }
+      into.set(kernels.data.subarray(order[at] * d, (order[at] + 1) * d), i * d);
+    }
+  };
+}
+
+/** Fills [n, d] with rows that are drawn with replacement. */
+function drawRows(
+  kernels: TrainingKernels,
+  rows: Int32Array,
+  into: Float32Array,
+  stream: RandomStream,
+): void {
+  const d = kernelLength(kernels);
+  for (let i = 0; i < into.length; i += d) {
+    const row = rows[stream.integer(rows.length)];
+    into.set(kernels.data.subarray(row * d, (row + 1) * d), i);
+  }
 }
 
 /** Validation kernels are a share of the kernels, and never more than this. */
@@ -276,11 +324,8 @@ function rowsOf(kernels: TrainingKernels, rows: Int32Array): TrainingKernels {
  * Steps of Adam in one run of the compiled graph, up to four: they are so small that starting a run is a third of
  * one. A run must end where a validation is due.
  */
-const stepsPerRun = ({ steps, validateEvery }: FitOptions): number =>
+const stepsInRun = ({ steps, validateEvery }: FitOptions): number =>
   [4, 2].find((k) => steps % k === 0 && (validateEvery % k === 0 || validateEvery >= steps)) ?? 1;
-
-const diverged = (step: number, what: string) =>
-  new DwpError('DIVERGED', `step ${step}: ${what}`, 'try a smaller --learning-rate');
 
 /** @throws DwpError INPUT when a state is not one of this fit */
 function requireArrays({ best, adam: { parameters, moments } }: FitState, expected: Arrays): void {
@@ -313,12 +358,8 @@ export function surely(before: Float64Array, after: Float64Array): boolean {
 }
 
 async function boundStep<C>(
-  learner: Learner<C>,
-  kernels: TrainingKernels,
-  config: C,
-  engine: Engine,
-  trainable: Arrays,
-  fixed: Arrays,
+  { learner, kernels, config, engine }: Fit<C>,
+  { trainable, fixed }: LearnerStart,
   rows: Int32Array,
 ) {
   const d = kernelLength(kernels);

@@ -14,7 +14,8 @@ import {
 } from '../engine/index.js';
 import { type Architecture, applyWeights, type DenseLayer } from '../nn/index.js';
 import type { Arrays } from '../priors/index.js';
-import { adam, correctedRate, packAdam } from './adam.js';
+import { adam, packAdam } from './adam.js';
+import { descend } from './loop.js';
 
 /** Images in a run of the convolutions. */
 const BATCH = 100;
@@ -109,6 +110,7 @@ export async function linearClassifier(
   engine: Engine,
 ): Promise<LinearClassifier> {
   const [n, f] = features.shape;
+  const optimiser = adam();
   const layout = layoutOf({ bias: f32([classes]), weights: f32([f, classes]) });
   const step = await engine.compile(
     ({ parameters, moments, rate }, { x, y }) => {
@@ -122,24 +124,30 @@ export async function linearClassifier(
         },
         { vector: parameters },
       );
-      return adam(parameters, gradients.vector, moments, rate);
+      return optimiser.update(gradients.vector, moments, parameters, rate);
     },
     {
       inputs: { ...packAdam(layout).vectors, rate: spec([]) },
       constants: { x: features, y: oneHot(labels, classes) },
     },
   );
-  let current = packAdam(layout);
-  let next = packAdam(layout);
+  const start = packAdam(layout);
   const rate = f32([]);
-  for (let t = 1; t <= STEPS; t++) {
-    rate.data[0] = correctedRate(LEARNING_RATE * (1 - (t - 1) / STEPS), t);
-    await step.run({ ...current.vectors, rate }, next.vectors);
-    [current, next] = [next, current];
-  }
-  await step.release();
-  const { weights, bias } = current.state.parameters;
-  return { weights, bias };
+  const descent = descend({
+    buffers: [start, packAdam(layout)],
+    from: 0,
+    to: STEPS,
+    compile: async () => ({ step }),
+    given(t) {
+      rate.data[0] = optimiser.rate(LEARNING_RATE * (1 - (t - 1) / STEPS), t);
+      return { rate };
+    },
+    results: {},
+    subject: 'a classifier of features',
+  });
+  let { weights, bias } = start.state.parameters;
+  for await (const { state } of descent) ({ weights, bias } = state.parameters);
+  return { weights: weights as LinearClassifier['weights'], bias };
 }
 
 function oneHot(labels: Int32Array, classes: number): NdArray<[number, number]> {

@@ -13,14 +13,12 @@ import {
   type NdArray,
   noiseFor,
   RandomStream,
-  StepError,
   spec,
   type TensorsOf,
   tf,
   unpack,
   valueAndGradients,
 } from '../engine/index.js';
-import { DwpError } from '../errors.js';
 import {
   type Architecture,
   type ConvLayer,
@@ -34,7 +32,8 @@ import {
 } from '../nn/index.js';
 import type { Posterior } from '../posteriors/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
-import { type AdamState, adam, correctedRate, initialAdam, packAdam } from './adam.js';
+import { type AdamState, adam, initialAdam, packAdam } from './adam.js';
+import { descend } from './loop.js';
 import type { LinearClassifier } from './random-features.js';
 import { type LearningRates, rateFactors } from './rates.js';
 
@@ -158,6 +157,8 @@ export function xavier({ name, shape }: ConvLayer, key: Key): NdArray {
   return weights;
 }
 
+const optimiser = adam();
+
 /** Rate of step t: falls linearly to 0, as in the published recipe. */
 const learningRateAt = ({ learningRate, steps }: NetworkOptions, t: number): number =>
   learningRate * (1 - (t - 1) / steps);
@@ -213,7 +214,7 @@ export const trainingStep =
     );
     const factors = rateFactors(layout, options);
     const rate = factors ? tf.mul(inputs.rate, tf.tensor1d(factors)) : inputs.rate;
-    return { terms: aux, ...adam(inputs.parameters, gradients.vector, inputs.moments, rate) };
+    return { terms: aux, ...optimiser.update(gradients.vector, inputs.moments, inputs.parameters, rate) };
   };
 
 /**
@@ -244,13 +245,8 @@ export async function trainNetwork(
       inputs: shapes,
       constants: priorConstants(model),
     });
-    return { bound, shapes, step };
+    return { step, noiseSpecs: shapes.noise, noise: noiseFor(shapes.noise, key) };
   };
-  let stage = await compile(settings(state.step + 1));
-
-  // Two sets of vectors: a step reads one and writes the other.
-  let current = packAdam(layout, state);
-  let next = packAdam(layout);
   const acceptance = model.bound?.chain && model.posterior.latent && f32([]);
   const terms = {
     expectedLogLikelihood: f32([]),
@@ -258,67 +254,59 @@ export async function trainNetwork(
     entropyTerm: f32([]),
     ...(acceptance && { acceptance }),
   };
+  const pointAt = (step: number): TracePoint => {
+    const [likelihood, prior, entropy] = [terms.expectedLogLikelihood, terms.priorTerm, terms.entropyTerm];
+    return {
+      step,
+      bound: likelihood.data[0] + prior.data[0] + entropy.data[0],
+      expectedLogLikelihood: likelihood.data[0],
+      priorTerm: prior.data[0],
+      entropyTerm: entropy.data[0],
+      ...(acceptance && { acceptance: acceptance.data[0] }),
+    };
+  };
   const picked = new Int32Array(batch);
-  const imageData = f32(stage.shapes.images.shape);
+  const imageData = f32([batch, images.height, images.width, images.channels]);
   const labelData = { shape: [batch], data: new Int32Array(batch) };
   const rate = f32([]);
   const divergenceWeight = f32([]);
-  let noise: Record<string, NdArray> | undefined;
-  let t = state.step;
-  try {
-    while (t < options.steps) {
-      if (hooks.signal?.aborted) throw new DwpError('INTERRUPTED', `interrupted after step ${t}`);
-      order.rows(t++, picked);
+  const descent = descend({
+    buffers: [packAdam(layout, state), packAdam(layout)],
+    from: state.step,
+    to: options.steps,
+    stageOf: (t) => settings(t).priorSamples,
+    compile: (t) => compile(settings(t)),
+    given(t, { noiseSpecs, noise }) {
+      order.rows(t - 1, picked);
       for (let i = 0; i < batch; i++) picked[i] = rows[picked[i]];
       gatherImages(images, picked, imageData.data);
       gatherLabels(images, picked, labelData.data);
-      const bound = settings(t);
-      if (bound.priorSamples !== stage.bound.priorSamples) {
-        await stage.step.release();
-        stage = await compile(bound);
-        noise = undefined;
-      }
       const stepKey = foldIn(key, 'step', t);
-      noise = noiseFor(stage.shapes.noise, stepKey, noise);
-      rate.data[0] = correctedRate(learningRateAt(options, t), t);
+      noiseFor(noiseSpecs, stepKey, noise);
+      rate.data[0] = optimiser.rate(learningRateAt(options, t), t);
       divergenceWeight.data[0] = options.temperature * Math.min(1, t / Math.max(1, options.warmUp));
-      await stage.step.run(
-        {
-          ...current.vectors,
-          images: imageData,
-          labels: labelData,
-          noise,
-          rows: Object.fromEntries(
-            subsampledLayers(model).map((layer) => [layer.name, kernelRows(model, layer, stepKey)]),
-          ),
-          rate,
-          divergenceWeight,
-        },
-        { terms, ...next.vectors },
-      );
-      [current, next] = [next, current];
-      const point = {
-        step: t,
-        bound: terms.expectedLogLikelihood.data[0] + terms.priorTerm.data[0] + terms.entropyTerm.data[0],
-        expectedLogLikelihood: terms.expectedLogLikelihood.data[0],
-        priorTerm: terms.priorTerm.data[0],
-        entropyTerm: terms.entropyTerm.data[0],
-        ...(acceptance && { acceptance: acceptance.data[0] }),
+      const kernels = subsampledLayers(model).map((layer) => [layer.name, kernelRows(model, layer, stepKey)]);
+      return {
+        images: imageData,
+        labels: labelData,
+        noise,
+        rows: Object.fromEntries(kernels) as Arrays,
+        rate,
+        divergenceWeight,
       };
-      if (!Number.isFinite(point.bound)) throw diverged(t, `the bound became ${point.bound}`);
-      if (t % options.logEvery === 0 || t === options.steps) hooks.trace?.(point);
-      hooks.stepped?.({ step: t, ...current.state });
-    }
-  } catch (error) {
-    throw error instanceof StepError ? diverged(t, error.message) : error;
-  } finally {
-    await stage.step.release();
+    },
+    results: { terms },
+    objective: { name: 'bound', values: () => [pointAt(0).bound] },
+    signal: hooks.signal,
+  });
+  let reached = state;
+  for await (const { step, state } of descent) {
+    reached = { step, ...state };
+    if (step % options.logEvery === 0 || step === options.steps) hooks.trace?.(pointAt(step));
+    hooks.stepped?.(reached);
   }
-  return { step: t, ...current.state };
+  return reached;
 }
-
-const diverged = (step: number, what: string) =>
-  new DwpError('DIVERGED', `step ${step}: ${what}`, 'try a smaller --learning-rate');
 
 /** Parameters of the priors of all layers in one flat list, `layer.parameter`. */
 export const priorConstants = ({ priors }: Model): Arrays =>

@@ -20,7 +20,7 @@ import { convLayers } from '../../src/nn/index.js';
 import { lenet } from '../../src/nn/lenet.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import { isotropicNormal } from '../../src/priors/index.js';
-import { type AdamVectors, adam, correctedRate, initialAdam, packAdam } from '../../src/train/adam.js';
+import { type AdamVectors, adam, initialAdam, packAdam } from '../../src/train/adam.js';
 import { initialState, trainNetwork, xavier } from '../../src/train/train-network.js';
 import { allRows, tinyImages, tinyModel, tinyOptions, tinyState } from '../train/tiny.js';
 
@@ -130,7 +130,10 @@ describe('resident memory is flat', { timeout: FULL ? 7_200_000 : 600_000 }, () 
           },
           { vector: inputs.parameters },
         );
-        return { objective, ...adam(inputs.parameters, gradients.vector, inputs.moments, inputs.rate) };
+        return {
+          objective,
+          ...adam().update(gradients.vector, inputs.moments, inputs.parameters, inputs.rate),
+        };
       },
       {
         inputs: {
@@ -149,7 +152,7 @@ describe('resident memory is flat', { timeout: FULL ? 7_200_000 : 600_000 }, () 
     const memory = residentMemory(warmUp);
     let [first, last] = [0, 0];
     for (let t = 1; t <= steps; t++) {
-      const rate = f32([], Float32Array.of(correctedRate(1e-5, t)));
+      const rate = f32([], Float32Array.of(adam().rate(1e-5, t)));
       const inputs = { ...state, images, labels, rate };
       const out = (await step.run(inputs as never, (next && { objective, ...next }) as never)) as unknown as {
         objective: NdArray;

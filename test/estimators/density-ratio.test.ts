@@ -12,7 +12,8 @@ import {
 } from '../../src/engine/index.js';
 import { classifierLoss, densityRatio, logRatio } from '../../src/estimators/density-ratio.js';
 import type { Arrays, Tensors } from '../../src/priors/index.js';
-import { adam, correctedRate, type Moments } from '../../src/train/adam.js';
+import { adam } from '../../src/train/adam.js';
+import type { Moments } from '../../src/train/optimiser.js';
 
 const MEAN = 0.6;
 const STD = 0.7;
@@ -48,27 +49,14 @@ test('after training, T = log q − log reference', async () => {
         }),
         given.auxiliary,
       );
-      const next = Object.keys(given.auxiliary).map((name) => [
-        name,
-        adam(
-          given.auxiliary[name],
-          gradients[name],
-          { first: given.first[name], second: given.second[name] },
-          given.rate,
-        ),
-      ]) as [string, ReturnType<typeof adam>][];
-      const each = <T>(f: (x: ReturnType<typeof adam>) => T) =>
-        Object.fromEntries(next.map(([name, x]) => [name, f(x)]));
-      return {
-        auxiliary: each((x) => x.parameters),
-        first: each((x) => x.moments.first),
-        second: each((x) => x.moments.second),
-      };
+      const { first, second } = given;
+      const next = adam().update(gradients, { first, second }, given.auxiliary, given.rate);
+      return { auxiliary: next.parameters, ...next.moments };
     },
     { inputs: { auxiliary, ...moments, noise: specs, rate: f32([]) } as never },
   );
   for (let t = 1; t <= steps; t++) {
-    const rate = f32([], Float32Array.of(correctedRate(1e-2 * (1 - (t - 1) / steps), t)));
+    const rate = f32([], Float32Array.of(adam().rate(1e-2 * (1 - (t - 1) / steps), t)));
     const noise = noiseFor(specs, foldIn(key, t));
     const next = (await compiled.run({ auxiliary, ...moments, noise, rate } as never)) as unknown as {
       auxiliary: Arrays;
