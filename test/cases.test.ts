@@ -33,7 +33,6 @@ const notYet: readonly string[] = [
   'numpy_inside.pt',
   'peft.pt',
   'cbam_grey.pt',
-  'exported.pt2',
 ];
 
 let folder: string;

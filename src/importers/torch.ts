@@ -7,6 +7,7 @@ import { type ByteSource, partOf, shown } from '../formats/source.js';
 import { isZip, openZip, type ZipArchive } from '../formats/zip.js';
 import { foldNamedBatchNorms } from './fold-state-dict.js';
 import type { Importer } from './importer.js';
+import { otherKind } from './other-kinds.js';
 import { isShardIndex, openShards } from './shards.js';
 import { convolutionsOf, type NamedTensor } from './state-dict.js';
 import { OtherTensor, TorchObject, TorchTensor, torchHost } from './torch-pickle.js';
@@ -93,6 +94,10 @@ const damaged = (path: string, why: string) =>
 function readArchive(source: ByteSource, zip: ZipArchive): Content {
   const entries = new Map(zip.entries.map((entry) => [entry.name, entry]));
   const pickle = zip.entries.find(({ name }) => /^[^/]*\/?data\.pkl$/.test(name));
+  if (!pickle && zip.entries.some(({ name }) => /^[^/]*\/?archive_format$/.test(name))) {
+    const { what, remedy } = otherKind('.pt2')!;
+    throw inputError(`${source.path}: ${what}, which is not read`, remedy);
+  }
   if (!pickle)
     throw inputError(
       `${source.path}: a zip archive without data.pkl`,
