@@ -36,15 +36,18 @@ export const torch: Importer = {
     const { shards, missing } = openShards(source, SHARDED);
     const contents: Content[] = [];
     for (const shard of shards) contents.push(await readContent(shard));
+    const hints = { order: 'oihw', certain: true } as const;
     const tensors = contents.flatMap((content) => content.tensors);
-    const read = convolutionsOf(tensors, { order: 'oihw' });
+    const read = convolutionsOf(tensors, hints);
     // a module's tensors are in the order in which it was put together
-    const model = options?.foldBatchNorm ? foldNamedBatchNorms(read, tensors, true) : read;
+    let model = options?.foldBatchNorm ? foldNamedBatchNorms(read, tensors, true) : read;
     const constants = contents.flatMap(({ constants = [] }) => constants);
     if (constants.length > 0) {
-      const { layers, skipped } = convolutionsOf(constants, { order: 'oihw', anyName: true });
-      model.layers.push(...layers);
-      model.skipped.push(...skipped);
+      const frozen = convolutionsOf(constants, { ...hints, anyName: true });
+      const skipped = [...model.skipped, ...frozen.skipped];
+      if (frozen.layers.length === 0) model = { ...model, skipped };
+      else if (model.layers.length === 0) model = { ...frozen, skipped };
+      else model = { ...model, layers: [...model.layers, ...frozen.layers], skipped };
     }
     model.skipped.push(...missing);
     return { ...model, producer: contents.some(({ script }) => script) ? 'TorchScript' : 'PyTorch' };
