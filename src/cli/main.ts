@@ -54,6 +54,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   for (const entry of commands) {
     const command = new Command(entry.name)
       .summary(entry.summary)
+      .helpGroup(`${entry.group}:`)
       .exitOverride()
       .configureOutput({ writeErr: () => {} });
     program.addCommand(command);

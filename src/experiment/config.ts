@@ -51,7 +51,7 @@ export const runConfig = z.object({
   data: z.string().default('mnist').describe('mnist, fashion-mnist, or any name together with --data-dir'),
   dataDir: z.string().optional().describe('folder with the four IDX files of a dataset'),
   examples: whole(1).default(100).describe('training examples, the same number of each class'),
-  split: whole(0).default(0).describe('which stratified draw of the training examples'),
+  split: whole(0).default(0).describe('number of the stratified draw of training examples'),
   validation: whole(0)
     .default(0)
     .describe('judge on this many other training images instead of the test images'),
@@ -64,7 +64,7 @@ export const runConfig = z.object({
     .enum(PRIORS)
     .default('dwp')
     .describe(
-      'prior of convolution kernels; fitted is whatever --prior-path has, none trains without uncertainty',
+      'prior of convolution kernels; fitted uses the priors of --prior-path, none trains without uncertainty',
     ),
   priorPath: listOf(z.string())
     .default([])
@@ -82,12 +82,14 @@ export const runConfig = z.object({
   adaptPrior: listOf(z.enum(ADAPTATIONS))
     .default([])
     .describe(
-      'what of the priors of convolutions is learned along on the evidence bound: their scale, p(z) or the weights of ' +
-        'their components, their decoder',
+      'which parts of the priors of convolutions are trained jointly with the network: their scale, their p(z) or component ' +
+        'weights, or their decoder',
     ),
   priorLearningRate: real(0, 10)
     .optional()
-    .describe('of what is learned of the priors (default: 0.01, or 0.0001 with --adapt-prior decoder)'),
+    .describe(
+      'learning rate of the priors with --adapt-prior or --mix-priors learned (default: 0.01, or 0.0001 with --adapt-prior decoder)',
+    ),
   posterior: z
     .enum([...Object.keys(posteriors).filter((name) => name !== 'point'), ...SAMPLERS])
     .default('mean-field')
@@ -101,7 +103,7 @@ export const runConfig = z.object({
     .describe(
       'prior of the classifier: none trains it without uncertainty, fitted is the 1x1 prior of --prior-path',
     ),
-  densePriorStd: real(1e-6, 1e6).default(0.1).describe('--dense-prior normal: its standard deviation'),
+  densePriorStd: real(1e-6, 1e6).default(0.1).describe('standard deviation of --dense-prior normal'),
   bound: z
     .enum(BOUNDS)
     .default('hvi')
@@ -112,12 +114,12 @@ export const runConfig = z.object({
   boundSamples: whole(1, 1000).default(10).describe('K of --bound multisample, sivi and uivi'),
   boundSamplesFrom: whole(1, 1000)
     .optional()
-    .describe('K of the first steps; it doubles in stages of equal length until it is --bound-samples'),
+    .describe('K of the first steps; K doubles in stages of equal length up to --bound-samples'),
   encoder: z
     .enum(ENCODERS)
     .default('frozen')
     .describe(
-      'r(z|w) of a vae prior: as fitted, trained along for each layer, or corrected for every kernel',
+      'encoder r(z|w) of a vae prior: as fitted, trained for each layer, or corrected for every kernel',
     ),
   estimator: z.enum(ESTIMATORS).default('weight-samples').describe('estimate of the likelihood term'),
   init: z
@@ -133,39 +135,43 @@ export const runConfig = z.object({
     .union([z.literal('fitted'), real(0, 1000)], 'must be "fitted" or a number from 0 to 1000')
     .optional()
     .describe(
-      'start of the classifier: fitted to what the convolutions make of the examples as they start, or random, of so many ' +
-        `times Glorot's standard deviation (default: fitted, or ${DENSE_START} with --init xavier or --dense-prior)`,
+      'start of the classifier: fitted to the features of the examples before training, or random, scaled by this factor of ' +
+        `Glorot's standard deviation (default: fitted, or ${DENSE_START} with --init xavier or --dense-prior)`,
     ),
   components: whole(1, 1000)
     .optional()
     .describe(
-      'networks trained one after the other, each from a start of its own; the posterior is their mixture in equal parts, ' +
-        `and predictions take draws of each in turn (default: ${COMPONENTS})`,
+      'number of networks, trained one after the other from different starts; the posterior is their equal mixture, ' +
+        `and predictions use draws of each in turn (default: ${COMPONENTS})`,
     ),
   steps: whole(1, 100_000_000)
     .optional()
     .describe(
-      `steps of Adam for each component, of each chain (default: ${STEPS_PER_ROOT}·√examples, of chains ${CHAIN_STEPS})`,
+      `steps of Adam for each component, or transitions of each chain (default: ${STEPS_PER_ROOT}·√examples, for chains ${CHAIN_STEPS})`,
     ),
   batch: whole(1, 65_536).default(50).describe('examples per step'),
-  learningRate: real(1e-9, 10).default(3e-3).describe('falls linearly to 0'),
+  learningRate: real(1e-9, 10).default(3e-3).describe('learning rate of Adam, falls linearly to 0'),
   encoderLearningRate: real(0, 10)
     .optional()
-    .describe('of r(z|w), with --encoder trainable or local (default: --learning-rate)'),
+    .describe(
+      'learning rate of the encoder r(z|w), with --encoder trainable or local (default: --learning-rate)',
+    ),
   auxiliaryLearningRate: real(0, 10)
     .optional()
-    .describe('of s(ζ|w), the auxiliary network of a semi-implicit posterior (default: --learning-rate)'),
+    .describe(
+      'learning rate of s(ζ|w), the auxiliary network of a semi-implicit posterior (default: --learning-rate)',
+    ),
   temperature: real(0, 1000)
     .default(0.1)
     .describe('weight of the divergence KL(q‖p) in training; reported bounds are at 1'),
   warmUp: whole(0).default(0).describe("steps over which the divergence's weight rises from 0"),
   kernelSubsample: whole(1).default(128).describe("kernels per layer in a step's prior term"),
-  weightDecay: real(0, 1e6).default(0).describe('prior none: ½ · this · ‖w‖² for convolutions'),
+  weightDecay: real(0, 1e6).default(0).describe('penalty ½ · this · ‖w‖² on convolutions, with --prior none'),
   denseDecay: z
     .union([z.literal('auto'), real(0, 1e6)], 'must be "auto" or a number from 0 to 1000000')
     .optional()
     .describe(
-      '½ · this · ‖w‖² for a classifier without --dense-prior, the prior N(0, 1/this); auto: 5 over the mean square of its ' +
+      'penalty ½ · this · ‖w‖² on a classifier without --dense-prior, the prior N(0, 1/this); auto: 5 over the mean square of its ' +
         'inputs before training (default: auto, or 0 with --init xavier)',
     ),
   samples: whole(1, 10_000).default(10).describe('draws of the weights that predictions average'),
@@ -173,8 +179,8 @@ export const runConfig = z.object({
   stepSize: real(1e-12, 10)
     .optional()
     .describe(
-      'of chains, in standard deviations of the prior: hmc adapts it in the first half, the others take it as the largest ' +
-        'of a cycle, and find it in the first twentieth where it is not given',
+      'step size of chains, in standard deviations of the prior: hmc adapts it in the first half; sgld and sghmc use it as ' +
+        'the largest step of a cycle, and choose it in the first twentieth if it is not given',
     ),
   leapfrog: whole(1, 10_000).default(20).describe('--posterior hmc: leapfrog steps of a transition'),
   cycles: whole(1, 10_000).default(4).describe('--posterior sgld, sghmc: cycles of the step size'),
@@ -210,8 +216,8 @@ export const initOf = (config: RunConfig): (typeof INITS)[number] =>
 export const startsFromPrior = (config: RunConfig): boolean => ['prior', 'samples'].includes(initOf(config));
 
 /**
- * Whether the classifier's prior and start look at its inputs before training: where convolutions start at kernels. From
- * Glorot's start they first have to become something.
+ * Whether the classifier's prior and start look at its inputs before training: where convolutions start at kernels. Glorot-initialised
+ * features carry no information yet.
  */
 const looksAtFeatures = (config: RunConfig): boolean =>
   config.densePrior === 'none' && !isSampler(config.posterior) && initOf(config) !== 'xavier';

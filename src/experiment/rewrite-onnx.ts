@@ -1,4 +1,4 @@
-// A network of anybody, with samples of kernel priors in place of its convolution kernels: their bytes are written
+// Any ONNX network, with samples of kernel priors in place of its convolution kernels: their bytes are written
 // over in a copy of the ONNX file, everything else is kept.
 import { type Engine, foldIn, type Key, RandomStream, sizeOf } from '../engine/index.js';
 import { usageError } from '../errors.js';

@@ -261,10 +261,16 @@ const value = (d: DensityReport) =>
 const kind = (d: DensityReport) =>
   d.bound === undefined ? 'exact' : `lower bound, K = ${d.samples} (ELBO ${d.elbo!.toFixed(1)})`;
 
+/** As it is typed: `--latent-prior` for latentPrior. */
+const optionName = (key: string) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
 function configOf(family: PriorFamily, given: Record<string, unknown>): Record<string, unknown> {
   const config = family.config.parse(given);
   const unknown = Object.keys(given).find((name) => !(name in config));
   if (unknown)
-    throw usageError(`--${unknown} is no option of the ${family.name} family`, 'see dwp fit-prior --help');
+    throw usageError(
+      `the family ${family.name} has no option ${optionName(unknown)}`,
+      'leave it out, or choose another --family: see dwp fit-prior --help',
+    );
   return config;
 }

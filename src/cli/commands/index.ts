@@ -4,6 +4,8 @@ import type { AnyCommand } from '../command.js';
 
 export interface CommandEntry {
   name: string;
+  /** Heading in dwp --help. */
+  group: 'Models and kernels' | 'Priors' | 'Networks' | 'Experiments';
   /** One line of `dwp --help`. */
   summary: string;
   load(): Promise<AnyCommand>;
@@ -11,123 +13,147 @@ export interface CommandEntry {
 
 export const commands: readonly CommandEntry[] = [
   {
-    name: 'demo',
-    summary: 'the whole story on shipped data, in a few minutes',
-    load: async () => (await import('./demo.js')).demo,
-  },
-  {
     name: 'inspect',
+    group: 'Models and kernels',
     summary: 'show the convolution layers of a model, or what a kernel dataset holds',
     load: async () => (await import('./inspect.js')).inspect,
   },
   {
     name: 'collect-kernels',
+    group: 'Models and kernels',
     summary: 'read pretrained models and write their convolution kernels as a dataset',
     load: async () => (await import('./collect-kernels.js')).collectKernelsCommand,
   },
   {
     name: 'merge-kernels',
-    summary: 'make one kernel dataset of several, without duplicates',
+    group: 'Models and kernels',
+    summary: 'merge several kernel datasets into one, without duplicates',
     load: async () => (await import('./derive-kernels.js')).mergeKernels,
   },
   {
     name: 'split-kernels',
+    group: 'Models and kernels',
     summary: 'divide a kernel dataset into train and test kernels anew',
     load: async () => (await import('./derive-kernels.js')).splitKernels,
   },
   {
     name: 'subset-kernels',
-    summary: 'take a part of a kernel dataset: sizes, sources, layers, or so many of each',
+    group: 'Models and kernels',
+    summary: 'take a part of a kernel dataset: sizes, sources, layers, or a number of kernels of each',
     load: async () => (await import('./derive-kernels.js')).subsetKernels,
   },
   {
     name: 'diff-kernels',
+    group: 'Models and kernels',
     summary: 'compare the sources, layers and kernels of two kernel datasets',
     load: async () => (await import('./diff-kernels.js')).diffKernels,
   },
   {
     name: 'fit-prior',
+    group: 'Priors',
     summary: 'fit a generative model of kernels: the deep weight prior',
     load: async () => (await import('./fit-prior.js')).fitPriorCommand,
   },
   {
     name: 'compare-priors',
+    group: 'Priors',
     summary: 'held-out density of every family of priors on the same kernels, as one table',
     load: async () => (await import('./compare-priors.js')).comparePriorsCommand,
   },
   {
     name: 'eval-prior',
+    group: 'Priors',
     summary: 'density of kernels under a fitted prior, in nats per kernel',
     load: async () => (await import('./eval-prior.js')).evalPrior,
   },
   {
     name: 'check-prior',
-    summary: "whether a prior's samples look like kernels that it has not seen",
+    group: 'Priors',
+    summary: 'test whether samples of a prior can be told apart from held-out kernels',
     load: async () => (await import('./check-prior.js')).checkPrior,
   },
   {
     name: 'mix-priors',
-    summary: 'make one prior of several, a mixture of them',
+    group: 'Priors',
+    summary: 'mix several priors into one',
     load: async () => (await import('./mix-priors.js')).mixPriorsCommand,
   },
   {
     name: 'sample-prior',
+    group: 'Priors',
     summary: 'draw kernels from a fitted prior',
     load: async () => (await import('./sample-prior.js')).samplePriorCommand,
   },
   {
     name: 'import-prior',
-    summary: 'make a prior that was fitted elsewhere, as ONNX graphs, one of ours',
+    group: 'Priors',
+    summary: 'import a prior that another program fitted, as ONNX graphs',
     load: async () => (await import('./import-prior.js')).importPriorCommand,
   },
   {
     name: 'fit-images',
+    group: 'Priors',
     summary: 'fit a VAE of binary images with a choice of latent prior, and bound its log-likelihood',
     load: async () => (await import('./fit-images.js')).fitImages,
   },
   {
     name: 'eval-images',
+    group: 'Priors',
     summary: 'bound the log-likelihood of images under a fitted VAE once more',
     load: async () => (await import('./eval-images.js')).evalImages,
   },
   {
     name: 'train',
+    group: 'Networks',
     summary: 'train a CNN on few examples, with a prior of its convolution kernels',
     load: async () => (await import('./train.js')).train,
   },
   {
     name: 'evaluate',
+    group: 'Networks',
     summary: "accuracy and calibration of a run's predictions, by number of weight draws",
     load: async () => (await import('./evaluate.js')).evaluate,
   },
   {
     name: 'bounds',
+    group: 'Networks',
     summary: "how far a run's bounds can be from what they bound, from both sides",
     load: async () => (await import('./bounds.js')).bounds,
   },
   {
+    name: 'demo',
+    group: 'Experiments',
+    summary: 'the whole story on shipped data, in a few minutes',
+    load: async () => (await import('./demo.js')).demo,
+  },
+  {
     name: 'compare',
+    group: 'Experiments',
     summary: 'carry out a plan of runs (priors × numbers of examples × splits) and report it',
     load: async () => (await import('./compare.js')).compare,
   },
   {
     name: 'report',
+    group: 'Experiments',
     summary: 'one self-contained HTML page about finished runs',
     load: async () => (await import('./report.js')).report,
   },
   {
     name: 'export',
+    group: 'Networks',
     summary: 'write a run, a prior, or a network with kernels of priors for other programs (ONNX, Keras)',
     load: async () => (await import('./export.js')).exportCommand,
   },
   {
     name: 'toy',
-    summary: 'every estimator of a posterior on densities that are known, beside long chains',
+    group: 'Experiments',
+    summary: 'test every estimator of a posterior on known densities, beside long Markov chains',
     load: async () => (await import('./toy.js')).toy,
   },
   {
     name: 'doctor',
-    summary: 'which engines, threads, versions and datasets are here',
+    group: 'Experiments',
+    summary: 'which engines, threads, versions and datasets are installed',
     load: async () => (await import('./doctor.js')).doctor,
   },
 ];
