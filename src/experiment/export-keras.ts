@@ -1,37 +1,77 @@
-// A trained network's weights in the layout of Keras 2's HDF5 weight files: one group per layer, [h, w, in, out].
+// A trained network's weights as a Keras HDF5 weight file, kernels as [h, w, in, out]: in the layout of Keras 2
+// (load_weights of a file called .h5), or in that of Keras 3 (.weights.h5).
 import type { NdArray } from '../engine/index.js';
+import { usageError } from '../errors.js';
 import { type Architecture, convLayers, denseLayers } from '../nn/index.js';
 import type { PlainWeights } from './plain-weights.js';
 
+export type KerasLayout = 'keras2' | 'keras3';
+
+/**
+ * Keras 3 tells the layouts apart by the file's name.
+ *
+ * @throws DwpError USAGE for a name that Keras loads no weights from
+ */
+export function kerasLayout(path: string): KerasLayout {
+  const name = path.toLowerCase();
+  if (name.endsWith('.weights.h5')) return 'keras3';
+  if (/\.(h5|hdf5)$/.test(name)) return 'keras2';
+  throw usageError(
+    `${path}: Keras loads no weights from a file of this name`,
+    'call it name.weights.h5 for Keras 3, or name.h5 for Keras 2',
+  );
+}
+
 /** Bytes of the HDF5 file. The HDF5 library only writes files: here into a file system in memory. */
-export async function networkToKeras(architecture: Architecture, weights: PlainWeights): Promise<Uint8Array> {
+export async function networkToKeras(
+  architecture: Architecture,
+  weights: PlainWeights,
+  layout: KerasLayout = 'keras2',
+): Promise<Uint8Array> {
   const { File, ready } = await import('h5wasm');
   const { FS } = await ready;
   const path = '/export.h5';
   const file = new File(path, 'w');
+  const layers = [
+    ...convLayers(architecture).map(({ name, shape }) => ({
+      ...{ name, className: 'conv2d' },
+      kernel: toHwio(weights[name].kernel, shape),
+    })),
+    ...denseLayers(architecture).map(({ name }) => ({
+      ...{ name, className: 'dense' },
+      kernel: weights[name].kernel,
+    })),
+  ];
+  type Group = Pick<typeof file, 'create_dataset'>;
+  const write = (group: Group, name: string, { data, shape }: NdArray) =>
+    group.create_dataset({ name, data: Float32Array.from(data), shape: [...shape], dtype: '<f4' });
   try {
-    const layers = [
-      ...convLayers(architecture).map(({ name, shape }) => ({
-        name,
-        kernel: toHwio(weights[name].kernel, shape),
-      })),
-      ...denseLayers(architecture).map(({ name }) => ({ name, kernel: weights[name].kernel })),
-    ];
-    file.create_attribute(
-      'layer_names',
-      layers.map(({ name }) => name),
-    );
-    file.create_attribute('backend', 'tensorflow');
-    for (const { name, kernel } of layers) {
-      const outer = file.create_group(name);
-      outer.create_attribute('weight_names', [`${name}/kernel:0`, `${name}/bias:0`]);
-      const inner = outer.create_group(name);
-      const { bias } = weights[name];
-      for (const [part, { data, shape }] of [
-        ['kernel:0', kernel],
-        ['bias:0', bias],
-      ] as const)
-        inner.create_dataset({ name: part, data: Float32Array.from(data), shape: [...shape], dtype: '<f4' });
+    if (layout === 'keras3') {
+      // layers go by their class, numbered from the second of a class on, their weights by number
+      const all = file.create_group('layers');
+      const counts = new Map<string, number>();
+      for (const { name, className, kernel } of layers) {
+        const count = counts.get(className) ?? 0;
+        counts.set(className, count + 1);
+        const group = all.create_group(count === 0 ? className : `${className}_${count}`);
+        const own = group.create_group('vars');
+        own.create_attribute('name', name);
+        write(own, '0', kernel);
+        write(own, '1', weights[name].bias);
+      }
+    } else {
+      file.create_attribute(
+        'layer_names',
+        layers.map(({ name }) => name),
+      );
+      file.create_attribute('backend', 'tensorflow');
+      for (const { name, kernel } of layers) {
+        const outer = file.create_group(name);
+        outer.create_attribute('weight_names', [`${name}/kernel:0`, `${name}/bias:0`]);
+        const inner = outer.create_group(name);
+        write(inner, 'kernel:0', kernel);
+        write(inner, 'bias:0', weights[name].bias);
+      }
     }
     file.close();
     return FS.readFile(path) as Uint8Array;

@@ -7,7 +7,7 @@ import { usageError } from '../errors.js';
 import { saveFile } from '../formats/files.js';
 import { isSampler } from '../train/sample-network.js';
 import { readComponents } from './checkpoint.js';
-import { networkToKeras } from './export-keras.js';
+import { kerasLayout, networkToKeras } from './export-keras.js';
 import { networkToOnnx } from './export-onnx.js';
 import { type PlainWeights, plainWeights } from './plain-weights.js';
 import { buildArchitecture, posteriorOf, prepare } from './problem.js';
@@ -18,7 +18,8 @@ export interface ExportedRun {
   kind: 'run';
   /** Networks that predict together. */
   components: number;
-  files: { path: string; format: string; bytes: number }[];
+  /** With the shape of the images that the network of each file takes. */
+  files: { path: string; format: string; bytes: number; images: (number | 'batch')[] }[];
   inputs: { name: string; shape: (number | 'batch')[] }[];
   outputs: { name: string; shape: (number | 'batch')[] }[];
 }
@@ -31,6 +32,7 @@ export async function exportRun(
   run: string,
   { onnx, keras }: { onnx?: string; keras?: string },
 ): Promise<ExportedRun> {
+  const layout = keras ? kerasLayout(keras) : undefined;
   const config = readRunConfig(run);
   if (isSampler(config.posterior))
     throw usageError(
@@ -54,18 +56,20 @@ export async function exportRun(
   const weights: PlainWeights[] = [];
   for (const parameters of components) weights.push(await plainWeights(network, parameters, engine));
   const files: ExportedRun['files'] = [];
-  const write = (path: string, format: string, bytes: Uint8Array) => {
-    saveFile(path, bytes);
-    files.push({ path, format, bytes: bytes.length });
-  };
-  if (onnx) write(onnx, 'onnx', networkToOnnx(architecture, weights));
-  if (keras) write(keras, 'keras-hdf5', await networkToKeras(architecture, weights[0]));
   const { height, width, channels } = architecture.input;
+  const first: ExportedRun['files'][number]['images'] = ['batch', channels, height, width];
+  const last: typeof first = ['batch', height, width, channels];
+  const write = (path: string, format: string, bytes: Uint8Array, images: typeof first) => {
+    saveFile(path, bytes);
+    files.push({ path, format, bytes: bytes.length, images });
+  };
+  if (onnx) write(onnx, 'onnx', networkToOnnx(architecture, weights), first);
+  if (keras) write(keras, 'keras-hdf5', await networkToKeras(architecture, weights[0], layout), last);
   return {
     kind: 'run',
     components: components.length,
     files,
-    inputs: [{ name: 'images', shape: ['batch', channels, height, width] }],
+    inputs: [{ name: 'images', shape: onnx ? first : last }],
     outputs: [{ name: 'logits', shape: ['batch', architecture.classes] }],
   };
 }

@@ -6,7 +6,7 @@ import { afterAll, expect, test } from 'vitest';
 import { createEngine, f32, foldIn, seedKey } from '../../src/engine/index.js';
 import { onnxruntime } from '../../src/engine/onnxruntime.js';
 import { predictions } from '../../src/evaluate/index.js';
-import { networkToKeras } from '../../src/experiment/export-keras.js';
+import { kerasLayout, networkToKeras } from '../../src/experiment/export-keras.js';
 import { networkToOnnx } from '../../src/experiment/export-onnx.js';
 import { plainWeights } from '../../src/experiment/plain-weights.js';
 import { architectures, convLayers } from '../../src/nn/index.js';
@@ -72,6 +72,7 @@ test('ONNX: components predict with the mean of their probabilities', async () =
 test.each([
   ['onnx', async () => networkToOnnx(architecture, [plain])],
   ['h5', async () => networkToKeras(architecture, plain)],
+  ['weights.h5', async () => networkToKeras(architecture, plain, 'keras3')],
 ])('%s gives back every kernel', async (extension, encode) => {
   const path = join(folder, `net.${extension}`);
   writeFileSync(path, await encode());
@@ -79,4 +80,13 @@ test.each([
   expect(layers.map(({ shape }) => shape)).toEqual(convLayers(architecture).map(({ shape }) => [...shape]));
   for (const [i, { name, shape }] of convLayers(architecture).entries())
     expect(f32(shape, layers[i].data)).toEqual({ shape, data: weights[name].data });
+});
+
+test('the name of a Keras file tells its layout', () => {
+  expect([kerasLayout('a.weights.h5'), kerasLayout('a.H5'), kerasLayout('a.hdf5')]).toEqual([
+    'keras3',
+    'keras2',
+    'keras2',
+  ]);
+  for (const name of ['a.keras', 'a.npz', 'h5']) expect(() => kerasLayout(name)).toThrow('name');
 });

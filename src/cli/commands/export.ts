@@ -41,7 +41,7 @@ export const exportCommand = defineCommand({
     ),
     keras: option(
       '--keras <file.h5>',
-      'Keras HDF5 weight file to write for a run; must not exist yet',
+      'Keras weight file to write for a run: name.weights.h5 for Keras 3, name.h5 for Keras 2; must not exist yet',
       z.string().optional(),
     ),
     init: option('--init <model.onnx>', 'ONNX network to give new kernels', z.string().optional()),
@@ -70,6 +70,7 @@ export const exportCommand = defineCommand({
   },
   examples: [
     'dwp export runs/dwp-100 --onnx digits.onnx',
+    'dwp export runs/dwp-100 --keras digits.weights.h5',
     'dwp export priors/7x7 --onnx interchange/7x7',
     'dwp export --init resnet.onnx --prior priors/7x7 priors/3x3 --scale keep --out resnet-dwp.onnx',
   ],
@@ -135,11 +136,13 @@ async function giveKernels(input: KernelsInput, effects: Effects): Promise<Rewri
   }
 }
 
-function renderRun({ components, files, inputs, outputs }: ExportedRun): string {
+function renderRun({ components, files, outputs }: ExportedRun): string {
   const what = components > 1 ? `, the log of the mean probabilities of ${components} networks` : '';
   return [
-    ...files.map(({ path, format, bytes }) => `${format}: ${path} (${bytes} bytes)`),
-    `images [${inputs[0].shape}] with values in [0, 1] → logits [${outputs[0].shape}]${what}`,
+    ...files.map(
+      ({ path, format, bytes, images }) => `${format}: ${path} (${bytes} bytes), for images [${images}]`,
+    ),
+    `values of images in [0, 1] → logits [${outputs[0].shape}]${what}`,
   ].join('\n');
 }
 
