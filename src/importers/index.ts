@@ -152,7 +152,10 @@ const withRecord = (model: ModelLayers, format: string): ModelLayers => ({
   batchNorms: {
     folded: 0,
     notFolded: [
-      { batchNorm: 'all', reason: `batch normalisation in files of the format ${format} is not folded` },
+      {
+        batchNorm: 'all',
+        reason: `it is not folded in ${format} files of this kind, whose converters fold it themselves as a rule`,
+      },
     ],
   },
   ...model,

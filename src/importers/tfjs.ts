@@ -2,8 +2,9 @@
 import { inputError } from '../errors.js';
 import { type ByteSource, readJsonSource, shown } from '../formats/source.js';
 import { fieldsOf, listOf, textOf } from '../formats/untyped.js';
-import type { Importer } from './importer.js';
+import type { Importer, ReadOptions } from './importer.js';
 import type { ConvLayer, LayerKind, ModelLayers } from './layers.js';
+import { foldTfjsLayers } from './tfjs-fold.js';
 import { graphLayers, stored, tensorflowLayer } from './tfjs-graph.js';
 import { readManifest, type StoredWeight } from './tfjs-weights.js';
 
@@ -27,11 +28,11 @@ export const tfjs: Importer = {
       (name.endsWith('weights_manifest.json') || /^\s*\[\s*\{\s*"(paths|weights)"\s*:/.test(text))
     );
   },
-  read: async (source) => readTfjs(source),
+  read: async (source, options) => readTfjs(source, options),
 };
 
 /** @throws DwpError INPUT when the file is no model or manifest, or a shard is missing or too short */
-export function readTfjs(source: ByteSource): ModelLayers {
+export function readTfjs(source: ByteSource, { foldBatchNorm }: ReadOptions = {}): ModelLayers {
   const json = readJsonSource(source, LONGEST_JSON);
   const { modelTopology, weightsManifest, generatedBy, convertedBy, userDefinedMetadata } = fieldsOf(json);
   const manifest = Array.isArray(json) ? json : weightsManifest;
@@ -42,9 +43,10 @@ export function readTfjs(source: ByteSource): ModelLayers {
     );
   const weights = readManifest(manifest, source);
   const graph = Array.isArray(fieldsOf(modelTopology).node);
-  const { layers, skipped } = graph
+  const read = graph
     ? graphLayers(modelTopology, weights)
     : namedLayers(weights, layerClasses(modelTopology));
+  const model = foldBatchNorm && !graph ? foldTfjsLayers(read, modelTopology, weights) : read;
   const writers = [
     graph ? textOf(generatedBy)?.replace(/^(?=\d)/, 'TensorFlow ') : textOf(generatedBy),
     textOf(convertedBy),
@@ -52,7 +54,7 @@ export function readTfjs(source: ByteSource): ModelLayers {
   const producer = writers.filter(Boolean).join(', ').slice(0, 200);
   const { license, licence } = fieldsOf(userDefinedMetadata);
   const stated = textOf(license) ?? textOf(licence);
-  return { layers, skipped, ...(producer && { producer }), ...(stated && { licence: stated }) };
+  return { ...model, ...(producer && { producer }), ...(stated && { licence: stated }) };
 }
 
 interface LayerClass {

@@ -4,6 +4,7 @@ import { foldNamedBatchNorms } from '../../src/importers/fold-state-dict.js';
 import { kerasHdf5 } from '../../src/importers/keras-hdf5.js';
 import { pairByName } from '../../src/importers/pair-by-name.js';
 import { convolutionsOf } from '../../src/importers/state-dict.js';
+import { tfjs } from '../../src/importers/tfjs.js';
 import { loadBytes } from './loaded.js';
 import { hdf5File, ramp, writeWeight } from './write-models.js';
 
@@ -273,4 +274,42 @@ describe('Keras', () => {
     expect((await weights(['a_conv', 'a_bn'], true))?.folded).toBe(0);
     expect((await weights(['a_bn', 'a_conv'], false))?.folded).toBe(0);
   });
+});
+
+/** A model of TensorFlow.js: `conv` and `bn` with the factors 6, 7, 8. */
+const tfjsModel = (layers: Layer[] | undefined) => {
+  const weights: [string, number[], Float32Array][] = [
+    ['conv/kernel', [3, 3, 2, 3], ramp([3, 3, 2, 3])],
+    ['bn/gamma', [3], gammas(3)],
+    ['bn/moving_variance', [3], variances(3, 0.01)],
+  ];
+  const manifest = {
+    paths: ['w.bin'],
+    weights: weights.map(([name, shape]) => ({ name, shape, dtype: 'float32' })),
+  };
+  const config = { class_name: 'Sequential', config: { name: 'net', layers } };
+  const json = { ...(layers && { modelTopology: { model_config: config } }), weightsManifest: [manifest] };
+  const data = Float32Array.from(weights.flatMap(([, , values]) => [...values]));
+  const read = (foldBatchNorm: boolean) =>
+    loadBytes(
+      tfjs,
+      new TextEncoder().encode(JSON.stringify(json)),
+      'model.json',
+      { foldBatchNorm },
+      {
+        'w.bin': new Uint8Array(data.buffer),
+      },
+    );
+  return { folded: read(true), raw: read(false) };
+};
+
+test('TensorFlow.js: by connections, and not without them', async () => {
+  const { folded, raw } = tfjsModel([conv(), norm()]);
+  expect((await folded).batchNorms).toEqual({ folded: 1, notFolded: [] });
+  expectScaled((await folded).layers[0].data, (await raw).layers[0].data, [6, 7, 8]);
+  for (const layers of [[norm(), conv()], undefined]) {
+    const { folded, raw } = tfjsModel(layers);
+    expect((await folded).batchNorms).toMatchObject({ folded: 0, notFolded: [{ batchNorm: 'bn' }] });
+    expect((await folded).layers[0].data).toEqual((await raw).layers[0].data);
+  }
 });
