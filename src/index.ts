@@ -23,7 +23,7 @@ export {
   readKernelDataset,
 } from './kernels/index.js';
 export * from './mcmc/index.js';
-export { architectures, convLayers, forward } from './nn/index.js';
+export * from './network/index.js';
 export { posteriors } from './posteriors/index.js';
 export { imageVae } from './priors/image-vae.js';
 export { families, type KernelPrior, type PriorFamily } from './priors/index.js';

@@ -17,7 +17,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['estimators'],
   ['bounds'],
   ['priors', 'posteriors'],
-  ['nn'],
+  ['network'],
   ['mcmc'],
   ['distributions'],
   ['kernels'],
@@ -27,7 +27,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['formats'],
   ['errors'],
 ];
-const MATHEMATICAL = ['distributions', 'nn', 'mcmc', 'priors', 'posteriors', 'bounds', 'estimators'];
+const MATHEMATICAL = ['distributions', 'network', 'mcmc', 'priors', 'posteriors', 'bounds', 'estimators'];
 
 const rowOf = (room: string) => ROWS.findIndex((row) => row.includes(room));
 /** `cli/main.ts` → `cli`, `errors.ts` → `errors`; the library's `index.ts` stands above all rooms. */
@@ -107,9 +107,9 @@ describe('the rules see an offence', () => {
     ],
     [
       'upward import over several lines',
-      'nn/x.ts',
+      'network/x.ts',
       "import {\n  a,\n  b,\n} from '../train/adam.js';",
-      /nn is not above train/,
+      /network is not above train/,
     ],
     [
       'between rooms of one row',
@@ -121,9 +121,14 @@ describe('the rules see an offence', () => {
     ['dynamic import', 'formats/x.ts', "await import('../engine/index.js');", /not above engine/],
     ['errors importing anything', 'errors.ts', "import { a } from './formats/npy.js';", /not above formats/],
     ['onnxruntime', 'train/x.ts', "const ort = await import('onnxruntime-node');", /only the engine/],
-    ['the onnxruntime in build/', 'nn/x.ts', "import type * as Ort from '#onnxruntime';", /only the engine/],
-    ['tfjs', 'nn/x.ts', "import * as tf from '@tensorflow/tfjs-core';", /only the engine/],
-    ['tfjs bundle', 'nn/x.ts', "import * as tf from '#tfjs';", /only the engine/],
+    [
+      'the onnxruntime in build/',
+      'network/x.ts',
+      "import type * as Ort from '#onnxruntime';",
+      /only the engine/,
+    ],
+    ['tfjs', 'network/x.ts', "import * as tf from '@tensorflow/tfjs-core';", /only the engine/],
+    ['tfjs bundle', 'network/x.ts', "import * as tf from '#tfjs';", /only the engine/],
     ['files', 'bounds/x.ts', "import { readFileSync } from 'node:fs';", /bounds is pure/],
     ['global randomness', 'distributions/x.ts', 'const x = Math.random();', /uses Math\.random/],
     ['estimators', 'estimators/x.ts', 'const x = Math.random();', /estimators is pure/],

@@ -1,12 +1,20 @@
 // The Bayesian LeNet 32/128 as `dwp train --estimator local-reparameterisation` trains it, all kernels in the prior
 // term: images gathered, noise drawn, objective, gradients and Adam.
-import { kernelCount, type Model } from '../../src/bounds/elbo.js';
+import type { Model } from '../../src/bounds/elbo.js';
 import type { ImageSet } from '../../src/data/index.js';
 import { type Engine, foldIn, RandomStream, seedKey } from '../../src/engine/index.js';
 import { DwpError } from '../../src/errors.js';
 import type { ReadonlyTensors } from '../../src/formats/safetensors.js';
 import { readKernelDataset } from '../../src/kernels/index.js';
-import { architectures, convLayers, denseLayers } from '../../src/nn/index.js';
+import {
+  convLayers,
+  denseLayers,
+  kernelCount,
+  kindOf,
+  namedArchitecture,
+  weightShape,
+  xavier,
+} from '../../src/network/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import { families, type KernelPrior } from '../../src/priors/index.js';
 import {
@@ -14,7 +22,6 @@ import {
   type NetworkOptions,
   type TracePoint,
   trainNetwork,
-  xavier,
 } from '../../src/train/train-network.js';
 import { type Case, COMPARED_STEPS, type Prepared, WARM_UP } from '../case.js';
 import { now } from '../clock.js';
@@ -24,7 +31,7 @@ import { type Inputs, prefixed, recordingEngine, under } from '../record.js';
 const EXAMPLES = 1000;
 const LEARNING_RATE = 1e-3;
 const KEY = seedKey(1);
-const architecture = architectures.lenet.build({ height: 28, width: 28, channels: 1 }, 10);
+const architecture = namedArchitecture('lenet', { height: 28, width: 28, channels: 1 }, 10);
 
 /** Full-covariance Gaussians of the shipped kernels, or VAEs with their first weights: cost does not depend on values. */
 function priorOf(family: 'gaussian' | 'vae', size: string): KernelPrior {
@@ -38,9 +45,9 @@ function priorOf(family: 'gaussian' | 'vae', size: string): KernelPrior {
 }
 
 function modelOf(family: 'gaussian' | 'vae'): Model {
-  const priors = convLayers(architecture).map(({ name, shape }): [string, KernelPrior] => [
-    name,
-    priorOf(family, `${shape[2]}x${shape[3]}`),
+  const priors = convLayers(architecture).map((layer): [string, KernelPrior] => [
+    layer.name,
+    priorOf(family, weightShape(layer).slice(2).join('x')),
   ]);
   return {
     architecture,
@@ -151,13 +158,13 @@ async function prepare(family: 'gaussian' | 'vae', batch: number, engine: Engine
 /** Multiply-adds of a step: each convolution for mean and variance, forward and both gradients (one for images). */
 function gflop(family: 'gaussian' | 'vae', batch: number): number {
   let multiplyAdds = 0;
-  for (const [i, { shape, outputSize }] of convLayers(architecture).entries()) {
-    const weights = shape.reduce((a, b) => a * b, 1);
-    multiplyAdds += batch * outputSize[0] * outputSize[1] * weights * 2 * (i === 0 ? 2 : 3);
-  }
-  for (const { shape } of denseLayers(architecture)) multiplyAdds += batch * shape[0] * shape[1] * 3;
+  for (const [i, layer] of convLayers(architecture).entries())
+    multiplyAdds += batch * kindOf(layer).multiplyAdds(layer) * 2 * (i === 0 ? 2 : 3);
+  for (const layer of denseLayers(architecture))
+    multiplyAdds += batch * kindOf(layer).multiplyAdds(layer) * 3;
   for (const layer of convLayers(architecture)) {
-    const d = layer.shape[2] * layer.shape[3];
+    const [, , h, w] = weightShape(layer);
+    const d = h * w;
     // VAE: encoder and decoder, forward and the gradient of their inputs, their weights being fixed.
     const vae = 2 * (d * 128 + 128 * 128 + 128 * 32 + 16 * 128 + 128 * 128 + 128 * 2 * d);
     multiplyAdds += kernelCount(layer) * (family === 'vae' ? vae : 2 * d * d);

@@ -3,16 +3,19 @@
 // The first sum is over the batch, the second over a uniform subsample of S of the layer's n kernels; both are
 // unbiased for the whole (docs/math.md, section 1). All terms are in nats for the whole training set.
 import { negativeEntropy } from '../distributions/normal.js';
-import { spec, tf } from '../engine/index.js';
+import { nested, prefixed, type Specs, spec, type Tensors, tf } from '../engine/index.js';
 import {
   type Architecture,
   forward,
-  isBiased,
+  kernelCount,
   kernelLayout,
-  kernelShape,
+  type Layer,
+  layerNoise,
+  layerPart,
+  logLikelihood,
   randomLayers,
-  type WeightLayer,
-} from '../nn/index.js';
+  weightShape,
+} from '../network/index.js';
 import {
   type Estimator,
   groupCount,
@@ -20,8 +23,7 @@ import {
   type Posterior,
   type SemiImplicitPosterior,
 } from '../posteriors/index.js';
-import type { KernelPrior, Specs, Tensors } from '../priors/index.js';
-import { nested, prefixed } from '../priors/nested.js';
+import type { KernelPrior } from '../priors/index.js';
 import { proposalOf, upperBound } from './hierarchical.js';
 import { expectedLogDensity, latentNoise, logPrior, priorNoise } from './prior-term.js';
 import { type BoundSettings, HIERARCHICAL } from './settings.js';
@@ -57,20 +59,13 @@ export interface BoundTerms {
   acceptance?: tf.Scalar;
 }
 
-/** Kernels of a layer; in a dense one every weight is a kernel of 1×1 (35). */
-export const kernelCount = (layer: WeightLayer): number => kernelLayout(layer).count;
-
 /** How many of a layer's kernels a step's prior term uses. */
-export function subsampleSize({ priors, posterior, kernelSubsample }: Model, layer: WeightLayer): number {
+export function subsampleSize({ priors, posterior, kernelSubsample }: Model, layer: Layer): number {
   // the exact density of single weights costs next to nothing
-  const cheap = layer.kind === 'dense' && priors[layer.name]?.density.kind === 'exact';
+  const cheap = kernelLayout(layer).length === 1 && priors[layer.name]?.density.kind === 'exact';
   const all = cheap && posterior.latent?.(layer).shared !== 'kernel';
   return all ? kernelCount(layer) : Math.min(kernelSubsample, kernelCount(layer));
 }
-
-/** Parameters of one layer from the flat list: `conv1.mean` → `mean`. */
-export const ofLayer = <T>(all: Readonly<Record<string, T>>, layer: { name: string }): Record<string, T> =>
-  nested(all, layer.name);
 
 const named = (layer: { name: string }, part: string, specs: Specs): Specs =>
   prefixed(specs, `${layer.name}.${part}`);
@@ -78,7 +73,7 @@ const named = (layer: { name: string }, part: string, specs: Specs): Specs =>
 /** Standard normals that one step needs, by layer and use. */
 export function boundNoise(model: Model, batch: number): Specs {
   return Object.assign(
-    {},
+    prefixed(layerNoise(model.architecture, batch), LAYERS),
     ...randomLayers(model.architecture).flatMap((layer) => {
       const prior = model.priors[layer.name];
       return [
@@ -89,7 +84,7 @@ export function boundNoise(model: Model, batch: number): Specs {
   );
 }
 
-function divergenceNoise(model: Model, layer: WeightLayer, prior: KernelPrior): Specs {
+function divergenceNoise(model: Model, layer: Layer, prior: KernelPrior): Specs {
   const { posterior, bound = HIERARCHICAL } = model;
   const n = subsampleSize(model, layer);
   const latent = posterior.latent?.(layer);
@@ -105,53 +100,43 @@ function divergenceNoise(model: Model, layer: WeightLayer, prior: KernelPrior): 
   };
 }
 
-const weightCount = (layer: WeightLayer): number => kernelShape(layer).reduce((a, b) => a * b);
+const weightCount = (layer: Layer): number => weightShape(layer).reduce((a, b) => a * b);
 
-/** Logits [n, classes] of a batch under random weights. */
-export function randomLogits(
+/** Standard normals of layers without weights, among the noise of a step. */
+const LAYERS = 'layers';
+
+/**
+ * Logits [n, classes] of a batch under random weights, and the next running averages in training.
+ * @param averages running averages of the network; they are among the parameters where nothing is said
+ * @param training whether statistics are those of the batch
+ */
+export function randomOutputs(
   model: Model,
   parameters: Tensors,
   images: tf.Tensor4D,
   noise: Tensors,
-): tf.Tensor2D {
-  return networkLogits(model.architecture, parameters, images, (layer, x) =>
-    model.posterior.apply(
-      layer,
-      ofLayer(parameters, layer),
-      x,
-      ofLayer(noise, { name: `${layer.name}.likelihood` }),
-      model.estimator,
-    ),
-  );
-}
-
-/**
- * Logits [n, classes]: biases and plain dense layers are parameters, `random` says the rest.
- * @param random x through a layer with random weights, without its bias
- */
-export function networkLogits(
-  architecture: Architecture,
-  parameters: Tensors,
-  images: tf.Tensor4D,
-  random: (layer: WeightLayer, x: tf.Tensor) => tf.Tensor,
-): tf.Tensor2D {
-  const weighted = <T extends tf.Tensor>(layer: WeightLayer, x: T) => {
-    const plain = layer.kind === 'dense' && !layer.random;
-    const kernel = parameters[`${layer.name}.kernel`] as tf.Tensor2D;
-    const out = plain ? tf.matMul(x as tf.Tensor as tf.Tensor2D, kernel) : random(layer, x);
-    return (isBiased(layer) ? tf.add(out, parameters[`${layer.name}.bias`]) : out) as T;
-  };
-  return forward(architecture, images, { conv: weighted, dense: weighted });
-}
-
-/** Σ_b log p(y_b | x_b, W), nats. */
-export function logLikelihood(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar {
-  return tf.sum(tf.mul(tf.logSoftmax(logits), tf.oneHot(labels, logits.shape[1]))) as tf.Scalar;
+  averages: Tensors = parameters,
+  training = false,
+): { outputs: tf.Tensor2D; averages: Tensors } {
+  return forward(model.architecture, images, {
+    parameters,
+    state: averages,
+    ...(training && { training: { noise: nested(noise, LAYERS) } }),
+    random: (layer, x) =>
+      model.posterior.apply(
+        layer,
+        layerPart(parameters, layer),
+        x,
+        layerPart(noise, { name: `${layer.name}.likelihood` }),
+        model.estimator,
+      ),
+  });
 }
 
 /**
  * @param rows for each layer whose kernels are subsampled, the S row numbers of this step
  * @param priorParameters parameters of each layer's prior, named `layer.parameter`
+ * @param averages running averages of the network; the next ones are among the results
  */
 export function boundTerms(
   model: Model,
@@ -160,8 +145,9 @@ export function boundTerms(
   noise: Tensors,
   rows: Tensors,
   priorParameters: Tensors,
-): BoundTerms {
-  const outputs = randomLogits(model, parameters, batch.images, noise);
+  averages: Tensors = {},
+): BoundTerms & { averages: Tensors } {
+  const { outputs, averages: next } = randomOutputs(model, parameters, batch.images, noise, averages, true);
   const ofBatch = (model.logLikelihood ?? logLikelihood)(outputs, batch.labels);
   const scale = model.examples / batch.labels.shape[0]; // (8)
   let priorTerm: tf.Tensor = tf.scalar(0);
@@ -174,9 +160,9 @@ export function boundTerms(
       model,
       layer,
       prior,
-      ofLayer(parameters, layer),
-      { ...ofLayer(priorParameters, layer), ...ofLayer(ofLayer(parameters, layer), ADAPTED) },
-      ofLayer(noise, { name: `${layer.name}.prior` }),
+      layerPart(parameters, layer),
+      { ...layerPart(priorParameters, layer), ...layerPart(layerPart(parameters, layer), ADAPTED) },
+      layerPart(noise, { name: `${layer.name}.prior` }),
       rows[layer.name] as tf.Tensor1D | undefined,
     );
     priorTerm = tf.add(priorTerm, terms.prior);
@@ -187,6 +173,7 @@ export function boundTerms(
     expectedLogLikelihood: tf.mul(ofBatch, scale) as tf.Scalar,
     priorTerm: priorTerm as tf.Scalar,
     entropyTerm: entropyTerm as tf.Scalar,
+    averages: next,
     ...(acceptance.length > 0 && { acceptance: tf.mean(tf.stack(acceptance)) as tf.Scalar }),
   };
 }
@@ -194,7 +181,7 @@ export function boundTerms(
 /** A layer's prior and entropy terms, nats for all its kernels. */
 function divergenceTerms(
   { posterior, bound = HIERARCHICAL }: Model,
-  layer: WeightLayer,
+  layer: Layer,
   prior: KernelPrior,
   parameters: Tensors,
   priorParameters: Tensors,
@@ -203,7 +190,7 @@ function divergenceTerms(
 ): { prior: tf.Tensor; entropy: tf.Tensor; acceptance?: tf.Scalar } {
   const total = (each: tf.Tensor, count: number) => tf.mul(tf.sum(each), count / each.shape[0]!); // (9)
   const n = kernelCount(layer);
-  const own = ofLayer(parameters, AUXILIARY);
+  const own = layerPart(parameters, AUXILIARY);
   const auxiliary = bound.encoder === 'local' ? mapValues(own, (x) => (rows ? tf.gather(x, rows) : x)) : own;
   const shared = posterior.latent?.(layer).shared ?? 'kernel';
   const inRows = shared === 'kernel' ? rows : undefined;
@@ -226,7 +213,7 @@ function divergenceTerms(
       parameters,
       w,
       noise as UnbiasedNoise,
-      ofLayer(parameters, CHAINS).logStep,
+      layerPart(parameters, CHAINS).logStep,
       { ...bound, chain: bound.chain },
     );
     return { prior: priorTerm, entropy: entropy(logQ), acceptance: acceptance as tf.Scalar };

@@ -1,13 +1,13 @@
 // E_q log p(w) and E_q log q(w) of a layer, enclosed from below and above with any numbers of samples K: (4), (27) and
 // (5), and, beside them, the bounds that the layer was trained with. Sums over all its kernels, in nats.
-import { ADAPTED, AUXILIARY, type Model, ofLayer } from '../bounds/elbo.js';
+import { ADAPTED, AUXILIARY, type Model } from '../bounds/elbo.js';
 import { proposalOf } from '../bounds/hierarchical.js';
 import { priorProposal } from '../bounds/prior-term.js';
 import { type BoundSettings, HIERARCHICAL } from '../bounds/settings.js';
 import { logImportanceWeight } from '../distributions/latent.js';
 import { negativeEntropy, reparameterise } from '../distributions/normal.js';
 import { type Engine, foldIn, type Key, type NdArray, noiseFor, spec, tf } from '../engine/index.js';
-import { kernelLayout, type WeightLayer } from '../nn/index.js';
+import { kernelLayout, type Layer, layerPart } from '../network/index.js';
 import { groupCount, kernelRows, type SemiImplicitPosterior } from '../posteriors/index.js';
 import type { Arrays, Specs, Tensors } from '../priors/index.js';
 import { byTangents, fromAbove, fromBelow } from './importance.js';
@@ -49,7 +49,7 @@ const sum = (x: ArrayLike<number>) => Array.from(x).reduce((a, b) => a + b, 0);
  */
 export async function layerBounds(
   model: Model,
-  layer: WeightLayer,
+  layer: Layer,
   allParameters: Arrays,
   samples: readonly number[],
   engine: Engine,
@@ -58,8 +58,8 @@ export async function layerBounds(
   const { posterior, bound = HIERARCHICAL } = model;
   const prior = model.priors[layer.name];
   const { count: n, length: d } = kernelLayout(layer);
-  const parameters = ofLayer(allParameters, layer);
-  const adapted = ofLayer(parameters, ADAPTED);
+  const parameters = layerPart(allParameters, layer);
+  const adapted = layerPart(parameters, ADAPTED);
   const constants = { parameters, prior: { ...prior.parameters, ...adapted } };
   const streams: WeightStream[] = [];
   const stream = async (of: Parameters<typeof weightStream>[0]) => {
@@ -80,7 +80,7 @@ export async function layerBounds(
       given: { w: [d] },
       constants,
       weights(rows, { w }, noise, { parameters, prior }) {
-        const own = ofLayer(parameters, AUXILIARY);
+        const own = layerPart(parameters, AUXILIARY);
         const auxiliary =
           settings.encoder === 'local'
             ? Object.fromEntries(Object.entries(own).map(([name, x]) => [name, tf.gather(x, rows!)]))

@@ -1,8 +1,8 @@
 // Class probabilities of images under random draws of a network's weights.
-import { type Model, networkLogits, ofLayer } from '../bounds/elbo.js';
+import type { Model } from '../bounds/elbo.js';
 import { gatherImages, type ImageSet } from '../data/index.js';
 import { type Engine, f32, foldIn, type Key, noiseFor, spec, tf } from '../engine/index.js';
-import { applyWeights, randomLayers } from '../nn/index.js';
+import { applyWeights, layerPart, networkLogits, randomLayers } from '../network/index.js';
 import type { Arrays, Specs, Tensors } from '../priors/index.js';
 
 export type Network = Pick<Model, 'architecture' | 'posterior'>;
@@ -22,8 +22,18 @@ export const sampledLogits = (
   images: tf.Tensor4D,
   noise: Tensors,
 ): tf.Tensor2D =>
-  networkLogits(architecture, parameters, images, (layer, x) =>
-    applyWeights(layer, x, posterior.sample(layer, ofLayer(parameters, layer), ofLayer(noise, layer))),
+  networkLogits(
+    architecture,
+    {
+      parameters,
+      random: (layer, x) =>
+        applyWeights(
+          layer,
+          x,
+          posterior.sample(layer, layerPart(parameters, layer), layerPart(noise, layer)),
+        ),
+    },
+    images,
   );
 
 /** Images in a run: few enough for the activations of a layer to stay in a processor's cache. */

@@ -5,12 +5,12 @@ import { f32, type NdArray, seedKey } from '../engine/index.js';
 import { inputError } from '../errors.js';
 import type { Network } from '../evaluate/index.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
-import { convLayers } from '../nn/index.js';
+import { convLayers, weightShape } from '../network/index.js';
 import type { Arrays } from '../priors/index.js';
 import { auxiliaryParameters } from '../train/auxiliary.js';
 import { initialState, type TrainingState } from '../train/train-network.js';
 
-const PARTS = ['parameters', 'first', 'second'] as const;
+const PARTS = ['parameters', 'first', 'second', 'averages'] as const;
 export const CHECKPOINT = 'checkpoint.safetensors';
 /** Names of what is learned along: it depends on the priors. */
 const ALONG = new RegExp(`\\.(${ADAPTED.name}|${AUXILIARY.name}|${CHAINS.name})\\.`);
@@ -26,22 +26,28 @@ export interface Progress extends TrainingState {
   component: number;
 }
 
-export const writeComponent = (folder: string, component: number, parameters: Arrays): void =>
-  writeSafetensors(componentPath(folder, component), parameters);
+export const writeComponent = (
+  folder: string,
+  component: number,
+  { parameters, averages }: TrainingState,
+): void => writeSafetensors(componentPath(folder, component), { ...parameters, ...averages });
 
-/** Parameters of all components of a finished run. @throws as {@link readCheckpoint} */
+/** Parameters and running averages of all components of a finished run. @throws as {@link readCheckpoint} */
 export const readComponents = (folder: string, network?: Network | Model): Arrays[] => {
-  const { component, parameters } = readCheckpoint(folder, network);
+  const { component, parameters, averages } = readCheckpoint(folder, network);
   return [
     ...Array.from({ length: component }, (_, c) =>
       checkedParameters(componentPath(folder, c), readSafetensors(componentPath(folder, c)).tensors, network),
     ),
-    parameters,
+    { ...parameters, ...averages },
   ];
 };
 
-export function writeCheckpoint(folder: string, { component, step, parameters, moments }: Progress): void {
-  const groups = { parameters, first: moments.first, second: moments.second };
+export function writeCheckpoint(
+  folder: string,
+  { component, step, parameters, moments, averages }: Progress,
+): void {
+  const groups = { parameters, first: moments.first, second: moments.second, averages };
   const tensors = Object.fromEntries(
     PARTS.flatMap((part) => Object.entries(groups[part]).map(([name, array]) => [`${part}/${name}`, array])),
   );
@@ -64,7 +70,7 @@ export function readCheckpoint(folder: string, network?: Network | Model): Progr
   const component = Number(metadata.component ?? 0); // there was but one at first
   if (!Number.isSafeInteger(component) || component < 0 || component > 1000)
     throw bad(`component is ${metadata.component}`);
-  const [parameters, first, second] = PARTS.map((part) =>
+  const [parameters, first, second, averages] = PARTS.map((part) =>
     Object.fromEntries(
       Object.entries(tensors)
         .filter(([name]) => name.startsWith(`${part}/`))
@@ -79,8 +85,8 @@ export function readCheckpoint(folder: string, network?: Network | Model): Progr
       throw bad(`the moments of ${name} do not fit`);
     if (second[name].data.some((x) => x < 0)) throw bad(`a mean square of ${name} is below 0`);
   }
-  checkedParameters(path, parameters, network);
-  return { component, step, parameters, moments: { first, second } };
+  checkedParameters(path, { ...parameters, ...averages }, network);
+  return { component, step, parameters, moments: { first, second }, averages };
 }
 
 const damage = (path: string) => (why: string) =>
@@ -103,11 +109,15 @@ function checkedParameters(path: string, parameters: Arrays, network?: Network |
   return parameters;
 }
 
-/** Shapes of everything that the network trains, by name. */
+/** Shapes of everything that the network trains, and of its running averages, by name. */
 export function parameterShapes(network: Network | Model): Record<string, readonly number[]> {
   const { architecture, posterior } = network;
-  const weights = Object.fromEntries(convLayers(architecture).map(({ name, shape }) => [name, f32(shape)]));
+  const weights = Object.fromEntries(
+    convLayers(architecture).map((layer) => [layer.name, f32(weightShape(layer))]),
+  );
   const auxiliary = 'priors' in network ? auxiliaryParameters(network) : {};
-  const { parameters } = initialState(architecture, posterior, weights, 0, seedKey(0), auxiliary);
-  return Object.fromEntries(Object.entries(parameters).map(([name, { shape }]) => [name, shape]));
+  const { parameters, averages } = initialState(architecture, posterior, weights, 0, seedKey(0), auxiliary);
+  return Object.fromEntries(
+    Object.entries({ ...parameters, ...averages }).map(([name, { shape }]) => [name, shape]),
+  );
 }

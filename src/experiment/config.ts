@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { BOUNDS, ENCODERS } from '../bounds/settings.js';
 import { DEVICES, ENGINES } from '../engine/index.js';
 import { usageError } from '../errors.js';
-import { architectures } from '../nn/index.js';
+import { architectures } from '../network/index.js';
 import { ESTIMATORS, posteriors } from '../posteriors/index.js';
 import { ADAPTATIONS } from '../priors/index.js';
 import { isSampler, SAMPLERS } from '../train/sample-network.js';
@@ -55,7 +55,10 @@ export const runConfig = z.object({
   validation: whole(0)
     .default(0)
     .describe('judge on this many other training images instead of the test images'),
-  arch: z.enum(Object.keys(architectures)).default('lenet').describe('network'),
+  arch: z
+    .enum([...architectures.keys()])
+    .default('lenet')
+    .describe('network'),
   width: real(1 / 64, 16)
     .default(1)
     .describe("multiplies the network's numbers of channels"),

@@ -1,8 +1,16 @@
 // The fitted priors of a run's layers: read from their folders, and chosen layer by layer.
 
 import { usageError } from '../errors.js';
+import type { LayerKind } from '../importers/index.js';
 import { roleOf } from '../kernels/index.js';
-import { type Architecture, convLayers, kernelShape, randomLayers } from '../nn/index.js';
+import {
+  type Architecture,
+  convLayers,
+  inputChannels,
+  type Layer,
+  randomLayers,
+  weightShape,
+} from '../network/index.js';
 import {
   type Arrays,
   adaptPrior,
@@ -74,16 +82,23 @@ export function requireFamily(
       );
 }
 
+/** What an importer would call a convolution. */
+function importedKind(layer: Layer): LayerKind {
+  if (layer.kind === 'transposed-conv') return 'transposed';
+  const [, inputs] = weightShape(layer);
+  return inputs === 1 && inputChannels(layer) > 1 ? 'depthwise' : 'conv';
+}
+
 /** What each layer with random weights asks of its prior, by name. */
 export function layerNeeds(architecture: Architecture): Record<string, LayerNeed> {
   const convolutions = convLayers(architecture);
   return Object.fromEntries(
     [...convolutions, ...randomLayers(architecture)].map((layer): [string, LayerNeed] => {
-      const [, inputs, h, w] = kernelShape(layer);
+      const [, inputs, h, w] = weightShape(layer);
       const index = convolutions.findIndex(({ name }) => name === layer.name);
       const role =
-        layer.kind === 'conv'
-          ? roleOf({ kind: 'conv', shape: [...layer.shape] }, index, convolutions.length)
+        index >= 0
+          ? roleOf({ kind: importedKind(layer), shape: [...weightShape(layer)] }, index, convolutions.length)
           : undefined;
       return [layer.name, { name: layer.name, size: { h, w }, ...(role && { role }), inputs }];
     }),

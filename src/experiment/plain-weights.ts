@@ -1,34 +1,39 @@
-// A trained network as plain weights, the means of its posterior: what other programs can be given.
-import { type Engine, f32, foldIn, type NdArray, seedKey } from '../engine/index.js';
+// A trained network as plain arrays, the means of its posterior: what other programs can be given.
+import { type Arrays, type Engine, f32, foldIn, type NdArray, seedKey } from '../engine/index.js';
 import type { Network } from '../evaluate/index.js';
-import { convLayers, denseLayers } from '../nn/index.js';
+import { kindOf, layerPart, weightShape } from '../network/index.js';
 import { posteriorMeans } from '../train/sample-posterior.js';
 
-/** By layer: `kernel` [out, in, h, w] of a convolution or [in, out] of a dense layer, and `bias` [out]. */
-export type PlainWeights = Readonly<Record<string, { kernel: NdArray; bias: NdArray }>>;
+/**
+ * By layer: `weights` [out, in, h, w] where it has some ([out, in, 1, 1] of a dense one), and its other parameters and
+ * running averages by their own names: `bias`, `scale`, `mean`.
+ */
+export type PlainWeights = Readonly<Record<string, Arrays>>;
 
+/** @param parameters with running averages */
 export async function plainWeights(
   network: Network,
-  parameters: Readonly<Record<string, NdArray>>,
+  parameters: Arrays,
   engine: Engine,
 ): Promise<PlainWeights> {
   const means = await posteriorMeans(network, parameters, engine, foldIn(seedKey(0), 'means'));
-  const layer = (name: string, kernel: NdArray) => {
-    const [outputs] = means[name]?.shape ?? [kernel.shape[1]];
-    return [name, { kernel, bias: parameters[`${name}.bias`] ?? f32([outputs]) }];
-  };
-  return Object.fromEntries([
-    ...convLayers(network.architecture).map(({ name }) => layer(name, means[name])),
-    ...denseLayers(network.architecture).map(({ name, random }) =>
-      layer(name, random ? transposed(means[name]) : parameters[`${name}.kernel`]),
-    ),
-  ]);
+  return Object.fromEntries(
+    network.architecture.layers.map((layer): [string, Arrays] => {
+      const all = layerPart(parameters, layer);
+      const kind = kindOf(layer);
+      const names = Object.keys({ ...kind.parameters(layer), ...kind.state(layer) });
+      const ordinary = Object.fromEntries(names.map((name) => [name, all[name]]));
+      if (!kind.weights) return [layer.name, ordinary];
+      const weights = layer.random ? means[layer.name] : transposed(all.kernel, weightShape(layer));
+      return [layer.name, { weights, ...ordinary }];
+    }),
+  );
 }
 
-/** [out, in, 1, 1] → [in, out] */
-function transposed({ data, shape: [out, inputs] }: NdArray): NdArray {
+/** [in, out] → [out, in, 1, 1] */
+function transposed({ data, shape: [inputs, out] }: NdArray, shape: readonly number[]): NdArray {
   return f32(
-    [inputs, out],
-    Float32Array.from(data, (_, i) => data[(i % out) * inputs + Math.floor(i / out)]),
+    shape,
+    Float32Array.from(data, (_, i) => data[(i % inputs) * out + Math.floor(i / inputs)]),
   );
 }

@@ -8,19 +8,21 @@ import { type Kernels, kernelSize, readKernelDataset, weightsOf } from '../kerne
 import {
   type Architecture,
   architectures,
-  type ConvLayer,
   convLayers,
-  kernelShape,
+  isConvolution,
+  type Layer,
+  namedArchitecture,
   randomLayers,
-  type WeightLayer,
+  scaledChannels,
+  weightShape,
   withRandomDense,
   withSpans,
-} from '../nn/index.js';
+  xavier,
+} from '../network/index.js';
 import { posteriors } from '../posteriors/index.js';
 import { isotropicNormal, type KernelPrior, kernelLength } from '../priors/index.js';
 import { isSampler } from '../train/sample-network.js';
 import { samplePrior } from '../train/sample-prior.js';
-import { xavier } from '../train/train-network.js';
 import { componentsOf, initOf, learnsPrior, type RunConfig, startsFromPrior } from './config.js';
 import {
   adaptPriors,
@@ -44,15 +46,14 @@ export interface Problem {
   weights(engine: Engine, component: number): Promise<Record<string, NdArray>>;
 }
 
-const sizeOf = (layer: WeightLayer) => kernelShape(layer).slice(2).join('x');
+const sizeOf = (layer: Layer) => weightShape(layer).slice(2).join('x');
 
 export const buildArchitecture = (
   config: RunConfig,
   { height, width, channels, classes }: ImageSet,
 ): Architecture => {
-  const choice = architectures[config.arch];
-  const scaled = config.channels ?? choice.channels.map((c) => Math.max(1, Math.round(c * config.width)));
-  const architecture = choice.build({ height, width, channels }, classes, scaled);
+  const scaled = config.channels ?? scaledChannels(architectures.get(config.arch)!.channels, config.width);
+  const architecture = namedArchitecture(config.arch, { height, width, channels }, classes, scaled);
   return config.densePrior === 'none' ? architecture : withRandomDense(architecture);
 };
 
@@ -85,14 +86,14 @@ export function prepare(
   const fitted = config.priorPath.map(readOffer);
   const needs = layerNeeds(network);
   const chosen: Record<string, LayerPrior> = {};
-  const requireFitted = ({ name }: WeightLayer, why: string): KernelPrior => {
+  const requireFitted = ({ name }: Layer, why: string): KernelPrior => {
     chosen[name] ??= layerPrior(needs[name], fitted, why, config, substitutes[name]?.prior);
     return chosen[name].prior;
   };
   requireFamily(config, fitted);
   const priors: Record<string, KernelPrior> = {};
   for (const layer of layers) {
-    const [, , h, w] = layer.shape;
+    const [, , h, w] = weightShape(layer);
     if (config.prior === 'standard-normal') priors[layer.name] = isotropicNormal({ h, w }, {}, 1);
     else if (config.prior !== 'none') priors[layer.name] = requireFitted(layer, `--prior ${config.prior}`);
   }
@@ -107,7 +108,7 @@ export function prepare(
       'leave one of them out',
     );
   for (const layer of randomLayers(network))
-    if (layer.kind === 'dense')
+    if (!isConvolution(layer))
       priors[layer.name] =
         config.densePrior === 'fitted'
           ? requireFitted(layer, '--dense-prior fitted')
@@ -165,9 +166,9 @@ export function prepare(
         else {
           // With `prior`, as published, means start as outputs of the decoder, without the noise of p(w|z).
           const { prior } = chosen[layer.name];
-          const count = kernelShape(layer).reduce((a, b) => a * b) / kernelLength(prior.size);
+          const count = weightShape(layer).reduce((a, b) => a * b) / kernelLength(prior.size);
           const kernels = await samplePrior(prior, count, engine, layerKey, init === 'prior');
-          weights[layer.name] = f32(layer.shape, kernels);
+          weights[layer.name] = f32(weightShape(layer), kernels);
         }
       }
       return weights;
@@ -179,10 +180,10 @@ export function prepare(
 export const componentKey = (key: Key, component: number): Key =>
   component === 0 ? key : foldIn(key, 'component', component);
 
-function filtersFor(layer: ConvLayer, paths: readonly string[]): Kernels {
+function filtersFor(layer: Layer, paths: readonly string[]): Kernels {
   if (paths.length === 0)
     throw usageError('--init filters needs --filters', 'pass a kernel dataset or .npy files');
-  const [, inputs, h, w] = layer.shape;
+  const [, inputs, h, w] = weightShape(layer);
   let reason: unknown;
   for (const size of [kernelSize(h, w, inputs), sizeOf(layer)])
     for (const path of paths)
@@ -194,8 +195,8 @@ function filtersFor(layer: ConvLayer, paths: readonly string[]): Kernels {
   throw reason;
 }
 
-function drawFilters(layer: ConvLayer, kernels: Kernels, key: Key): NdArray {
-  const weights = f32(layer.shape);
+function drawFilters(layer: Layer, kernels: Kernels, key: Key): NdArray {
+  const weights = f32(weightShape(layer));
   const d = weightsOf(kernels);
   const stream = new RandomStream(key);
   for (let at = 0; at < weights.data.length; at += d) {

@@ -16,7 +16,7 @@ import { writeFolderAtomic } from '../formats/folders.js';
 import { whileClaimed } from '../formats/locks.js';
 import { hasNumbers, readBytes, readJson, readJsonLines, readText } from '../formats/read-file.js';
 import { removeLeftovers } from '../formats/temporary.js';
-import { convLayers } from '../nn/index.js';
+import { convLayers, weightShape } from '../network/index.js';
 import type { Arrays, KernelPrior } from '../priors/index.js';
 import { adaptedPrior, auxiliaryParameters } from '../train/auxiliary.js';
 import { type BoundReport, finalBound } from '../train/final-bound.js';
@@ -109,7 +109,9 @@ export function checkRun(given: RunConfig, dataset: Dataset): void {
   priorHashes(config);
   if (isSampler(config.posterior)) return;
   const { architecture, posterior } = model;
-  const zeros = Object.fromEntries(convLayers(architecture).map(({ name, shape }) => [name, f32(shape)]));
+  const zeros = Object.fromEntries(
+    convLayers(architecture).map((layer) => [layer.name, f32(weightShape(layer))]),
+  );
   const auxiliary = auxiliaryParameters(model);
   const { parameters } = initialState(architecture, posterior, zeros, config.initialLogStd, key, auxiliary);
   rateFactors(layoutOf(parameters), networkOptions(config, { decay: 0 }));
@@ -266,7 +268,7 @@ async function continueRun(
   const { seconds } = await checkpointed(folder, config.checkpointEvery, save, async (stepped) => {
     for (let component = start.component; component < components; component++) {
       if (component > start.component) {
-        writeComponent(folder, component - 1, latest.parameters);
+        writeComponent(folder, component - 1, latest);
         latest = await startingState(config, problem, classifier, engine, component);
         save();
       }

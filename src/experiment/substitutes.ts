@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ImageSet } from '../data/index.js';
 import { type Engine, foldIn, seedKey } from '../engine/index.js';
-import { randomLayers } from '../nn/index.js';
+import { isConvolution, randomLayers } from '../network/index.js';
 import type { KernelPrior } from '../priors/index.js';
 import type { FitHooks } from '../train/fit-prior.js';
 import { resamplePrior } from '../train/resample-prior.js';
@@ -29,7 +29,7 @@ function missing(config: RunConfig, images: ImageSet): { need: LayerNeed; offer:
   const needs = layerNeeds(architecture);
   const fitted = !['none', 'standard-normal'].includes(config.prior) || startsFromPrior(config);
   return randomLayers(architecture)
-    .filter(({ kind }) => (kind === 'conv' ? fitted : config.densePrior === 'fitted'))
+    .filter((layer) => (isConvolution(layer) ? fitted : config.densePrior === 'fitted'))
     .flatMap(({ name }) => {
       const need = needs[name];
       if (choosePrior(need, offers, config.mixPriors !== 'none')) return [];

@@ -1,24 +1,24 @@
 // Three ways (math.md, section 4) of sending a batch through a layer whose weights are normal on their own.
 import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
 import { spec, tf } from '../engine/index.js';
-import { applyWeights, kernelShape, outputShape, type WeightLayer } from '../nn/index.js';
+import { applyWeights, inputChannels, type Layer, weightShape } from '../network/index.js';
 import type { Estimator, Specs, Tensors } from './posterior.js';
 
 /** Keeps the square root of an activation's variance differentiable where all inputs are 0. */
 const VARIANCE_FLOOR = 1e-12;
 
 /** Standard normals that {@link applyNormal} needs for a batch. */
-export function normalNoise(layer: WeightLayer, batch: number, estimator: Estimator): Specs {
-  const [out, inputs] = kernelShape(layer);
+export function normalNoise(layer: Layer, batch: number, estimator: Estimator): Specs {
+  const [out] = weightShape(layer);
   switch (estimator) {
     case 'weight-samples':
-      return { weights: spec(kernelShape(layer)) };
+      return { weights: spec(weightShape(layer)) };
     case 'local-reparameterisation':
-      return { activations: spec([batch, ...outputShape(layer)]) };
+      return { activations: spec([batch, ...layer.outputShape]) };
     case 'flipout':
       return {
-        weights: spec(kernelShape(layer)),
-        inputSigns: spec([batch, inputs]),
+        weights: spec(weightShape(layer)),
+        inputSigns: spec([batch, inputChannels(layer)]),
         outputSigns: spec([batch, out]),
       };
   }
@@ -29,7 +29,7 @@ export function normalNoise(layer: WeightLayer, batch: number, estimator: Estima
  * @param q mean and log standard deviation [out, in, h, w]
  */
 export function applyNormal(
-  layer: WeightLayer,
+  layer: Layer,
   q: DiagonalNormal,
   x: tf.Tensor,
   noise: Tensors,

@@ -2,7 +2,7 @@
 // of the likelihood of mean-field serves them, with a ζ for the batch.
 import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
 import { spec, type tf } from '../engine/index.js';
-import { kernelShape, type WeightLayer } from '../nn/index.js';
+import { type Layer, weightShape } from '../network/index.js';
 import { applyNormal, normalNoise } from './estimators.js';
 import { groupCount, type Posterior, type Specs, type Tensors } from './posterior.js';
 
@@ -12,9 +12,9 @@ export function givenLatent({
   ...rest
 }: Pick<Posterior, 'name' | 'initial' | 'kernels'> & {
   latent: NonNullable<Posterior['latent']>;
-  given(layer: WeightLayer, parameters: Tensors, latent: tf.Tensor): DiagonalNormal;
+  given(layer: Layer, parameters: Tensors, latent: tf.Tensor): DiagonalNormal;
 }): Posterior {
-  const latentNoise = (layer: WeightLayer): Specs => {
+  const latentNoise = (layer: Layer): Specs => {
     const { shared, size } = rest.latent(layer);
     return { latent: spec([groupCount(layer, shared), size]) };
   };
@@ -23,7 +23,7 @@ export function givenLatent({
     noise: (layer, batch, estimator) => ({ ...normalNoise(layer, batch, estimator), ...latentNoise(layer) }),
     apply: (layer, parameters, x, { latent, ...noise }, estimator) =>
       applyNormal(layer, given(layer, parameters, latent), x, noise, estimator),
-    sampleNoise: (layer) => ({ weights: spec(kernelShape(layer)), ...latentNoise(layer) }),
+    sampleNoise: (layer) => ({ weights: spec(weightShape(layer)), ...latentNoise(layer) }),
     sample: (layer, parameters, { weights, latent }) =>
       reparameterise(given(layer, parameters, latent), weights),
   };

@@ -1,7 +1,7 @@
 // q(W) = Π N(w | mean, std²), every weight on its own.
 import { reparameterise } from '../distributions/normal.js';
 import { f32, spec } from '../engine/index.js';
-import { kernelShape } from '../nn/index.js';
+import { weightShape } from '../network/index.js';
 import { applyNormal, normalNoise } from './estimators.js';
 import { type Arrays, kernelRows, type Posterior, type Tensors } from './posterior.js';
 
@@ -23,7 +23,7 @@ export const meanField: Posterior = {
   noise: normalNoise,
   apply: (layer, parameters, x, noise, estimator) =>
     applyNormal(layer, normalOf(parameters), x, noise, estimator),
-  sampleNoise: (layer) => ({ weights: spec(kernelShape(layer)) }),
+  sampleNoise: (layer) => ({ weights: spec(weightShape(layer)) }),
   sample: (_, parameters, { weights }) => reparameterise(normalOf(parameters), weights),
   kernels: (layer, { mean, logStd }, rows) => ({
     kind: 'diagonal',

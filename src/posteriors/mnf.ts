@@ -2,7 +2,7 @@
 // deviation s, z_c being shared by all weights of output c of a convolution, or of input c of a dense layer, and z the
 // answer of a flow: z = 1 + σ ⊙ f(ζ). The auxiliary density of z given W has a flow of its own, h: a normal of h(ζ).
 import { f32, foldIn, tf } from '../engine/index.js';
-import { kernelShape, type WeightLayer } from '../nn/index.js';
+import { isConvolution, type Layer, weightShape } from '../network/index.js';
 import { factorDensity, type Loadings } from './factors.js';
 import { flow, flowParameters, inverseFlow } from './flow.js';
 import { givenLatent } from './given-latent.js';
@@ -17,17 +17,17 @@ const FLOW = 'flow';
 const AUXILIARY_FLOW = `${AUXILIARY_POSTERIOR}.flow`;
 
 /** Axis of [out, in, h, w] whose elements have a z each. */
-const axisOf = (layer: WeightLayer) => (layer.kind === 'conv' ? 0 : 1);
-const sizeOf = (layer: WeightLayer) => kernelShape(layer)[axisOf(layer)];
+const axisOf = (layer: Layer) => (isConvolution(layer) ? 0 : 1);
+const sizeOf = (layer: Layer) => weightShape(layer)[axisOf(layer)];
 /** [1, c] or [c] → a shape that multiplies weights [out, in, h, w]. */
-const spread = (layer: WeightLayer, x: tf.Tensor) =>
+const spread = (layer: Layer, x: tf.Tensor) =>
   tf.reshape(
     x,
     [0, 1, 2, 3].map((axis) => (axis === axisOf(layer) ? -1 : 1)),
   );
 
 /** Row c of A is σ_c m/s on the weights of c, and 0 elsewhere: rows are orthogonal. */
-function multipliers(layer: WeightLayer, { mean, logStd, logScale }: Tensors): Loadings {
+function multipliers(layer: Layer, { mean, logStd, logScale }: Tensors): Loadings {
   const a = tf.mul(tf.mul(mean, tf.exp(tf.neg(logStd))), spread(layer, tf.exp(logScale))); // [out, in, h, w]
   const others = [0, 1, 2, 3].filter((axis) => axis !== axisOf(layer));
   const perElement = (x: tf.Tensor) => tf.reshape(tf.sum(x, others), [1, -1]); // [out, in, h, w] → [1, c]

@@ -1,6 +1,6 @@
 // A single value of the weights: deterministic training.
 import { f32 } from '../engine/index.js';
-import { applyWeights } from '../nn/index.js';
+import { applyWeights } from '../network/index.js';
 import type { Posterior } from './posterior.js';
 
 export const point: Posterior = {

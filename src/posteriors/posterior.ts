@@ -2,12 +2,10 @@
 // dense layer [out, in, 1, 1].
 import type { LatentDensity } from '../distributions/latent.js';
 import type { DiagonalNormal } from '../distributions/normal.js';
-import { type Key, type NdArray, type TensorSpec, tf } from '../engine/index.js';
-import { kernelLayout, kernelShape, type WeightLayer } from '../nn/index.js';
+import { type Arrays, type Key, type NdArray, type Specs, type Tensors, tf } from '../engine/index.js';
+import { kernelLayout, type Layer, weightShape } from '../network/index.js';
 
-export type Arrays = Readonly<Record<string, NdArray>>;
-export type Tensors = Readonly<Record<string, tf.Tensor>>;
-export type Specs = Readonly<Record<string, TensorSpec>>;
+export type { Arrays, Specs, Tensors };
 
 /**
  * How the likelihood of a batch is estimated: noise on activations, one sample of the weights per step, or one sample
@@ -47,38 +45,32 @@ export type Sharing = 'kernel' | 'filter' | 'layer';
 export interface Posterior {
   name: string;
   /** Parameters of a layer whose weights start at `weights` [out, in, h, w], with log standard deviation `logStd`. */
-  initial(layer: WeightLayer, weights: NdArray, logStd: number, key: Key): Arrays;
+  initial(layer: Layer, weights: NdArray, logStd: number, key: Key): Arrays;
   /** Standard normals that one batch of the likelihood needs. */
-  noise(layer: WeightLayer, batch: number, estimator: Estimator): Specs;
+  noise(layer: Layer, batch: number, estimator: Estimator): Specs;
   /** A batch x, [n, h, w, in] or [n, in], through the layer with random weights, without its bias. */
-  apply(
-    layer: WeightLayer,
-    parameters: Tensors,
-    x: tf.Tensor,
-    noise: Tensors,
-    estimator: Estimator,
-  ): tf.Tensor;
+  apply(layer: Layer, parameters: Tensors, x: tf.Tensor, noise: Tensors, estimator: Estimator): tf.Tensor;
   /** Standard normals for one sample of the layer's weights. */
-  sampleNoise(layer: WeightLayer): Specs;
+  sampleNoise(layer: Layer): Specs;
   /** One sample of the weights, [out, in, h, w]. */
-  sample(layer: WeightLayer, parameters: Tensors, noise: Tensors): tf.Tensor;
+  sample(layer: Layer, parameters: Tensors, noise: Tensors): tf.Tensor;
   /** Of a semi-implicit posterior: what shares a ζ, and its dimension. */
-  latent?(layer: WeightLayer): { shared: Sharing; size: number };
+  latent?(layer: Layer): { shared: Sharing; size: number };
   /**
    * q(w) of the layer's kernels in rows [n, d], or in groups [g, D] that share a ζ; undefined for a single point, which
    * has no density.
    * @param rows only these kernels; not where they share a ζ
    */
-  kernels?(layer: WeightLayer, parameters: Tensors, rows?: tf.Tensor1D): KernelPosterior;
+  kernels?(layer: Layer, parameters: Tensors, rows?: tf.Tensor1D): KernelPosterior;
 }
 
 /** How many ζ a layer has. */
-export function groupCount(layer: WeightLayer, shared: Sharing): number {
-  return { kernel: kernelLayout(layer).count, filter: kernelShape(layer)[0], layer: 1 }[shared];
+export function groupCount(layer: Layer, shared: Sharing): number {
+  return { kernel: kernelLayout(layer).count, filter: weightShape(layer)[0], layer: 1 }[shared];
 }
 
 /** A layer's weights [out, in, h, w] as kernels in rows [n, d], see {@link kernelLayout}; only `rows` of them where given. */
-export function kernelRows(layer: WeightLayer, x: tf.Tensor, rows?: tf.Tensor1D): tf.Tensor {
+export function kernelRows(layer: Layer, x: tf.Tensor, rows?: tf.Tensor1D): tf.Tensor {
   const { count, length } = kernelLayout(layer);
   const all = tf.reshape(x, [count, length]);
   return rows ? tf.gather(all, rows) : all;

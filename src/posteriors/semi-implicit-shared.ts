@@ -2,7 +2,7 @@
 // correlated: w = m + s ⊙ (f(ζ) A + ε), f(ζ) = ζ + a small network that starts at 0. With A = 0 it is the mean field; with
 // f(ζ) = ζ a normal of low-rank plus diagonal covariance, and the network bends that.
 import { f32, foldIn, RandomStream, tf } from '../engine/index.js';
-import { kernelShape, type WeightLayer } from '../nn/index.js';
+import { type Layer, weightShape } from '../network/index.js';
 import { factorDensity, type Loadings } from './factors.js';
 import { givenLatent } from './given-latent.js';
 import { normalParameters } from './mean-field.js';
@@ -62,11 +62,11 @@ const shared = (name: string, shared: Exclude<Sharing, 'kernel'>) =>
       const { mean, logStd, loadings } = parameters;
       const shift = denseLoadings(loadings as tf.Tensor3D).apply(factorsOf(parameters)(latent));
       return {
-        mean: tf.add(mean, tf.mul(tf.exp(logStd), tf.reshape(shift, [...kernelShape(layer)]))),
+        mean: tf.add(mean, tf.mul(tf.exp(logStd), tf.reshape(shift, [...weightShape(layer)]))),
         logStd,
       };
     },
-    kernels(layer: WeightLayer, parameters) {
+    kernels(layer: Layer, parameters) {
       const grouped = (x: tf.Tensor) => tf.reshape(x, [groupCount(layer, shared), -1]); // [g, D]
       return {
         kind: 'semi-implicit',

@@ -8,7 +8,7 @@ import {
   reparameterise,
 } from '../distributions/normal.js';
 import { foldIn, tf } from '../engine/index.js';
-import { kernelLayout } from '../nn/index.js';
+import { kernelLayout } from '../network/index.js';
 import { givenLatent } from './given-latent.js';
 import { normalParameters } from './mean-field.js';
 import { network, networkParameters } from './networks.js';

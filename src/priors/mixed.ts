@@ -1,12 +1,13 @@
 // A mixture of priors, p(w) = Σ_m π_m p_m(w): kernels of several sources, with weights that are given or that a network
 // learns along (empirical Bayes). Where a p_m has no density of its own it is bounded inside the sum (79).
+
 import { z } from 'zod';
 import { logImportanceWeight } from '../distributions/latent.js';
 import type { DiagonalNormal } from '../distributions/normal.js';
-import { f32, spec, tf } from '../engine/index.js';
+import { f32, nested, prefixed, spec, tf } from '../engine/index.js';
 import { inputError } from '../errors.js';
 import { weightedComponent } from './mixture/components.js';
-import { nested, nestedAdaptable, nestedConfig, prefixed } from './nested.js';
+import { nestedAdaptable, nestedConfig } from './nested.js';
 import { requireShapes } from './parameters.js';
 import type { Adaptable, KernelPrior, PriorComposition, Tensors } from './prior.js';
 

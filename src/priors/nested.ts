@@ -1,18 +1,7 @@
 // Priors that are made of other priors: their parts' names and configurations.
 import { z } from 'zod';
+import { prefixed } from '../engine/index.js';
 import type { Adaptable, AdaptablePart, KernelPrior, PriorChoice } from './prior.js';
-
-/** Entries `part.name` by their own names. */
-export const nested = <T>(all: Readonly<Record<string, T>>, part: string): Record<string, T> =>
-  Object.fromEntries(
-    Object.entries(all)
-      .filter(([name]) => name.startsWith(`${part}.`))
-      .map(([name, value]) => [name.slice(part.length + 1), value]),
-  );
-
-/** The reverse of {@link nested}. */
-export const prefixed = <T>(all: Readonly<Record<string, T>>, part: string): Record<string, T> =>
-  Object.fromEntries(Object.entries(all).map(([name, value]) => [`${part}.${name}`, value]));
 
 /** What a part lets be learned of it, under the names that the whole has; undefined where it has none. */
 export function nestedAdaptable(

@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import type { LatentDensity } from '../distributions/latent.js';
 import type { DiagonalNormal } from '../distributions/normal.js';
-import type { Key, NdArray, TensorSpec, tf } from '../engine/index.js';
+import type { Arrays, Key, Specs, Tensors, tf } from '../engine/index.js';
 
 /** A kernel is a slice [h, w], or a filter [channels, h, w] of several input channels. */
 export interface KernelSize {
@@ -18,16 +18,14 @@ export const kernelLength = ({ channels = 1, h, w }: KernelSize): number => chan
 /** Numbers of a symmetric or triangular matrix [d, d]. */
 export const triangle = (d: number): number => (d * (d + 1)) / 2;
 
-/** Flat lists of named arrays: what is stored in weights.safetensors. */
-export type Arrays = Readonly<Record<string, NdArray>>;
+export type { Arrays, Specs, Tensors };
+
 /** Numbers in all arrays, or in those that a condition on their names leaves. */
 export const numbersIn = (arrays: Arrays, where: (name: string) => boolean = () => true): number =>
   Object.entries(arrays).reduce(
     (sum, [name, { shape }]) => (where(name) ? sum + shape.reduce((a, b) => a * b, 1) : sum),
     0,
   );
-export type Tensors = Readonly<Record<string, tf.Tensor>>;
-export type Specs = Readonly<Record<string, TensorSpec>>;
 
 /** A fitted prior p(w) of kernels of one size. Its functions are pure and run inside steps. */
 export interface KernelPrior {

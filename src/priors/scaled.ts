@@ -1,10 +1,11 @@
 // Another prior's kernels at another scale: w = s·u with u ~ p. One number that a network may learn along, whatever the
 // family of p.
+
 import { z } from 'zod';
 import type { LatentDensity } from '../distributions/latent.js';
 import type { DiagonalNormal } from '../distributions/normal.js';
-import { f32, tf } from '../engine/index.js';
-import { nested, nestedAdaptable, nestedConfig, prefixed } from './nested.js';
+import { f32, nested, prefixed, tf } from '../engine/index.js';
+import { nestedAdaptable, nestedConfig } from './nested.js';
 import { requireShapes } from './parameters.js';
 import {
   type AdaptablePart,

@@ -1,9 +1,9 @@
 // What is learned along with a network and is none of its posterior's: parameters of r(z|w), step sizes of
 // chains over ζ, and of the priors what is adapted.
-import { ADAPTED, AUXILIARY, CHAINS, kernelCount, type Model } from '../bounds/elbo.js';
+import { ADAPTED, AUXILIARY, CHAINS, type Model } from '../bounds/elbo.js';
 import { INITIAL_LOG_STEP } from '../bounds/unbiased.js';
 import { f32, type NdArray } from '../engine/index.js';
-import { randomLayers } from '../nn/index.js';
+import { kernelCount, randomLayers } from '../network/index.js';
 import type { Arrays, KernelPrior } from '../priors/index.js';
 
 /** All of it before the first step. */

@@ -1,10 +1,10 @@
 // Where the time of a training step goes: the step of dwp's defaults, compiled as training compiles it.
 import type { Engine, Explanation, Key } from '../engine/index.js';
 import { layoutOf } from '../engine/index.js';
-import { architectures, convLayers } from '../nn/index.js';
+import { convLayers, namedArchitecture, weightShape, xavier } from '../network/index.js';
 import { posteriors } from '../posteriors/index.js';
 import { isotropicNormal } from '../priors/index.js';
-import { initialState, priorConstants, trainingInputs, trainingStep, xavier } from './train-network.js';
+import { initialState, priorConstants, trainingInputs, trainingStep } from './train-network.js';
 
 const BATCH = 50;
 const IMAGE = { height: 28, width: 28, channels: 1 };
@@ -14,14 +14,17 @@ const IMAGE = { height: 28, width: 28, channels: 1 };
  * @throws DwpError USAGE on an engine that compiles no graph
  */
 export async function explainTraining(engine: Engine, key: Key): Promise<Explanation> {
-  const architecture = architectures.lenet.build(IMAGE, 10);
+  const architecture = namedArchitecture('lenet', IMAGE, 10);
   const layers = convLayers(architecture);
   const model = {
     architecture,
     posterior: posteriors['mean-field'],
     estimator: 'weight-samples' as const,
     priors: Object.fromEntries(
-      layers.map(({ name, shape: [, , h, w] }) => [name, isotropicNormal({ h, w }, {}, 1)]),
+      layers.map((layer) => {
+        const [, , h, w] = weightShape(layer);
+        return [layer.name, isotropicNormal({ h, w }, {}, 1)];
+      }),
     ),
     examples: 1000,
     kernelSubsample: 512,

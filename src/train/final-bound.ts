@@ -6,7 +6,7 @@ import type { ImageSet } from '../data/index.js';
 import { type Engine, foldIn, type Key } from '../engine/index.js';
 import { type LayerDraw, layerBounds } from '../evaluate/layer-bounds.js';
 import { mean, standardError } from '../evaluate/summary.js';
-import { randomLayers } from '../nn/index.js';
+import { randomLayers } from '../network/index.js';
 import type { Arrays } from '../priors/index.js';
 import { logLikelihoods } from './log-likelihood.js';
 

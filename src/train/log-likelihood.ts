@@ -1,7 +1,8 @@
 // E_q log p(𝒟 | W), one value for each draw of the weights: the term of the bound that needs no bound of its own.
-import { boundNoise, logLikelihood, type Model, randomLogits } from '../bounds/elbo.js';
+import { boundNoise, type Model, randomOutputs } from '../bounds/elbo.js';
 import { BatchOrder, gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
 import { type Engine, f32, foldIn, type Key, noiseFor, spec } from '../engine/index.js';
+import { logLikelihood } from '../network/index.js';
 import type { Arrays } from '../priors/index.js';
 
 /** Examples in one run of the step. */
@@ -50,7 +51,7 @@ export async function logLikelihoods(
     const labels = { shape: [size], data: new Int32Array(size) };
     const step = await engine.compile(
       ({ images, labels, noise }, parameters) => {
-        const outputs = randomLogits(whole, parameters, images, noise);
+        const { outputs } = randomOutputs(whole, parameters, images, noise);
         return { sum: (model.logLikelihood ?? logLikelihood)(outputs, labels) };
       },
       {

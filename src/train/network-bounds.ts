@@ -1,12 +1,12 @@
 // What is known of a trained network's evidence bound: E_q log p(W) and E_q log q(W) of every layer enclosed from both
 // sides at growing numbers of samples K, and from them KL(q‖p) and the bound itself (docs/math.md, section 6).
-import { kernelCount, type Model } from '../bounds/elbo.js';
+import type { Model } from '../bounds/elbo.js';
 import { HIERARCHICAL } from '../bounds/settings.js';
 import type { ImageSet } from '../data/index.js';
 import { type Engine, foldIn, type Key } from '../engine/index.js';
 import { type Enclosure, type LayerDraw, layerBounds } from '../evaluate/layer-bounds.js';
 import { mean, standardError } from '../evaluate/summary.js';
-import { kernelLayout, kernelShape, randomLayers } from '../nn/index.js';
+import { kernelCount, kernelLayout, randomLayers, weightShape } from '../network/index.js';
 import type { Arrays } from '../priors/index.js';
 import { logLikelihoods } from './log-likelihood.js';
 
@@ -137,7 +137,7 @@ export async function networkBounds(
   });
   const whole = Array.from({ length: draws }, (_, m) => sumOf(drawn.map((all) => all[m])));
   const reported = layers.map((layer, i): BoundedLayer => {
-    const [, , h, w] = kernelShape(layer);
+    const [, , h, w] = weightShape(layer);
     const span = kernelLayout(layer).length / (h * w);
     return {
       layer: layer.name,

@@ -1,7 +1,7 @@
 // The posterior of a network's weights as a density that chains can walk in, exactly, whatever the prior. A prior says
 // how kernels are made of standard normals u, latent variables included: W = g(u). So p(u | 𝒟) ∝ p(𝒟 | g(u)) N(u | 0, I)
 // is a posterior of u whose W = g(u) has the law p(W | 𝒟), though p(W) itself may have no formula.
-import { logLikelihood, type Model, networkLogits, ofLayer } from '../bounds/elbo.js';
+import type { Model } from '../bounds/elbo.js';
 import { gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
 import {
   type Engine,
@@ -14,7 +14,16 @@ import {
   unpack,
   valueAndGradients,
 } from '../engine/index.js';
-import { applyWeights, isBiased, kernelLayout, kernelShape, randomLayers } from '../nn/index.js';
+import {
+  applyWeights,
+  isBiased,
+  kernelLayout,
+  layerPart,
+  logLikelihood,
+  networkLogits,
+  randomLayers,
+  weightShape,
+} from '../network/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 import { priorConstants } from './train-network.js';
 
@@ -30,7 +39,7 @@ export function normalsLayout({ architecture, priors }: SampledModel): Layout {
   return layoutOf(
     Object.fromEntries(
       randomLayers(architecture).flatMap((layer) => {
-        const [out] = kernelShape(layer);
+        const [out] = weightShape(layer);
         const normals = Object.entries(priors[layer.name].generateNoise(kernelLayout(layer).count));
         return [
           ...normals.map(([name, { shape }]) => [`${layer.name}.${name}`, { shape }]),
@@ -45,10 +54,10 @@ export function normalsLayout({ architecture, priors }: SampledModel): Layout {
 function weightsOf({ architecture, priors }: SampledModel, u: Tensors, priorParameters: Tensors): Tensors {
   return Object.fromEntries(
     randomLayers(architecture).flatMap((layer) => {
-      const { bias, ...normals } = ofLayer(u, layer);
-      const kernels = priors[layer.name].generate(ofLayer(priorParameters, layer), normals);
+      const { bias, ...normals } = layerPart(u, layer);
+      const kernels = priors[layer.name].generate(layerPart(priorParameters, layer), normals);
       return [
-        [`${layer.name}.mean`, tf.reshape(kernels, [...kernelShape(layer)])],
+        [`${layer.name}.mean`, tf.reshape(kernels, [...weightShape(layer)])],
         ...(isBiased(layer) ? [[`${layer.name}.bias`, bias]] : []),
       ];
     }),
@@ -56,8 +65,10 @@ function weightsOf({ architecture, priors }: SampledModel, u: Tensors, priorPara
 }
 
 const logitsOf = ({ architecture }: SampledModel, weights: Tensors, images: tf.Tensor4D) =>
-  networkLogits(architecture, weights, images, (layer, x) =>
-    applyWeights(layer, x, weights[`${layer.name}.mean`]),
+  networkLogits(
+    architecture,
+    { parameters: weights, random: (layer, x) => applyWeights(layer, x, weights[`${layer.name}.mean`]) },
+    images,
   );
 
 export interface NetworkTarget {

@@ -1,18 +1,26 @@
 // Random features: convolutions that stay as they were drawn, and a classifier on what they make of images. It takes a
 // second where training takes a minute, and orders sources of kernels (docs/networks.md).
-import { networkLogits } from '../bounds/elbo.js';
 import { gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
 import {
   type Engine,
   f32,
   layoutOf,
   type NdArray,
+  prefixed,
   spec,
   tf,
   unpack,
   valueAndGradients,
 } from '../engine/index.js';
-import { type Architecture, applyWeights, type DenseLayer } from '../nn/index.js';
+import {
+  type Architecture,
+  applyWeights,
+  convLayers,
+  inputChannels,
+  networkLogits,
+  ordinaryParameters,
+  weightShape,
+} from '../network/index.js';
 import type { Arrays } from '../priors/index.js';
 import { adam, packAdam } from './adam.js';
 import { descend } from './loop.js';
@@ -45,29 +53,29 @@ export async function featureMap(
   shape: ImageSet,
   engine: Engine,
 ): Promise<FeatureMap> {
-  const last = architecture.layers.at(-1) as DenseLayer;
-  const convolutions = { ...architecture, layers: architecture.layers.slice(0, -1) };
+  const last = architecture.layers.at(-1)!;
+  const layers = architecture.layers.slice(0, -1);
   const { height, width, channels } = shape;
   const pixels = f32([BATCH, height, width, channels]);
-  const weightSpecs = Object.fromEntries(
-    architecture.layers.flatMap((layer) => (layer.kind === 'conv' ? [[layer.name, spec(layer.shape)]] : [])),
-  );
-  const biases = Object.fromEntries(
-    architecture.layers.flatMap((layer) =>
-      layer.kind === 'conv' ? [[`${layer.name}.bias`, f32([layer.shape[0]])]] : [],
-    ),
+  const convolutions = convLayers(architecture);
+  const weightSpecs = Object.fromEntries(convolutions.map((layer) => [layer.name, spec(weightShape(layer))]));
+  const biases: Arrays = Object.assign(
+    {},
+    ...convolutions.map((layer) => prefixed(ordinaryParameters(layer), layer.name)),
   );
   const step = await engine.compile(
     ({ images, weights }, biases) => ({
       features: tf.clone(
-        networkLogits(convolutions, biases, images, (layer, x) =>
-          applyWeights(layer, x, weights[layer.name]),
+        networkLogits(
+          { layers },
+          { parameters: biases, random: (layer, x) => applyWeights(layer, x, weights[layer.name]) },
+          images,
         ),
       ),
     }),
     { inputs: { images: spec(pixels.shape), weights: weightSpecs }, constants: biases },
   );
-  const size = last.shape[0];
+  const size = inputChannels(last);
   return {
     async features(weights, images, rows, scale) {
       const values = f32([rows.length, size]);

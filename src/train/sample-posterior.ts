@@ -1,8 +1,8 @@
 // Weights drawn from a trained posterior, and their means.
-import { type Model, ofLayer } from '../bounds/elbo.js';
+import type { Model } from '../bounds/elbo.js';
 import { type Engine, f32, foldIn, type Key, type NdArray, noiseFor, tf } from '../engine/index.js';
 import { weightNoise } from '../evaluate/predict.js';
-import { randomLayers } from '../nn/index.js';
+import { layerPart, randomLayers } from '../network/index.js';
 import type { Arrays } from '../priors/index.js';
 
 /** One draw of every random layer's weights, [out, in, h, w], by layer name. */
@@ -52,7 +52,7 @@ async function averageOfDraws(
       Object.fromEntries(
         randomLayers(architecture).map((layer) => [
           layer.name,
-          tf.clone(posterior.sample(layer, ofLayer(parameters, layer), ofLayer(noise, layer))),
+          tf.clone(posterior.sample(layer, layerPart(parameters, layer), layerPart(noise, layer))),
         ]),
       ),
     { inputs: { noise: draws[0] }, constants: parameters },

@@ -1,5 +1,5 @@
 // Training a network: Adam on the negative evidence lower bound, resumable at any step, bit for bit.
-import { boundNoise, boundTerms, kernelCount, type Model, subsampleSize } from '../bounds/elbo.js';
+import { boundNoise, boundTerms, type Model, subsampleSize } from '../bounds/elbo.js';
 import { settingsAt } from '../bounds/schedule.js';
 import { type BoundSettings, HIERARCHICAL } from '../bounds/settings.js';
 import { BatchOrder, gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
@@ -12,6 +12,7 @@ import {
   layoutOf,
   type NdArray,
   noiseFor,
+  prefixed,
   RandomStream,
   spec,
   type TensorsOf,
@@ -21,15 +22,17 @@ import {
 } from '../engine/index.js';
 import {
   type Architecture,
-  type ConvLayer,
   convLayers,
-  type DenseLayer,
   denseLayers,
-  isBiased,
-  kernelShape,
+  glorotDense,
+  initialAverages,
+  kernelCount,
+  kindOf,
+  type Layer,
+  ordinaryParameters,
   randomLayers,
-  type WeightLayer,
-} from '../nn/index.js';
+  weightShape,
+} from '../network/index.js';
 import type { Posterior } from '../posteriors/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 import { type AdamState, adam, initialAdam, packAdam } from './adam.js';
@@ -57,6 +60,8 @@ export interface NetworkOptions extends LearningRates {
 /** What training carries from step to step: with the run's key it determines everything that follows. */
 export interface TrainingState extends AdamState {
   step: number;
+  /** Running averages of the network, `layer.part`. */
+  averages: Arrays;
 }
 
 /** One line of the trace: estimates at T = 1 from that step's batch and noise, nats for the whole training set. */
@@ -102,42 +107,36 @@ export function initialState(
   denseStart: number | LinearClassifier = DENSE_START,
 ): TrainingState {
   const parameters: Record<string, NdArray> = {};
-  for (const layer of convLayers(architecture)) {
-    for (const [name, array] of Object.entries(
-      posterior.initial(layer, weights[layer.name], logStd, foldIn(key, layer.name)),
-    ))
-      parameters[`${layer.name}.${name}`] = array;
-    if (isBiased(layer)) parameters[`${layer.name}.bias`] = f32([layer.shape[0]]);
-  }
   const classifier = denseLayers(architecture).at(-1);
-  for (const layer of denseLayers(architecture)) {
-    const { name, shape } = layer;
+  for (const layer of inOrderOfStart(architecture)) {
     const given = typeof denseStart !== 'number' && layer === classifier ? denseStart : undefined;
-    const kernel =
-      given?.weights ??
-      glorotDense(layer, typeof denseStart === 'number' ? denseStart : DENSE_START, foldIn(key, name));
-    const weights: Arrays = layer.random
-      ? posterior.initial(
-          layer,
-          transposed(kernel, kernelShape(layer)),
-          logStd,
-          foldIn(key, name, 'posterior'),
-        )
-      : { kernel };
-    for (const [part, array] of Object.entries(weights)) parameters[`${name}.${part}`] = array;
-    if (isBiased(layer)) parameters[`${name}.bias`] = given?.bias ?? f32([shape[1]]);
+    const parts: Arrays = weightsAtStart(layer, given);
+    const ordinary = { ...ordinaryParameters(layer), ...(given && { bias: given.bias }) };
+    Object.assign(parameters, prefixed({ ...parts, ...ordinary }, layer.name));
   }
-  return { step: 0, ...initialAdam({ ...parameters, ...auxiliary }) };
+  return {
+    step: 0,
+    ...initialAdam({ ...parameters, ...auxiliary }),
+    averages: initialAverages(architecture),
+  };
+
+  function weightsAtStart(layer: Layer, given: LinearClassifier | undefined): Arrays {
+    if (weights[layer.name])
+      return posterior.initial(layer, weights[layer.name], logStd, foldIn(key, layer.name));
+    if (!kindOf(layer).weights) return {};
+    const factor = typeof denseStart === 'number' ? denseStart : DENSE_START;
+    const kernel = given?.weights ?? glorotDense(layer, factor, foldIn(key, layer.name)); // [in, out]
+    if (!layer.random) return { kernel };
+    const rows = transposed(kernel, weightShape(layer));
+    return posterior.initial(layer, rows, logStd, foldIn(key, layer.name, 'posterior'));
+  }
 }
 
-/** `factor` times Glorot's normal initialisation of a dense layer, [in, out]. */
-function glorotDense({ shape }: DenseLayer, factor: number, key: Key): NdArray {
-  const kernel = f32(shape);
-  new RandomStream(key).fillNormal(kernel.data);
-  const std = factor * Math.sqrt(2 / (shape[0] + shape[1]));
-  for (let i = 0; i < kernel.data.length; i++) kernel.data[i] *= std;
-  return kernel;
-}
+/** Convolutions, then dense layers, then all others: the order of parameters in the optimiser's vector. */
+const inOrderOfStart = (architecture: Architecture): Layer[] => {
+  const weighted = [...convLayers(architecture), ...denseLayers(architecture)];
+  return [...weighted, ...architecture.layers.filter((layer) => !weighted.includes(layer))];
+};
 
 /** [in, out] → `shape`, [out, in, 1, 1]. */
 function transposed({ data, shape: [inputs, out] }: NdArray, shape: readonly number[]): NdArray {
@@ -147,16 +146,6 @@ function transposed({ data, shape: [inputs, out] }: NdArray, shape: readonly num
   );
 }
 
-/** Glorot's normal initialisation of a convolution, [out, in, h, w] (Glorot & Bengio 2010). */
-export function xavier({ name, shape }: ConvLayer, key: Key): NdArray {
-  const [out, inputs, h, w] = shape;
-  const weights = f32(shape);
-  new RandomStream(foldIn(key, name)).fillNormal(weights.data);
-  const std = Math.sqrt(2 / ((inputs + out) * h * w));
-  for (let i = 0; i < weights.data.length; i++) weights.data[i] *= std;
-  return weights;
-}
-
 const optimiser = adam();
 
 /** Rate of step t: falls linearly to 0, as in the published recipe. */
@@ -164,7 +153,7 @@ const learningRateAt = ({ learningRate, steps }: NetworkOptions, t: number): num
   learningRate * (1 - (t - 1) / steps);
 
 /** Layers of whose kernels a step's prior term uses only some. */
-const subsampledLayers = (model: Model): WeightLayer[] =>
+const subsampledLayers = (model: Model): Layer[] =>
   randomLayers(model.architecture).filter(
     (layer) => model.priors[layer.name] && subsampleSize(model, layer) < kernelCount(layer),
   );
@@ -177,6 +166,7 @@ export const trainingInputs = (
   layout: Layout,
 ) => ({
   ...packAdam(layout).vectors,
+  averages: initialAverages(model.architecture),
   images: spec([batch, height, width, channels]),
   labels: spec([batch], 'int32'),
   noise: boundNoise(model, batch),
@@ -201,20 +191,28 @@ export const trainingStep =
     const { aux, gradients } = valueAndGradients(
       ({ vector }) => {
         const parameters = unpack(vector, layout);
-        const terms = boundTerms(model, parameters, inputs, inputs.noise, inputs.rows, priorParameters);
+        const { averages, ...terms } = boundTerms(
+          model,
+          parameters,
+          inputs,
+          inputs.noise,
+          inputs.rows,
+          priorParameters,
+          inputs.averages,
+        );
         const negativeDivergence = tf.add(terms.priorTerm, terms.entropyTerm); // −KL(q‖p), or a lower bound of it
         const bound = tf.add(
           terms.expectedLogLikelihood,
           tf.mul(negativeDivergence, inputs.divergenceWeight),
         );
         const objective = tf.div(tf.sub(decay(model, parameters, options), bound), model.examples);
-        return { objective: objective as tf.Scalar, aux: { ...terms } };
+        return { objective: objective as tf.Scalar, aux: { terms, averages } };
       },
       { vector: inputs.parameters },
     );
     const factors = rateFactors(layout, options);
     const rate = factors ? tf.mul(inputs.rate, tf.tensor1d(factors)) : inputs.rate;
-    return { terms: aux, ...optimiser.update(gradients.vector, inputs.moments, inputs.parameters, rate) };
+    return { ...aux, ...optimiser.update(gradients.vector, inputs.moments, inputs.parameters, rate) };
   };
 
 /**
@@ -271,7 +269,7 @@ export async function trainNetwork(
   const rate = f32([]);
   const divergenceWeight = f32([]);
   const descent = descend({
-    buffers: [packAdam(layout, state), packAdam(layout)],
+    buffers: [carried(layout, state.averages, state), carried(layout, state.averages)],
     from: state.step,
     to: options.steps,
     stageOf: (t) => settings(t).priorSamples,
@@ -299,7 +297,7 @@ export async function trainNetwork(
     objective: { name: 'bound', values: () => [pointAt(0).bound] },
     signal: hooks.signal,
   });
-  let reached = state;
+  let reached: TrainingState = state;
   for await (const { step, state } of descent) {
     reached = { step, ...state };
     if (step % options.logEvery === 0 || step === options.steps) hooks.trace?.(pointAt(step));
@@ -307,6 +305,18 @@ export async function trainNetwork(
   }
   return reached;
 }
+
+/** A set of arrays that a step reads or writes: the optimiser's, and running averages of the network. */
+function carried(layout: Layout, averages: Arrays, from?: AdamState) {
+  const { vectors, state } = packAdam(layout, from);
+  const own = copied(averages);
+  return { vectors: { ...vectors, averages: own }, state: { ...state, averages: own } };
+}
+
+const copied = (arrays: Arrays): Arrays =>
+  Object.fromEntries(
+    Object.entries(arrays).map(([name, { shape, data }]) => [name, f32(shape, Float32Array.from(data))]),
+  );
 
 /** Parameters of the priors of all layers in one flat list, `layer.parameter`. */
 export const priorConstants = ({ priors }: Model): Arrays =>
@@ -317,7 +327,7 @@ export const priorConstants = ({ priors }: Model): Arrays =>
   );
 
 /** S different rows of a layer's kernels, uniformly at random. */
-function kernelRows(model: Model, layer: WeightLayer, key: Key): NdArray {
+function kernelRows(model: Model, layer: Layer, key: Key): NdArray {
   const size = subsampleSize(model, layer);
   const order = new RandomStream(foldIn(key, layer.name, 'rows')).permutation(kernelCount(layer));
   return { shape: [size], data: order.slice(0, size) };

@@ -8,18 +8,19 @@ import {
   reparameterise,
 } from '../../src/distributions/normal.js';
 import { f32, type NdArray, tf } from '../../src/engine/index.js';
-import type { ConvLayer } from '../../src/nn/index.js';
+import { type Layer, weightShape } from '../../src/network/index.js';
 import { givenLatent } from '../../src/posteriors/given-latent.js';
 import { kernelRows, type Posterior } from '../../src/posteriors/index.js';
 
 /** Parameters of q for kernels of the given means [n][d] and covariances [n][d, d]. */
 export function linearParameters(
-  { shape }: ConvLayer,
+  layer: Layer,
   means: readonly (readonly number[])[],
   covariances: readonly Matrix[],
 ): Record<string, NdArray> {
   const n = means.length;
   const d = means[0].length;
+  const shape = weightShape(layer);
   const arrays = {
     mean: f32(shape, Float32Array.from(means.flat())),
     logStd: f32(shape), // log σ

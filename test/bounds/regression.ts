@@ -5,7 +5,7 @@ import type { Model } from '../../src/bounds/elbo.js';
 import type { ImageSet } from '../../src/data/index.js';
 import { logDensity } from '../../src/distributions/normal.js';
 import { f32, type NdArray, RandomStream, seedKey, tf } from '../../src/engine/index.js';
-import type { Architecture } from '../../src/nn/index.js';
+import { buildArchitecture } from '../../src/network/index.js';
 import type { KernelPrior } from '../../src/priors/index.js';
 
 export const EXAMPLES = 14;
@@ -43,22 +43,10 @@ const logDeterminant = (m: Matrix): number =>
 export function regression({ prior, mean, covariance, channels, apart = false }: Options): Regression {
   const { h, w } = prior.size;
   const d = h * w;
-  const architecture: Architecture = {
-    name: 'regression',
-    input: { height: h, width: w, channels },
-    classes: 1,
-    layers: [
-      {
-        kind: 'conv',
-        name: 'conv',
-        shape: [1, channels, h, w],
-        pad: 'valid',
-        inputSize: [h, w],
-        outputSize: [1, 1],
-      },
-      { kind: 'flatten' },
-    ],
-  };
+  const architecture = buildArchitecture('regression', { height: h, width: w, channels }, 1, [
+    { kind: 'conv', name: 'conv', channels: 1, kernel: [h, w] },
+    { kind: 'flatten' },
+  ]);
   const stream = new RandomStream(seedKey(500));
   const pixels = Uint8Array.from({ length: EXAMPLES * d * channels }, (_, at) => {
     const value = stream.integer(256);

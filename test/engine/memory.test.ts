@@ -16,12 +16,11 @@ import {
   unpack,
   valueAndGradients,
 } from '../../src/engine/index.js';
-import { convLayers } from '../../src/nn/index.js';
-import { lenet } from '../../src/nn/lenet.js';
+import { convLayers, namedArchitecture, weightShape, xavier } from '../../src/network/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import { isotropicNormal } from '../../src/priors/index.js';
 import { type AdamVectors, adam, initialAdam, packAdam } from '../../src/train/adam.js';
-import { initialState, trainNetwork, xavier } from '../../src/train/train-network.js';
+import { initialState, trainNetwork } from '../../src/train/train-network.js';
 import { allRows, tinyImages, tinyModel, tinyOptions, tinyState } from '../train/tiny.js';
 
 const FULL = Number(process.env.DWP_MEMORY_STEPS ?? 0);
@@ -66,7 +65,7 @@ beforeAll(async () => {
 describe('resident memory is flat', { timeout: FULL ? 7_200_000 : 600_000 }, () => {
   it('over steps of LeNet', async () => {
     const [steps, warmUp] = FULL ? [FULL, 500] : [300, 150];
-    const architecture = lenet({ height: 28, width: 28, channels: 1 }, 10, [32, 128]);
+    const architecture = namedArchitecture('lenet', { height: 28, width: 28, channels: 1 }, 10, [32, 128]);
     const count = 100;
     const pixels = new RandomStream(foldIn(key, 'images'));
     const images = {
@@ -80,7 +79,10 @@ describe('resident memory is flat', { timeout: FULL ? 7_200_000 : 600_000 }, () 
       posterior: posteriors['mean-field'],
       estimator: 'local-reparameterisation',
       priors: Object.fromEntries(
-        layers.map(({ name, shape: [, , h, w] }) => [name, isotropicNormal({ h, w }, {}, 0.1)]),
+        layers.map((layer) => {
+          const [, , h, w] = weightShape(layer);
+          return [layer.name, isotropicNormal({ h, w }, {}, 0.1)];
+        }),
       ),
       examples: count,
       kernelSubsample: 100,

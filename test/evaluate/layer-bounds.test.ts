@@ -6,8 +6,7 @@ import type { Model } from '../../src/bounds/elbo.js';
 import { boundSettings, HIERARCHICAL } from '../../src/bounds/settings.js';
 import { createEngine, type Engine, f32, foldIn, leaves, seedKey, sizeOf } from '../../src/engine/index.js';
 import { type LayerDraw, layerBounds } from '../../src/evaluate/layer-bounds.js';
-import type { ConvLayer } from '../../src/nn/index.js';
-import { randomLayers } from '../../src/nn/index.js';
+import { makeLayer, randomLayers, weightShape } from '../../src/network/index.js';
 import { meanField } from '../../src/posteriors/mean-field.js';
 import type { KernelPrior } from '../../src/priors/index.js';
 import { auxiliaryParameters } from '../../src/train/auxiliary.js';
@@ -29,14 +28,7 @@ beforeAll(async () => {
 
 const N = 240;
 const D = 6;
-const layer: ConvLayer = {
-  kind: 'conv',
-  name: 'conv',
-  shape: [N / 6, 6, 2, 3],
-  pad: 'valid',
-  inputSize: [2, 3],
-  outputSize: [1, 1],
-};
+const layer = makeLayer({ kind: 'conv', name: 'conv', channels: N / 6, kernel: [2, 3] }, [[2, 3, 6]]);
 const SAMPLES = [1, 10, 100];
 
 const modelOf = (prior: KernelPrior, posterior = meanField, bound = HIERARCHICAL): Model => ({
@@ -66,8 +58,8 @@ describe('E_q log p(w) of a mean field under a linear-Gaussian prior', () => {
   const mean = normal(710, N, D).data;
   const std = 0.4;
   const parameters = {
-    'conv.mean': f32(layer.shape, mean as Float32Array),
-    'conv.logStd': f32(layer.shape, new Float32Array(N * D).fill(Math.log(std))),
+    'conv.mean': f32(weightShape(layer), mean as Float32Array),
+    'conv.logStd': f32(weightShape(layer), new Float32Array(N * D).fill(Math.log(std))),
   };
   const rows = Array.from({ length: N }, (_, i) => mean.subarray(i * D, (i + 1) * D));
   const expected = rows.reduce(

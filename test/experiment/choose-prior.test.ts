@@ -9,7 +9,7 @@ import {
 } from '../../src/experiment/choose-prior.js';
 import { layerNeeds } from '../../src/experiment/layer-priors.js';
 import type { Role } from '../../src/kernels/index.js';
-import { lenet } from '../../src/nn/lenet.js';
+import { namedArchitecture } from '../../src/network/index.js';
 
 const offer = (path: string, k: number, roles?: Role[], inputs?: number[]): PriorOffer => ({
   path,
@@ -30,7 +30,9 @@ const paths = (need: LayerNeed, offers: PriorOffer[], mix = false) =>
   choosePrior(need, offers, mix)?.offers.map(({ path }) => path);
 
 test('what the layers of a network ask for', () => {
-  const { conv1, conv2 } = layerNeeds(lenet({ height: 28, width: 28, channels: 1 }, 10, [32, 128]));
+  const { conv1, conv2 } = layerNeeds(
+    namedArchitecture('lenet', { height: 28, width: 28, channels: 1 }, 10, [32, 128]),
+  );
   expect(conv1).toEqual({ name: 'conv1', size: { h: 7, w: 7 }, role: 'first', inputs: 1 });
   expect(conv2).toEqual({ name: 'conv2', size: { h: 5, w: 5 }, role: 'last', inputs: 32 });
 });

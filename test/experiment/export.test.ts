@@ -9,9 +9,9 @@ import { predictions } from '../../src/evaluate/index.js';
 import { kerasLayout, networkToKeras } from '../../src/experiment/export-keras.js';
 import { networkToOnnx } from '../../src/experiment/export-onnx.js';
 import { plainWeights } from '../../src/experiment/plain-weights.js';
-import { architectures, convLayers } from '../../src/nn/index.js';
+import { convLayers, namedArchitecture, weightShape, xavier } from '../../src/network/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
-import { initialState, xavier } from '../../src/train/train-network.js';
+import { initialState } from '../../src/train/train-network.js';
 import { loadModel } from '../importers/loaded.js';
 
 const ort = await onnxruntime();
@@ -20,7 +20,7 @@ const folder = mkdtempSync(join(tmpdir(), 'dwp-export-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const key = seedKey(3);
-const architecture = architectures.lenet.build({ height: 28, width: 28, channels: 1 }, 10, [3, 5]);
+const architecture = namedArchitecture('lenet', { height: 28, width: 28, channels: 1 }, 10, [3, 5]);
 const weights = Object.fromEntries(convLayers(architecture).map((layer) => [layer.name, xavier(layer, key)]));
 const { parameters } = initialState(architecture, posteriors.point, weights, -5, foldIn(key, 'initial'));
 const network = { architecture, posterior: posteriors.point };
@@ -77,9 +77,13 @@ test.each([
   const path = join(folder, `net.${extension}`);
   writeFileSync(path, await encode());
   const { layers } = await loadModel(path);
-  expect(layers.map(({ shape }) => shape)).toEqual(convLayers(architecture).map(({ shape }) => [...shape]));
-  for (const [i, { name, shape }] of convLayers(architecture).entries())
-    expect(f32(shape, layers[i].data)).toEqual({ shape, data: weights[name].data });
+  expect(layers.map(({ shape }) => shape)).toEqual(
+    convLayers(architecture).map((layer) => [...weightShape(layer)]),
+  );
+  for (const [i, layer] of convLayers(architecture).entries()) {
+    const shape = weightShape(layer);
+    expect(f32(shape, layers[i].data)).toEqual({ shape, data: weights[layer.name].data });
+  }
 });
 
 test('the name of a Keras file tells its layout', () => {

@@ -10,24 +10,18 @@ import {
   seedKey,
   type tf,
 } from '../../src/engine/index.js';
-import type { ConvLayer } from '../../src/nn/index.js';
+import { makeLayer, weightShape } from '../../src/network/index.js';
 import { type Estimator, posteriors, type Tensors } from '../../src/posteriors/index.js';
 import { normal, runOn } from '../engine/reference.js';
 import { estimate, expectMean } from '../monte-carlo.js';
 
-const layer: ConvLayer = {
-  kind: 'conv',
-  name: 'conv',
-  shape: [3, 2, 2, 3],
-  pad: 'valid',
-  inputSize: [5, 6],
-  outputSize: [4, 4],
-};
-const [OUT, IN, KH, KW] = layer.shape;
+const layer = makeLayer({ kind: 'conv', name: 'conv', channels: 3, kernel: [2, 3] }, [[5, 6, 2]]);
+const SHAPE = weightShape(layer);
+const [OUT, IN, KH, KW] = SHAPE;
 const N = 2;
 const x = normal(220, N, 5, 6, IN);
-const mean = normal(221, ...layer.shape);
-const logStd = f32(layer.shape, normal(222, ...layer.shape).data.map((v) => v - 1) as Float32Array);
+const mean = normal(221, ...SHAPE);
+const logStd = f32(SHAPE, normal(222, ...SHAPE).data.map((v) => v - 1) as Float32Array);
 
 /** Σ over the window of f(weight index) · g(x), [n, 4, 4, out]. */
 function convolved(
@@ -93,7 +87,7 @@ describe('mean field', () => {
   });
 
   test('weight samples: one draw m + s · ε for the whole batch', async () => {
-    const weights = normal(224, ...layer.shape);
+    const weights = normal(224, ...SHAPE);
     expectClose(
       await run('mean-field', { weights }, 'weight-samples'),
       convolved((i) => mean.data[i] + Math.exp(logStd.data[i]) * weights.data[i]),
@@ -102,7 +96,7 @@ describe('mean field', () => {
 
   test('flipout: the deviation m + s · ε with other signs of inputs and outputs for every example', async () => {
     const noise = {
-      weights: normal(225, ...layer.shape),
+      weights: normal(225, ...SHAPE),
       inputSigns: normal(226, N, IN),
       outputSigns: normal(227, N, OUT),
     };
@@ -178,10 +172,10 @@ describe('mean field', () => {
   test('noise is asked for in the shapes that are used', () => {
     const { noise, sampleNoise } = posteriors['mean-field'];
     expect(noise(layer, 7, 'local-reparameterisation').activations.shape).toEqual([7, 4, 4, OUT]);
-    expect(noise(layer, 7, 'weight-samples').weights.shape).toEqual(layer.shape);
+    expect(noise(layer, 7, 'weight-samples').weights.shape).toEqual(SHAPE);
     expect(noise(layer, 7, 'flipout').inputSigns.shape).toEqual([7, IN]);
     expect(noise(layer, 7, 'flipout').outputSigns.shape).toEqual([7, OUT]);
-    expect(sampleNoise(layer).weights.shape).toEqual(layer.shape);
+    expect(sampleNoise(layer).weights.shape).toEqual(SHAPE);
   });
 });
 

@@ -3,7 +3,7 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createEngine, type Engine, f32, type NdArray, type tf } from '../../src/engine/index.js';
-import { type DenseLayer, kernelShape, type WeightLayer } from '../../src/nn/index.js';
+import { type Layer, makeLayer, weightShape } from '../../src/network/index.js';
 import { flow } from '../../src/posteriors/flow.js';
 import type { Tensors } from '../../src/posteriors/index.js';
 import { normal, runOn } from '../engine/reference.js';
@@ -120,13 +120,13 @@ describe('linear factors: the marginal is normal', () => {
 });
 
 describe('multiplicative normalising flows', () => {
-  const layers: { kind: string; layer: WeightLayer }[] = [conv, dense].map((layer) => ({
+  const layers: { kind: string; layer: Layer }[] = [conv, dense].map((layer) => ({
     kind: layer.kind,
     layer,
   }));
 
   /** Flows that scale and shift every element by itself: their hidden units see nothing. */
-  function affine(layer: WeightLayer, auxiliary: 'identity' | 'the same'): Parameters {
+  function affine(layer: Layer, auxiliary: 'identity' | 'the same'): Parameters {
     const parameters = { ...parametersOf('mnf', layer, 0) };
     const size = parameters.logScale.data.length;
     parameters.logScale = f32([size], new Float32Array(size).fill(Math.log(0.6)));
@@ -157,8 +157,8 @@ describe('multiplicative normalising flows', () => {
     return Array.from({ length: size }, (_, c) => ({ a: y.data[size + c] - y.data[c], b: y.data[c] }));
   }
 
-  async function marginal(layer: WeightLayer, parameters: Parameters) {
-    const shape = kernelShape(layer);
+  async function marginal(layer: Layer, parameters: Parameters) {
+    const shape = weightShape(layer);
     const size = parameters.logScale.data.length;
     const lines = await coefficients(parameters, size);
     const scale = Math.exp(parameters.logScale.data[0]);
@@ -209,7 +209,7 @@ describe('multiplicative normalising flows', () => {
   });
 
   test('flows that bend: the order of the bounds, and both sides meet at the quadrature of log q(w)', async () => {
-    const layer: DenseLayer = { kind: 'dense', name: 'dense', shape: [2, 3], random: true };
+    const layer: Layer = { ...makeLayer({ kind: 'dense', name: 'dense', units: 3 }, [[2]]), random: true };
     const parameters = parametersOf('mnf', layer, 0.12);
     const scale = Math.exp(parameters.logScale.data[0]);
     // f on a grid of ζ ∈ ℝ²

@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { logDensity } from '../../src/distributions/normal.js';
 import { createEngine, type Engine, f32, type NdArray, seedKey, tf } from '../../src/engine/index.js';
-import { kernelShape } from '../../src/nn/index.js';
+import { weightShape } from '../../src/network/index.js';
 import { flow, flowParameters, inverseFlow } from '../../src/posteriors/flow.js';
 import { groupCount, posteriors, type Tensors } from '../../src/posteriors/index.js';
 import { normal, runOn } from '../engine/reference.js';
@@ -22,7 +22,7 @@ test.each(cases)(
   async ({ name, layer }) => {
     const { shared, size } = posteriors[name].latent!(layer);
     const groups = groupCount(layer, shared);
-    const weights = normal(520, ...kernelShape(layer));
+    const weights = normal(520, ...weightShape(layer));
     const latent = normal(521, groups, size);
     const { drawn, sampled, standard } = await runOn(
       engine,
@@ -52,7 +52,7 @@ test.each(cases)(
 test.each(cases)('$name, $kind: log q(w|ζ) is the normal density around E(w|ζ)', async ({ name, layer }) => {
   const { shared, size } = posteriors[name].latent!(layer);
   const groups = groupCount(layer, shared);
-  const zeros = f32(kernelShape(layer));
+  const zeros = f32(weightShape(layer));
   const w = normal(530, groups, zeros.data.length / groups);
   const latent = normal(531, 1, groups, size);
   const { value, direct } = await runOn(

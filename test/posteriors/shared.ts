@@ -2,7 +2,7 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import { lowerBound, upperBound } from '../../src/bounds/hierarchical.js';
 import { type Engine, f32, type NdArray, seedKey, tf } from '../../src/engine/index.js';
-import { type ConvLayer, type DenseLayer, kernelShape, type WeightLayer } from '../../src/nn/index.js';
+import { type Layer, makeLayer, weightShape } from '../../src/network/index.js';
 import {
   groupCount,
   posteriors,
@@ -11,15 +11,8 @@ import {
 } from '../../src/posteriors/index.js';
 import { normal } from '../engine/reference.js';
 
-export const conv: ConvLayer = {
-  kind: 'conv',
-  name: 'conv',
-  shape: [2, 3, 2, 2],
-  pad: 'valid',
-  inputSize: [4, 4],
-  outputSize: [3, 3],
-};
-export const dense: DenseLayer = { kind: 'dense', name: 'dense', shape: [2, 5], random: true };
+export const conv = makeLayer({ kind: 'conv', name: 'conv', channels: 2, kernel: 2 }, [[4, 4, 3]]);
+export const dense: Layer = { ...makeLayer({ kind: 'dense', name: 'dense', units: 5 }, [[2]]), random: true };
 
 export type Parameters = Record<string, NdArray>;
 
@@ -39,17 +32,13 @@ export const scaled = ({ shape, data }: NdArray, factor: number, shift = 0): NdA
   );
 
 /** Parameters of a layer, with any standard deviations; `bend` is that of everything that starts at 0. */
-export function parametersOf(name: string, layer: WeightLayer, bend: number): Parameters {
-  const shape = [...kernelShape(layer)];
+export function parametersOf(name: string, layer: Layer, bend: number): Parameters {
+  const shape = [...weightShape(layer)];
   const start = posteriors[name].initial(layer, normal(500, ...shape), -0.5, seedKey(501));
   return { ...bent(start, bend), logStd: scaled(normal(502, ...shape), 0.3, -0.5) };
 }
 
-export const semiImplicit = (
-  name: string,
-  layer: WeightLayer,
-  parameters: Tensors,
-): SemiImplicitPosterior => {
+export const semiImplicit = (name: string, layer: Layer, parameters: Tensors): SemiImplicitPosterior => {
   const q = posteriors[name].kernels!(layer, parameters);
   if (q.kind !== 'semi-implicit') throw new Error(name);
   return q;
@@ -64,14 +53,14 @@ export const N = 1500;
 export async function bounds(
   engine: Engine,
   name: string,
-  layer: WeightLayer,
+  layer: Layer,
   parameters: Parameters,
   k: number,
   standard = false,
 ) {
   const { shared, size } = posteriors[name].latent!(layer);
   const groups = groupCount(layer, shared);
-  const d = kernelShape(layer).reduce((a, b) => a * b) / groups;
+  const d = weightShape(layer).reduce((a, b) => a * b) / groups;
   const step = await engine.compile(
     (inputs: { kernels: tf.Tensor; latent: tf.Tensor; proposed: tf.Tensor }, given: Tensors) => {
       const whole = semiImplicit(name, layer, given);

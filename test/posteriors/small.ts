@@ -2,18 +2,20 @@
 import type { Model } from '../../src/bounds/elbo.js';
 import type { ImageSet } from '../../src/data/index.js';
 import { f32, foldIn, type NdArray, RandomStream, seedKey } from '../../src/engine/index.js';
-import { type Architecture, convLayers, kernelShape, randomLayers } from '../../src/nn/index.js';
+import {
+  buildArchitecture,
+  convLayers,
+  randomLayers,
+  weightShape,
+  withRandomDense,
+  xavier,
+} from '../../src/network/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import { families, type KernelPrior, type KernelSize } from '../../src/priors/index.js';
 import { storedComponents } from '../../src/priors/mixture/components.js';
 import { expectationMaximisation } from '../../src/priors/mixture/em.js';
 import { auxiliaryParameters } from '../../src/train/auxiliary.js';
-import {
-  initialState,
-  type NetworkOptions,
-  type TrainingState,
-  xavier,
-} from '../../src/train/train-network.js';
+import { initialState, type NetworkOptions, type TrainingState } from '../../src/train/train-network.js';
 
 const COUNT = 12;
 export const allRows = Int32Array.from({ length: COUNT }, (_, i) => i);
@@ -29,18 +31,15 @@ export const images: ImageSet = {
 };
 
 /** A convolution and a dense layer, both with random weights. */
-export const architecture: Architecture = {
-  name: 'small',
-  input: { height: 4, width: 4, channels: 2 },
-  classes: 3,
-  layers: [
-    { kind: 'conv', name: 'conv', shape: [3, 2, 3, 3], pad: 'same', inputSize: [4, 4], outputSize: [4, 4] },
-    { kind: 'leakyRelu', slope: 0.01 },
-    { kind: 'maxPool', size: 2 },
+export const architecture = withRandomDense(
+  buildArchitecture('small', { height: 4, width: 4, channels: 2 }, 3, [
+    { kind: 'conv', channels: 3, kernel: 3, padding: 'same' },
+    { kind: 'leaky-relu', slope: 0.01 },
+    { kind: 'max-pool', size: 2 },
     { kind: 'flatten' },
-    { kind: 'dense', name: 'dense', shape: [12, 3], random: true },
-  ],
-};
+    { kind: 'dense', units: 3 },
+  ]),
+);
 
 /** A prior of the family, fitted to normal kernels where it has a closed form, at its start where it is learned. */
 export function priorOf(family: string, size: KernelSize): KernelPrior {
@@ -75,7 +74,7 @@ export function smallModel({ posterior, family, ...rest }: SmallOptions): Model 
     priors: Object.fromEntries(
       randomLayers(architecture).map((layer) => [
         layer.name,
-        kernelShape(layer)[2] === 3 ? ordinary : single,
+        weightShape(layer)[2] === 3 ? ordinary : single,
       ]),
     ),
     examples: COUNT,

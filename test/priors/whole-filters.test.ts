@@ -5,8 +5,13 @@ import type { Model } from '../../src/bounds/elbo.js';
 import { boundSettings } from '../../src/bounds/settings.js';
 import { type Engine, f32, RandomStream, seedKey, type tf } from '../../src/engine/index.js';
 import { evaluateDensity } from '../../src/evaluate/density.js';
-import { convLayers, kernelLayout, withSpans } from '../../src/nn/index.js';
-import { lenet } from '../../src/nn/lenet.js';
+import {
+  convLayers,
+  kernelLayout,
+  namedArchitecture,
+  weightShape,
+  withSpans,
+} from '../../src/network/index.js';
 import { kernelRows, posteriors } from '../../src/posteriors/index.js';
 import { correlated, correlationMatrix } from '../../src/priors/correlated.js';
 import { gaussian } from '../../src/priors/gaussian.js';
@@ -58,15 +63,15 @@ const blocks = (channels: number, h: number, w: number): KernelPrior => {
 };
 
 test('weights [out, in, h, w] are rows of consecutive inputs, and lie where they lay', async () => {
-  const network = lenet({ height: 20, width: 20, channels: 3 }, CLASSES, [4, 2]);
+  const network = namedArchitecture('lenet', { height: 20, width: 20, channels: 3 }, CLASSES, [4, 2]);
   const [conv1, conv2] = convLayers(withSpans(network, { conv1: 3, conv2: 2 }));
   expect(kernelLayout(conv1)).toEqual({ count: 4, length: 3 * 49 });
   expect(kernelLayout(conv2)).toEqual({ count: 2 * 2, length: 2 * 25 });
   expect(withSpans(network, {})).toEqual(network);
-  const [out, inputs, h, w] = conv2.shape;
+  const [out, inputs, h, w] = weightShape(conv2);
   // a weight's value says its place
   const weights = f32(
-    conv2.shape,
+    weightShape(conv2),
     Float32Array.from({ length: out * inputs * h * w }, (_, i) => i),
   );
   const { rows, some } = await runOn(
@@ -95,7 +100,7 @@ test('a block-diagonal Gaussian of filters is the sum over their slices, exactly
 });
 
 function colourModel(priors: Model['priors'], more: Partial<Model> = {}): Model {
-  const network = lenet({ height: 20, width: 20, channels: 3 }, CLASSES, [2, 3]);
+  const network = namedArchitecture('lenet', { height: 20, width: 20, channels: 3 }, CLASSES, [2, 3]);
   const spans = Object.entries(priors).map(([name, { size }]) => [name, size.channels]);
   return {
     architecture: withSpans(network, Object.fromEntries(spans)),

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { HIERARCHICAL } from '../../src/bounds/settings.js';
 import { createEngine, type Engine, f32, seedKey } from '../../src/engine/index.js';
-import { convLayers } from '../../src/nn/index.js';
+import { convLayers, weightShape } from '../../src/network/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import { isotropicNormal } from '../../src/priors/index.js';
 import { finalBound } from '../../src/train/final-bound.js';
@@ -27,7 +27,7 @@ async function trained(problem: Regression) {
   const start = initialState(
     model.architecture,
     model.posterior,
-    { [layer.name]: f32(layer.shape) },
+    { [layer.name]: f32(weightShape(layer)) },
     -2,
     seedKey(540),
   );
@@ -105,7 +105,7 @@ describe('the inner gap', () => {
   ])('of $bound', async ({ bound, least, most }) => {
     const problem = latentRegression(PERTURBED);
     const model = { ...meanFieldModel(problem, { posteriors }), bound: { ...HIERARCHICAL, ...bound } };
-    const [{ shape }] = convLayers(model.architecture);
+    const shape = weightShape(convLayers(model.architecture)[0]);
     const parameters = { 'conv.mean': f32(shape), 'conv.logStd': f32(shape), 'conv.bias': f32([1]) };
     const gaps: number[] = [];
     for (let seed = 0; seed < 12; seed++) {

@@ -2,8 +2,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { ImageSet } from '../../src/data/index.js';
 import { createEngine, type Engine, f32, RandomStream, seedKey } from '../../src/engine/index.js';
-import { convLayers } from '../../src/nn/index.js';
-import { lenet } from '../../src/nn/lenet.js';
+import { convLayers, namedArchitecture, xavier } from '../../src/network/index.js';
 import {
   classify,
   featureMap,
@@ -11,7 +10,6 @@ import {
   labelsOf,
   linearClassifier,
 } from '../../src/train/random-features.js';
-import { xavier } from '../../src/train/train-network.js';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -74,7 +72,7 @@ test('features: the same on both engines, with a root mean square of 1, of rows 
     images: Uint8Array.from({ length: 7 * 400 }, (_, i) => (i * i) % 251),
     labels: new Uint8Array(7),
   };
-  const network = lenet(shape, 2, [2, 3]);
+  const network = namedArchitecture('lenet', shape, 2, [2, 3]);
   const weights = Object.fromEntries(
     convLayers(network).map((layer) => [layer.name, xavier(layer, seedKey(3))]),
   );
@@ -104,7 +102,7 @@ test('a fitted classifier is at the optimum for features as they are, whatever t
     labels: Uint8Array.from({ length: count }, (_, i) => i % classes),
   };
   const rows = Int32Array.from({ length: count }, (_, i) => i);
-  const architecture = lenet(images, classes, [2, 3]);
+  const architecture = namedArchitecture('lenet', images, classes, [2, 3]);
   const labels = labelsOf(images, rows);
   for (const [factor, decay] of [
     [1, 0.5],

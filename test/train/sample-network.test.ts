@@ -13,7 +13,7 @@ import {
   hamiltonianMove,
   langevinMove,
 } from '../../src/mcmc/index.js';
-import type { Architecture } from '../../src/nn/index.js';
+import { buildArchitecture } from '../../src/network/index.js';
 import type { KernelPrior } from '../../src/priors/index.js';
 import type { SampledModel } from '../../src/train/network-target.js';
 import {
@@ -37,18 +37,10 @@ const CHANNELS = 2;
 const NOISE = 0.5;
 const UNIT = 0.25; // targets are multiples of it, so that they can be labels
 
-const architecture: Architecture = {
-  name: 'regression',
-  input: { height: 1, width: 1, channels: CHANNELS },
-  classes: 1,
-  layers: [
-    {
-      ...{ kind: 'conv', name: 'conv', shape: [1, CHANNELS, 1, 1], pad: 'valid' },
-      ...{ inputSize: [1, 1], outputSize: [1, 1] },
-    } as const,
-    { kind: 'flatten' },
-  ],
-};
+const architecture = buildArchitecture('regression', { height: 1, width: 1, channels: CHANNELS }, 1, [
+  { kind: 'conv', channels: 1, kernel: 1 },
+  { kind: 'flatten' },
+]);
 
 /** w = 0.2 + 0.8 z + 0.3 ε: a latent variable whose marginal is known, N(0.2, 0.73). */
 const MEAN = 0.2;

@@ -28,6 +28,7 @@ const copied = (state: TrainingState): TrainingState => {
     step: state.step,
     parameters: copy(state.parameters),
     moments: { first: copy(first), second: copy(second) },
+    averages: copy(state.averages),
   };
 };
 

@@ -4,8 +4,7 @@ import type { Model } from '../../src/bounds/elbo.js';
 import type { BoundSettings } from '../../src/bounds/settings.js';
 import type { ImageSet } from '../../src/data/index.js';
 import { foldIn, type NdArray, RandomStream, seedKey } from '../../src/engine/index.js';
-import { convLayers } from '../../src/nn/index.js';
-import { lenet } from '../../src/nn/lenet.js';
+import { convLayers, namedArchitecture, weightShape, xavier } from '../../src/network/index.js';
 import { type Estimator, posteriors } from '../../src/posteriors/index.js';
 import type { Arrays } from '../../src/priors/index.js';
 import {
@@ -16,12 +15,7 @@ import {
 } from '../../src/priors/index.js';
 import { vae } from '../../src/priors/vae.js';
 import type { VaeConfig } from '../../src/priors/vae-networks.js';
-import {
-  initialState,
-  type NetworkOptions,
-  type TrainingState,
-  xavier,
-} from '../../src/train/train-network.js';
+import { initialState, type NetworkOptions, type TrainingState } from '../../src/train/train-network.js';
 
 const COUNT = 18;
 export const CLASSES = 3;
@@ -67,7 +61,7 @@ export function tinyModel({
   posterior = 'mean-field',
   bound,
 }: TinyOptions = {}): Model {
-  const architecture = lenet({ height: 20, width: 20, channels: 1 }, CLASSES, [2, 3]);
+  const architecture = namedArchitecture('lenet', { height: 20, width: 20, channels: 1 }, CLASSES, [2, 3]);
   const priorOf = (h: number, w: number): KernelPrior =>
     prior === 'vae' ? randomVae({ h, w }) : isotropicNormal({ h, w }, {}, 0.5);
   return {
@@ -78,7 +72,10 @@ export function tinyModel({
       prior === 'none'
         ? {}
         : Object.fromEntries(
-            convLayers(architecture).map(({ name, shape }) => [name, priorOf(shape[2], shape[3])]),
+            convLayers(architecture).map((layer) => {
+              const [, , h, w] = weightShape(layer);
+              return [layer.name, priorOf(h, w)];
+            }),
           ),
     examples,
     kernelSubsample,

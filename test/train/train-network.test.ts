@@ -2,8 +2,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Model } from '../../src/bounds/elbo.js';
 import { type Engine, f32, foldIn, type NdArray, seedKey } from '../../src/engine/index.js';
-import { convLayers, denseLayers } from '../../src/nn/index.js';
-import { lenet } from '../../src/nn/lenet.js';
+import { convLayers, denseLayers, namedArchitecture, weightShape, xavier } from '../../src/network/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import type { Arrays } from '../../src/priors/index.js';
 import {
@@ -13,7 +12,6 @@ import {
   type TrainHooks,
   type TrainingState,
   trainNetwork,
-  xavier,
 } from '../../src/train/train-network.js';
 import { engines, largestRelativeError } from '../engine/reference.js';
 import { estimate, expectMean } from '../monte-carlo.js';
@@ -219,13 +217,13 @@ describe('stopping and going on', () => {
 });
 
 describe('start', () => {
-  const architecture = lenet({ height: 28, width: 28, channels: 1 }, 10, [32, 64]);
+  const architecture = namedArchitecture('lenet', { height: 28, width: 28, channels: 1 }, 10, [32, 64]);
 
   test("Glorot's initialisation has mean 0 and variance 2 / (fan in + fan out)", () => {
     for (const layer of convLayers(architecture)) {
       const { shape, data } = xavier(layer, seedKey(110));
       const [out, inputs, h, w] = shape;
-      expect(shape).toEqual(layer.shape);
+      expect(shape).toEqual(weightShape(layer));
       expectMean(estimate(data), 0, layer.name);
       expectMean(estimate(Array.from(data, (x) => x * x)), 2 / ((inputs + out) * h * w), layer.name);
     }
@@ -254,10 +252,10 @@ describe('start', () => {
     }
     for (const name of ['conv1.bias', 'conv2.bias', 'dense.bias'])
       expect(parameters[name].data.every((x) => x === 0)).toBe(true);
-    const [{ shape }] = denseLayers(architecture);
+    const [out, inputs] = weightShape(denseLayers(architecture)[0]);
     const { data } = parameters['dense.kernel'];
     expectMean(estimate(data), 0);
-    expectMean(estimate(Array.from(data, (x) => x * x)), (0.1 ** 2 * 2) / (shape[0] + shape[1]));
+    expectMean(estimate(Array.from(data, (x) => x * x)), (0.1 ** 2 * 2) / (inputs + out));
     const start = (scale?: number) =>
       initialState(architecture, posteriors['mean-field'], weights, -3, seedKey(112), {}, scale).parameters;
     expect(start(0.1)).toEqual(parameters);

@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import { type BoundSettings, HIERARCHICAL } from '../../../src/bounds/settings.js';
 import { f32, type NdArray, noiseFor, seedKey } from '../../../src/engine/index.js';
-import { convLayers } from '../../../src/nn/index.js';
+import { convLayers } from '../../../src/network/index.js';
 import { ESTIMATORS, type Estimator } from '../../../src/posteriors/index.js';
 import type { Tensors } from '../../../src/priors/index.js';
 import { runOn } from '../../engine/reference.js';

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { GRADIENTS } from '../../../src/bounds/hierarchical.js';
 import type { DiagonalNormal } from '../../../src/distributions/normal.js';
 import { f32, foldIn, noiseFor, seedKey, tf, valueAndGradients } from '../../../src/engine/index.js';
-import { convLayers } from '../../../src/nn/index.js';
+import { convLayers, weightShape } from '../../../src/network/index.js';
 import { initialState } from '../../../src/train/train-network.js';
 import { normal, runOn } from '../../engine/reference.js';
 import { difference, estimate, expectMean } from '../../monte-carlo.js';
@@ -78,7 +78,7 @@ const training: Proof = {
         initialState(
           model.architecture,
           model.posterior,
-          { [layer.name]: f32(layer.shape) },
+          { [layer.name]: f32(weightShape(layer)) },
           -2,
           seedKey(530),
         ),
@@ -105,7 +105,13 @@ const mixture: Proof = {
       { ...OPTIONS, steps: 1000, learningRate: 0.02, temperature: 1 },
       engine,
       seedKey(533),
-      initialState(model.architecture, model.posterior, { [layer.name]: f32(layer.shape) }, -1, seedKey(532)),
+      initialState(
+        model.architecture,
+        model.posterior,
+        { [layer.name]: f32(weightShape(layer)) },
+        -1,
+        seedKey(532),
+      ),
     );
     const solution = problem.solve(parameters['conv.bias'].data[0]);
     const { specs, run, release } = await compile(subject, engine, model, parameters, EXAMPLES);

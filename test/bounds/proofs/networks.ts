@@ -3,7 +3,7 @@ import { CholeskyDecomposition, inverse, Matrix } from 'ml-matrix';
 import type { Model } from '../../../src/bounds/elbo.js';
 import type { BoundSettings } from '../../../src/bounds/settings.js';
 import { type Engine, f32, type NdArray, spec, type tf } from '../../../src/engine/index.js';
-import { convLayers } from '../../../src/nn/index.js';
+import { convLayers, weightShape } from '../../../src/network/index.js';
 import type { Estimator } from '../../../src/posteriors/index.js';
 import type { Tensors } from '../../../src/priors/index.js';
 import { B, COVARIANCE, linearGaussianPrior, type Perturbation } from '../linear-gaussian.js';
@@ -82,7 +82,7 @@ export const meanFieldModel = (
 ): Model => ({ ...model, ...LIKE_ALL, posterior: posteriors['mean-field'], estimator });
 
 export const meanFieldOf = ({ model, solve }: Regression, q = bestMeanField(solve())): Arrays => {
-  const [{ shape }] = convLayers(model.architecture);
+  const shape = weightShape(convLayers(model.architecture)[0]);
   return {
     'conv.mean': f32(shape, Float32Array.from(q.mean)),
     'conv.logStd': f32(shape, Float32Array.from(q.logStd)),

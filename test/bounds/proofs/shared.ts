@@ -2,13 +2,13 @@
 import { expect } from 'vitest';
 import { upperBound as trueUpperBound } from '../../../src/bounds/hierarchical.js';
 import { type Engine, f32, type NdArray, type tf } from '../../../src/engine/index.js';
-import { kernelShape } from '../../../src/nn/index.js';
+import { weightShape } from '../../../src/network/index.js';
 import type { SemiImplicitPosterior, Tensors } from '../../../src/posteriors/index.js';
 import { normal } from '../../engine/reference.js';
 import { bent, conv, normalLogDensity, type Parameters, scaled, stds } from '../../posteriors/shared.js';
 import { largestError, meansOf, type Proof, quadraticPoints, type Subject } from './proof.js';
 
-const SHAPE = [...kernelShape(conv)];
+const SHAPE = [...weightShape(conv)];
 const DIMENSIONS = SHAPE.reduce((a, b) => a * b); // 24
 const NAMES = ['semi-implicit-layer', 'mnf'] as const;
 const KEY = [1, 2, 3, 4] as const;

@@ -1,0 +1,73 @@
+// Images through a network, whatever its weights are: the one place where layers follow each other.
+import { nested, prefixed, type Specs, type Tensors, tf } from '../engine/index.js';
+import type { Architecture } from './architecture.js';
+import { IMAGES, type Layer } from './layer.js';
+import { isBiased, kindOf } from './weights.js';
+
+export interface ForwardContext {
+  /** Ordinary parameters, `layer.part`: biases, weights [in, out] of dense layers that are not random, scales. */
+  parameters: Tensors;
+  /** Running averages, `layer.part`; they are among the parameters where nothing is said. */
+  state?: Tensors;
+  /** Of training alone: standard normals of layers, `layer.part`. Statistics are then those of the batch. */
+  training?: { noise: Tensors };
+  /** x through a layer with random weights, without its bias. */
+  random(layer: Layer, x: tf.Tensor): tf.Tensor;
+}
+
+/** What belongs to one layer of a flat record: `conv1.mean` → `mean`. */
+export const layerPart = <T>(all: Readonly<Record<string, T>>, layer: { name: string }): Record<string, T> =>
+  nested(all, layer.name);
+
+/**
+ * @param images [n, h, w, c]
+ * @returns outputs of the last layer [n, classes], and in training the next running averages, `layer.part`
+ */
+export function forward(
+  { layers }: Pick<Architecture, 'layers'>,
+  images: tf.Tensor4D,
+  { parameters, state = parameters, training, random }: ForwardContext,
+): { outputs: tf.Tensor2D; averages: Tensors } {
+  const made = new Map<string, tf.Tensor>([[IMAGES, images]]);
+  const next: Record<string, tf.Tensor> = {};
+  for (const layer of layers) {
+    const kind = kindOf(layer);
+    const inputs = layer.inputs.map((name) => made.get(name)!);
+    if (kind.weights) {
+      const [x] = inputs;
+      const out = layer.random
+        ? random(layer, x)
+        : tf.matMul(x as tf.Tensor2D, parameters[`${layer.name}.kernel`] as tf.Tensor2D);
+      made.set(layer.name, isBiased(layer) ? tf.add(out, parameters[`${layer.name}.bias`]) : out);
+      continue;
+    }
+    const result = kind.apply!(layer, inputs, {
+      parameters: layerPart(parameters, layer),
+      state: layerPart(state, layer),
+      noise: training ? layerPart(training.noise, layer) : {},
+      training: training !== undefined,
+    });
+    made.set(layer.name, result.output);
+    Object.assign(next, prefixed(result.state ?? {}, layer.name));
+  }
+  return { outputs: made.get(layers.at(-1)!.name) as tf.Tensor2D, averages: next };
+}
+
+/** Outputs [n, classes] of a network that is not being trained. */
+export const networkLogits = (
+  architecture: Pick<Architecture, 'layers'>,
+  context: Omit<ForwardContext, 'training'>,
+  images: tf.Tensor4D,
+): tf.Tensor2D => forward(architecture, images, context).outputs;
+
+/** Standard normals that layers without weights need for a batch of training, `layer.part`. */
+export const layerNoise = ({ layers }: Architecture, batch: number): Specs =>
+  Object.assign(
+    {},
+    ...layers.map((layer) => prefixed(kindOf(layer).noise?.(layer, batch) ?? {}, layer.name)),
+  );
+
+/** Σ_b log p(y_b | x_b), nats, of logits [b, classes] and labels [b]. */
+export function logLikelihood(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar {
+  return tf.sum(tf.mul(tf.logSoftmax(logits), tf.oneHot(labels, logits.shape[1]))) as tf.Scalar;
+}
