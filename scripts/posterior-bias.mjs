@@ -6,10 +6,10 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createEngine, foldIn } from '../dist/engine/index.js';
 import { classificationMetrics, predictions } from '../dist/evaluate/index.js';
-import { drawsOfChains } from '../dist/experiment/chains.js';
-import { readCheckpoint } from '../dist/experiment/checkpoint.js';
-import { prepare } from '../dist/experiment/problem.js';
-import { readRunConfig, readSummary } from '../dist/experiment/run.js';
+import { drawsOfChains } from '../dist/runs/chains.js';
+import { readCheckpoint } from '../dist/runs/checkpoint.js';
+import { prepare } from '../dist/runs/problem.js';
+import { readRunConfig, readSummary } from '../dist/runs/run.js';
 import { isSampler } from '../dist/train/sample-network.js';
 
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;

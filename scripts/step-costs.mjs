@@ -5,9 +5,9 @@ import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parse } from 'yaml';
 import { createEngine, f32 } from '../dist/engine/index.js';
-import { makePlan } from '../dist/experiment/plan.js';
-import { prepare } from '../dist/experiment/problem.js';
-import { networkOptions } from '../dist/experiment/run.js';
+import { makePlan } from '../dist/plans/plan.js';
+import { prepare } from '../dist/runs/problem.js';
+import { networkOptions } from '../dist/runs/run.js';
 import { auxiliaryParameters } from '../dist/train/auxiliary.js';
 import { initialState, trainNetwork } from '../dist/train/train-network.js';
 

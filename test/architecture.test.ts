@@ -10,7 +10,9 @@ const SRC = fileURLToPath(new URL('../src', import.meta.url));
 const ROWS: readonly (readonly string[])[] = [
   ['cli'],
   ['report'],
-  ['experiment'],
+  ['plans', 'interchange'],
+  ['runs'],
+  ['prior-folders'],
   ['toy'],
   ['train'],
   ['evaluate'],

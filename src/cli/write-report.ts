@@ -1,11 +1,11 @@
 // Runs → report.html. The report room and its libraries are loaded only here.
 import { createEngine } from '../engine/index.js';
-import type { ComparisonRow, FinishedRun } from '../experiment/compare.js';
-import type { Plan } from '../experiment/plan.js';
-import { gatherFigures, gatherPriors } from '../experiment/report-input.js';
-import { environment } from '../experiment/run.js';
 import { saveFile } from '../formats/files.js';
+import type { ComparisonRow, FinishedRun } from '../plans/compare.js';
+import type { Plan } from '../plans/plan.js';
+import { gatherFigures, gatherPriors } from '../plans/report-input.js';
 import type { ReferencePoint } from '../report/types.js';
+import { environment } from '../runs/run.js';
 
 interface About {
   title: string;

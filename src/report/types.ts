@@ -1,6 +1,6 @@
 // What a report is made from: plain data, gathered from run and prior folders by whoever asks for the page.
 
-import type { ComparisonRow, Spread } from '../experiment/compare.js';
+import type { ComparisonRow, Spread } from '../plans/compare.js';
 
 export type { Spread };
 

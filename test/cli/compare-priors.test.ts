@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { comparePriorsCommand } from '../../src/cli/commands/compare-priors.js';
-import { readPriorFolder } from '../../src/experiment/prior-folder.js';
 import { writeNpy } from '../../src/formats/npy.js';
+import { readPriorFolder } from '../../src/prior-folders/prior-folder.js';
 import { normal } from '../engine/reference.js';
 import { dwp, startDwp } from './run.js';
 

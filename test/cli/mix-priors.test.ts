@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readPriorFolder } from '../../src/experiment/prior-folder.js';
+import { readPriorFolder } from '../../src/prior-folders/prior-folder.js';
 import { isotropicNormal } from '../../src/priors/index.js';
 import { writeTestPrior } from './prior-folder.js';
 import { dwp } from './run.js';

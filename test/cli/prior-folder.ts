@@ -1,5 +1,5 @@
 // Folders of fitted priors for tests, without the fit.
-import { writePriorFolder } from '../../src/experiment/prior-folder.js';
+import { writePriorFolder } from '../../src/prior-folders/prior-folder.js';
 import { type KernelPrior, kernelLength } from '../../src/priors/index.js';
 import { normal } from '../engine/reference.js';
 

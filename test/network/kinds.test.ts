@@ -12,8 +12,8 @@ import {
   tf,
   valueAndGradients,
 } from '../../src/engine/index.js';
-import { networkToOnnx } from '../../src/experiment/export-onnx.js';
-import { plainWeights } from '../../src/experiment/plain-weights.js';
+import { networkToOnnx } from '../../src/interchange/export-onnx.js';
+import { plainWeights } from '../../src/interchange/plain-weights.js';
 import {
   type Architecture,
   applyWeights,

@@ -1,7 +1,7 @@
 // The smallest network: its shapes, that it has no biases, and that both engines compute the same.
 import { expect, test } from 'vitest';
 import { f32, RandomStream, seedKey, type tf } from '../../src/engine/index.js';
-import { plainWeights } from '../../src/experiment/plain-weights.js';
+import { plainWeights } from '../../src/interchange/plain-weights.js';
 import {
   applyWeights,
   namedArchitecture,

@@ -16,7 +16,7 @@ import {
   tf,
   valueAndGradients,
 } from '../../src/engine/index.js';
-import { readPriorFolder, writeDerivedPrior } from '../../src/experiment/prior-folder.js';
+import { readPriorFolder, writeDerivedPrior } from '../../src/prior-folders/prior-folder.js';
 import {
   type Arrays,
   adaptPrior,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Engine, f32, type NdArray, RandomStream, seedKey, type tf } from '../../src/engine/index.js';
-import { readPriorFolder } from '../../src/experiment/prior-folder.js';
+import { readPriorFolder } from '../../src/prior-folders/prior-folder.js';
 import { families, type KernelPrior, type Tensors, type TrainingKernels } from '../../src/priors/index.js';
 import { defaultFit, fitPrior } from '../../src/train/fit-prior.js';
 import { samplePrior } from '../../src/train/sample-prior.js';

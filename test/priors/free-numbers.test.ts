@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { createEngine } from '../../src/engine/index.js';
 import { freeNumbers } from '../../src/priors/index.js';
-import { fittedPrior, KINDS } from '../experiment/fitted-priors.js';
+import { fittedPrior, KINDS } from '../prior-folders/fitted-priors.js';
 
 const D = 6;
 const COVARIANCE = 21;

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { lowerBound } from '../../src/bounds/hierarchical.js';
 import { componentOf } from '../../src/distributions/mixture.js';
 import { type Engine, f32, type NdArray, RandomStream, seedKey, tf } from '../../src/engine/index.js';
-import { readPriorFolder, writePriorFolder } from '../../src/experiment/prior-folder.js';
+import { readPriorFolder, writePriorFolder } from '../../src/prior-folders/prior-folder.js';
 import type { KernelPrior, Tensors } from '../../src/priors/index.js';
 import { type Encode, LATENT_PRIORS, latentPriors } from '../../src/priors/latent/index.js';
 import { vae } from '../../src/priors/vae.js';

@@ -1,17 +1,17 @@
 // dwp compare-priors: the held-out density of every family on one set of kernels.
 import { join } from 'node:path';
 import { z } from 'zod';
-import { sizeText } from '../../experiment/choose-prior.js';
+import { refuseExisting, writeJson } from '../../formats/files.js';
+import { wholeFolder } from '../../formats/folders.js';
+import { readKernelDataset } from '../../kernels/index.js';
+import { sizeText } from '../../prior-folders/choose-prior.js';
 import {
   type ComparedRow,
   comparePriors,
   type PriorComparison,
   totalWork,
-} from '../../experiment/compare-priors.js';
-import { comparedPriors } from '../../experiment/compared-priors.js';
-import { refuseExisting, writeJson } from '../../formats/files.js';
-import { wholeFolder } from '../../formats/folders.js';
-import { readKernelDataset } from '../../kernels/index.js';
+} from '../../prior-folders/compare-priors.js';
+import { comparedPriors } from '../../prior-folders/compared-priors.js';
 import { argument, defineCommand, integer, list, option } from '../command.js';
 import { engineOptions, kernelOptions, openEngine } from '../options.js';
 import { table } from '../table.js';

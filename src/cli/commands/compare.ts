@@ -1,6 +1,9 @@
 // dwp compare: a plan of runs, or of random features → a table and a report.
 import { join } from 'node:path';
 import { z } from 'zod';
+import { makeFolder } from '../../formats/files.js';
+import { whileClaimed } from '../../formats/locks.js';
+import { removeLeftovers } from '../../formats/temporary.js';
 import {
   type ComparisonRow,
   comparisonRows,
@@ -9,12 +12,9 @@ import {
   type Spread,
   spreadOf,
   writeComparison,
-} from '../../experiment/compare.js';
-import { type Plan, readPlan } from '../../experiment/plan.js';
-import { type FeatureRun, runFeatures } from '../../experiment/random-features.js';
-import { makeFolder } from '../../formats/files.js';
-import { whileClaimed } from '../../formats/locks.js';
-import { removeLeftovers } from '../../formats/temporary.js';
+} from '../../plans/compare.js';
+import { type Plan, readPlan } from '../../plans/plan.js';
+import { type FeatureRun, runFeatures } from '../../plans/random-features.js';
 import { argument, defineCommand, option } from '../command.js';
 import type { Effects } from '../effects.js';
 import { table } from '../table.js';

@@ -16,7 +16,7 @@ import {
   tf,
 } from '../../engine/index.js';
 import { DwpError, messageOf } from '../../errors.js';
-import { environment } from '../../experiment/run.js';
+import { environment } from '../../runs/run.js';
 import { explainTraining } from '../../train/explain-training.js';
 import { defineCommand, option } from '../command.js';
 import { engineOptions } from '../options.js';

@@ -4,7 +4,7 @@ import { firstImages, gatherImages, loadDataset } from '../../data/index.js';
 import { f32, foldIn, RandomStream, seedKey } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
 import { judgeImages } from '../../evaluate/judge-images.js';
-import { readImageFolder } from '../../experiment/image-folder.js';
+import { readImageFolder } from '../../prior-folders/image-folder.js';
 import { imageVae, imageVaeConfig } from '../../priors/image-vae.js';
 import { POINTS } from '../../priors/latent/encoded.js';
 import { argument, defineCommand, integer, option } from '../command.js';

@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { seedKey } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
 import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
-import { sizeText } from '../../experiment/choose-prior.js';
-import { heldOutOf, heldOutWarning } from '../../experiment/held-out.js';
-import { readPriorFolder } from '../../experiment/prior-folder.js';
 import { readKernelDataset } from '../../kernels/index.js';
+import { sizeText } from '../../prior-folders/choose-prior.js';
+import { heldOutOf, heldOutWarning } from '../../prior-folders/held-out.js';
+import { readPriorFolder } from '../../prior-folders/prior-folder.js';
 import { argument, defineCommand, integer, option } from '../command.js';
 import { engineOptions, openEngine, seedOption } from '../options.js';
 

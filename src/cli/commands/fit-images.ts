@@ -4,16 +4,16 @@ import { firstImages, gatherImages, loadDataset } from '../../data/index.js';
 import { foldIn, seedKey } from '../../engine/index.js';
 import { DwpError, inputError, usageError } from '../../errors.js';
 import { FEW, type ImageReport, judgeImages } from '../../evaluate/judge-images.js';
+import { refuseExisting } from '../../formats/files.js';
+import { whileClaimed } from '../../formats/locks.js';
+import { removeLeftovers } from '../../formats/temporary.js';
 import {
   hasImageFit,
   readImageFit,
   removeImageFit,
   writeImageFit,
   writeImageFolder,
-} from '../../experiment/image-folder.js';
-import { refuseExisting } from '../../formats/files.js';
-import { whileClaimed } from '../../formats/locks.js';
-import { removeLeftovers } from '../../formats/temporary.js';
+} from '../../prior-folders/image-folder.js';
 import { imageVae, imageVaeConfig } from '../../priors/image-vae.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
 import { kernelGridPng } from '../../report/figures/kernel-grid.js';

@@ -2,7 +2,9 @@
 import { z } from 'zod';
 import { usageError } from '../../errors.js';
 import type { DensityReport } from '../../evaluate/density.js';
-import { sizeText } from '../../experiment/choose-prior.js';
+import { refuseExisting } from '../../formats/files.js';
+import { ROLES, type Role, readKernelDataset, slicesOf } from '../../kernels/index.js';
+import { sizeText } from '../../prior-folders/choose-prior.js';
 import {
   type BaselineName,
   type Baselines,
@@ -13,9 +15,7 @@ import {
   heldOutDensity,
   partsOf,
   writeFit,
-} from '../../experiment/fit-and-judge.js';
-import { refuseExisting } from '../../formats/files.js';
-import { ROLES, type Role, readKernelDataset, slicesOf } from '../../kernels/index.js';
+} from '../../prior-folders/fit-and-judge.js';
 import { families, type PriorFamily } from '../../priors/index.js';
 import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
 import { defaultFit, refinement } from '../../train/fit-prior.js';

@@ -1,11 +1,11 @@
 // dwp mix-priors: several fitted priors of one size as one.
 import { z } from 'zod';
 import { usageError } from '../../errors.js';
-import { sizeText } from '../../experiment/choose-prior.js';
-import { readOffer } from '../../experiment/layer-priors.js';
-import { writeDerivedPrior } from '../../experiment/prior-folder.js';
 import { refuseExisting } from '../../formats/files.js';
+import { sizeText } from '../../prior-folders/choose-prior.js';
+import { writeDerivedPrior } from '../../prior-folders/prior-folder.js';
 import { mixPriors } from '../../priors/index.js';
+import { readOffer } from '../../runs/layer-priors.js';
 import { argument, defineCommand, option } from '../command.js';
 
 interface MixResult {

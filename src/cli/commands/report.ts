@@ -1,7 +1,7 @@
 // dwp report: one self-contained HTML page about finished runs.
 import { z } from 'zod';
-import { finishedRuns } from '../../experiment/report-input.js';
 import { refuseExisting } from '../../formats/files.js';
+import { finishedRuns } from '../../plans/report-input.js';
 import { argument, defineCommand, list, option } from '../command.js';
 import { writeReport } from '../write-report.js';
 

@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { seedKey } from '../../engine/index.js';
 import { inputError } from '../../errors.js';
-import { sizeText } from '../../experiment/choose-prior.js';
-import { readPriorFolder } from '../../experiment/prior-folder.js';
 import { refuseExisting, saveFile, saveResult } from '../../formats/files.js';
 import { writeNpy } from '../../formats/npy.js';
+import { sizeText } from '../../prior-folders/choose-prior.js';
+import { readPriorFolder } from '../../prior-folders/prior-folder.js';
 import { kernelGridPng } from '../../report/figures/kernel-grid.js';
 import { samplePrior } from '../../train/sample-prior.js';
 import { argument, defineCommand, integer, option } from '../command.js';

@@ -2,9 +2,9 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { usageError } from '../../errors.js';
-import type { ChainReport } from '../../experiment/chains.js';
-import { type RunConfig, runConfig } from '../../experiment/config.js';
-import { type RunSummary, resumeRun, startRun } from '../../experiment/run.js';
+import type { ChainReport } from '../../runs/chains.js';
+import { type RunConfig, runConfig } from '../../runs/config.js';
+import { type RunSummary, resumeRun, startRun } from '../../runs/run.js';
 import { defineCommand, type OptionDefinition, option } from '../command.js';
 import type { Effects } from '../effects.js';
 import { table } from '../table.js';

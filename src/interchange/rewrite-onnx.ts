@@ -5,9 +5,9 @@ import { usageError } from '../errors.js';
 import { fromFloat32 } from '../formats/floats.js';
 import { type ByteSource, memorySource, readAll } from '../formats/source.js';
 import { findWeightPlaces, type WeightPlace } from '../importers/onnx-places.js';
+import { sizeText } from '../prior-folders/choose-prior.js';
 import { type KernelPrior, kernelLength } from '../priors/index.js';
 import { samplePrior } from '../train/sample-prior.js';
-import { sizeText } from './choose-prior.js';
 
 export const SCALES = ['prior', 'keep'] as const;
 export const FALLBACKS = ['leave', 'he'] as const;

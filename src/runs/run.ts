@@ -41,9 +41,10 @@ import {
 import { checkpointed } from './checkpointed.js';
 import { type Classifier, classifierOf } from './classifier.js';
 import { componentsOf, initOf, type RunConfig, runConfig, stepsOf, withDefaults } from './config.js';
+import type { RunHooks } from './hooks.js';
 import { type Judgement, judge } from './judge.js';
 import { choiceLine, type LayerPriorReport, reportOf } from './layer-priors.js';
-import { writeDerivedPrior } from './prior-folder.js';
+import { writeDerivedPrior } from '../prior-folders/prior-folder.js';
 import { componentKey, type Problem, prepare } from './problem.js';
 import { makeSubstitutes, readSubstitutes, standIns, writeSubstitutes } from './substitutes.js';
 
@@ -69,17 +70,6 @@ export interface RunSummary {
   seconds: number;
   /** Hash of what decides the result in config.yaml; absent in runs of earlier versions. */
   configuration?: string;
-}
-
-export interface RunHooks {
-  signal?: AbortSignal;
-  progress?(phase: 'training' | 'sampling' | 'predicting', done: number, total: number, detail: string): void;
-  /** What the user should know before it starts. */
-  info?(line: string): void;
-  warn?(line: string): void;
-  /** Data that several runs share. */
-  dataset?: Dataset;
-  engine?: Engine;
 }
 
 const PRIORS = 'priors.json';

@@ -3,13 +3,13 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { lowerBound } from '../../src/bounds/hierarchical.js';
 import { createEngine, type Engine, type NdArray, type tf } from '../../src/engine/index.js';
 import { onnxruntime } from '../../src/engine/onnxruntime.js';
-import { describePrior, priorGraphs } from '../../src/experiment/export-prior.js';
-import { type GraphName, interchange } from '../../src/experiment/interchange.js';
 import { memorySource } from '../../src/formats/source.js';
 import { readOnnxFile } from '../../src/importers/onnx-file.js';
+import { describePrior, priorGraphs } from '../../src/interchange/export-prior.js';
+import { type GraphName, interchange } from '../../src/interchange/interchange.js';
 import type { KernelPrior, Tensors } from '../../src/priors/index.js';
 import { normal, runOn } from '../engine/reference.js';
-import { fittedPrior, KINDS, testKernels } from './fitted-priors.js';
+import { fittedPrior, KINDS, testKernels } from '../prior-folders/fitted-priors.js';
 
 const ort = await onnxruntime();
 

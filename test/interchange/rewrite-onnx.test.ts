@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createEngine, type Engine, seedKey } from '../../src/engine/index.js';
 import { onnxruntime } from '../../src/engine/onnxruntime.js';
-import { type RewriteOptions, rewriteModel } from '../../src/experiment/rewrite-onnx.js';
 import { floatToHalf, fromFloat32, halfToFloat, toFloat32 } from '../../src/formats/floats.js';
 import { memorySource } from '../../src/formats/source.js';
 import { findWeightPlaces } from '../../src/importers/onnx-places.js';
+import { type RewriteOptions, rewriteModel } from '../../src/interchange/rewrite-onnx.js';
 import { isotropicNormal } from '../../src/priors/index.js';
 
 const ort = await onnxruntime();

@@ -3,9 +3,9 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { comparisonRows, conclusion, runPlan } from '../../src/experiment/compare.js';
-import { makePlan } from '../../src/experiment/plan.js';
-import { type RunSummary, readRunConfig } from '../../src/experiment/run.js';
+import { comparisonRows, conclusion, runPlan } from '../../src/plans/compare.js';
+import { makePlan } from '../../src/plans/plan.js';
+import { type RunSummary, readRunConfig } from '../../src/runs/run.js';
 
 const summary = (
   prior: string,

@@ -5,7 +5,7 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { inputError, messageOf, usageError } from '../errors.js';
 import { readText } from '../formats/read-file.js';
-import { type RunConfig, runConfig } from './config.js';
+import { type RunConfig, runConfig } from '../runs/config.js';
 
 const settings = z.record(z.string(), z.unknown());
 

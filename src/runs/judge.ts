@@ -11,7 +11,7 @@ import {
 } from '../evaluate/index.js';
 import type { Arrays } from '../priors/index.js';
 import { componentKey, type Problem } from './problem.js';
-import type { RunHooks } from './run.js';
+import type { RunHooks } from './hooks.js';
 
 export interface Judgement {
   ensemble: EnsembleMetrics[];

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { createEngine, foldIn } from '../../src/engine/index.js';
 import { PredictiveMean, predictions } from '../../src/evaluate/index.js';
-import { readCheckpoint, readComponents } from '../../src/experiment/checkpoint.js';
-import { runConfig, withDefaults } from '../../src/experiment/config.js';
-import { judge } from '../../src/experiment/judge.js';
-import { componentKey, prepare } from '../../src/experiment/problem.js';
-import { readRunConfig, readTrace, resumeRun, startRun } from '../../src/experiment/run.js';
+import { readCheckpoint, readComponents } from '../../src/runs/checkpoint.js';
+import { runConfig, withDefaults } from '../../src/runs/config.js';
+import { judge } from '../../src/runs/judge.js';
+import { componentKey, prepare } from '../../src/runs/problem.js';
+import { readRunConfig, readTrace, resumeRun, startRun } from '../../src/runs/run.js';
 import { writeTestPrior } from '../cli/prior-folder.js';
 import { randomVae } from '../train/tiny.js';
 

@@ -17,6 +17,7 @@ import {
 } from '../engine/index.js';
 import { writeFileAtomic, writeJson } from '../formats/files.js';
 import { writeFolderAtomic } from '../formats/folders.js';
+import { readPriorFolder } from '../prior-folders/prior-folder.js';
 import {
   type KernelPrior,
   type KernelSize,
@@ -31,7 +32,6 @@ import {
   type Interchange,
   type InterchangeGraph,
 } from './interchange.js';
-import { readPriorFolder } from './prior-folder.js';
 
 export interface ExportedPrior extends Interchange {
   kind: 'prior';

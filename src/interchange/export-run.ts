@@ -5,14 +5,14 @@ import { loadDataset } from '../data/index.js';
 import { createEngine } from '../engine/index.js';
 import { usageError } from '../errors.js';
 import { saveFile } from '../formats/files.js';
+import { readComponents } from '../runs/checkpoint.js';
+import { buildArchitecture, posteriorOf, prepare } from '../runs/problem.js';
+import { readRunConfig } from '../runs/run.js';
+import { readSubstitutes } from '../runs/substitutes.js';
 import { isSampler } from '../train/sample-network.js';
-import { readComponents } from './checkpoint.js';
 import { kerasLayout, networkToKeras } from './export-keras.js';
 import { networkToOnnx } from './export-onnx.js';
 import { type PlainWeights, plainWeights } from './plain-weights.js';
-import { buildArchitecture, posteriorOf, prepare } from './problem.js';
-import { readRunConfig } from './run.js';
-import { readSubstitutes } from './substitutes.js';
 
 export interface ExportedRun {
   kind: 'run';

@@ -4,13 +4,13 @@ import { loadDataset } from '../data/index.js';
 import { createEngine, type Engine } from '../engine/index.js';
 import { DwpError, usageError } from '../errors.js';
 import { classificationMetrics, mean, PredictiveMean, reliabilityBins } from '../evaluate/index.js';
+import { UNIT_DECAY } from '../runs/classifier.js';
+import { initOf } from '../runs/config.js';
+import { type Problem, prepare } from '../runs/problem.js';
+import { makeSubstitutes } from '../runs/substitutes.js';
 import { classify, featureMap, labelsOf, linearClassifier } from '../train/random-features.js';
-import { UNIT_DECAY } from './classifier.js';
 import type { CompareHooks, FinishedRun } from './compare.js';
-import { initOf } from './config.js';
 import type { Plan, PlannedRun } from './plan.js';
-import { type Problem, prepare } from './problem.js';
-import { makeSubstitutes } from './substitutes.js';
 
 /** A run without a folder. */
 export interface FeatureRun extends Omit<FinishedRun, 'path'> {

@@ -28,9 +28,9 @@ import {
   nothingFits,
   type PriorOffer,
   sizeText,
-} from './choose-prior.js';
+} from '../prior-folders/choose-prior.js';
 import type { RunConfig } from './config.js';
-import { readPriorFolder } from './prior-folder.js';
+import { readPriorFolder } from '../prior-folders/prior-folder.js';
 
 /** A fitted prior at hand. */
 export interface FittedPrior extends PriorOffer {

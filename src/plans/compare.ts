@@ -7,19 +7,12 @@ import { createEngine, type Engine } from '../engine/index.js';
 import { DwpError, usageError } from '../errors.js';
 import { mean, standardDeviation } from '../evaluate/index.js';
 import { writeJson } from '../formats/files.js';
-import { CHAINS_STATE } from './chains.js';
-import { CHECKPOINT } from './checkpoint.js';
-import { type RunConfig, withDefaults } from './config.js';
+import { CHAINS_STATE } from '../runs/chains.js';
+import { CHECKPOINT } from '../runs/checkpoint.js';
+import { type RunConfig, withDefaults } from '../runs/config.js';
+import type { RunHooks } from '../runs/hooks.js';
+import { checkRun, type RunSummary, readRunConfig, readSummary, resumeRun, startRun } from '../runs/run.js';
 import type { Plan, PlannedRun } from './plan.js';
-import {
-  checkRun,
-  type RunHooks,
-  type RunSummary,
-  readRunConfig,
-  readSummary,
-  resumeRun,
-  startRun,
-} from './run.js';
 
 export interface Spread {
   mean: number;

@@ -1,8 +1,8 @@
 // Labels of runs in a report: equal for equal settings, and different where means must not be taken together.
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { runConfig } from '../../src/experiment/config.js';
-import { runLabels } from '../../src/experiment/run-labels.js';
+import { runLabels } from '../../src/plans/run-labels.js';
+import { runConfig } from '../../src/runs/config.js';
 
 const run = (settings: Record<string, unknown>, plain = 'fitted (from samples)') => ({
   plain,

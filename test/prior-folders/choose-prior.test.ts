@@ -1,15 +1,15 @@
 // Which prior a layer gets, of those that there are.
 import { describe, expect, test } from 'vitest';
+import type { Role } from '../../src/kernels/index.js';
+import { namedArchitecture } from '../../src/network/index.js';
 import {
   choosePrior,
   chooseSubstitute,
   type LayerNeed,
   nothingFits,
   type PriorOffer,
-} from '../../src/experiment/choose-prior.js';
-import { layerNeeds } from '../../src/experiment/layer-priors.js';
-import type { Role } from '../../src/kernels/index.js';
-import { namedArchitecture } from '../../src/network/index.js';
+} from '../../src/prior-folders/choose-prior.js';
+import { layerNeeds } from '../../src/runs/layer-priors.js';
 
 const offer = (path: string, k: number, roles?: Role[], inputs?: number[]): PriorOffer => ({
   path,

@@ -1,7 +1,7 @@
 // Names of runs in a report: prior and start, and the settings in which runs of one prior and start differ, so that means
 // are taken over runs of the same settings only.
 import { isAbsolute, relative } from 'node:path';
-import type { RunConfig } from './config.js';
+import type { RunConfig } from '../runs/config.js';
 
 /** What runs of one method differ in, or what does not change their result. Steps follow from the examples. */
 const OF_A_RUN: readonly (keyof RunConfig)[] = [

@@ -17,14 +17,14 @@ import {
 } from '../../src/engine/index.js';
 import { DwpError } from '../../src/errors.js';
 import { evaluateDensity } from '../../src/evaluate/density.js';
-import { describePrior, priorGraphs } from '../../src/experiment/export-prior.js';
-import { importPrior } from '../../src/experiment/import-prior.js';
-import { readPriorFolder } from '../../src/experiment/prior-folder.js';
+import { describePrior, priorGraphs } from '../../src/interchange/export-prior.js';
+import { importPrior } from '../../src/interchange/import-prior.js';
+import { readPriorFolder } from '../../src/prior-folders/prior-folder.js';
 import { isotropicNormal, type KernelPrior, type Tensors } from '../../src/priors/index.js';
 import { samplePrior } from '../../src/train/sample-prior.js';
 import { writeTestPrior } from '../cli/prior-folder.js';
 import { largestRelativeError, normal, runOn } from '../engine/reference.js';
-import { fittedPrior, KINDS, testKernels } from './fitted-priors.js';
+import { fittedPrior, KINDS, testKernels } from '../prior-folders/fitted-priors.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dwp-import-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
