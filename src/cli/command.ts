@@ -10,6 +10,10 @@ export interface OptionDefinition<S extends z.ZodType = z.ZodType> {
   schema: S;
   /** Shown in --help where the default is not a plain value of the schema. */
   defaultText?: string;
+  /** Heading in --help. */
+  group?: string;
+  /** Shown by --help-all alone. */
+  rare?: boolean;
 }
 
 export interface ArgumentDefinition<S extends z.ZodType = z.ZodType> {

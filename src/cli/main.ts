@@ -28,8 +28,11 @@ process.on('exit', () => {
   if (resultLost) process.exitCode ||= 3;
 });
 
+/** Help with the rare options of a command. */
+const HELP_ALL = '--help-all';
+
 /** Runs the command line and returns the exit code. */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(given: readonly string[]): Promise<number> {
   const abort = new AbortController();
   const interrupt = () => {
     if (abort.signal.aborted) process.exit(130); // a second Ctrl-C does not wait for the checkpoint
@@ -40,6 +43,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   // A terminal that is closed may say so twice: that is no second Ctrl-C.
   process.on('SIGHUP', () => abort.abort());
 
+  const showAll = given.includes(HELP_ALL);
+  const argv = given.map((word) => (word === HELP_ALL ? '--help' : word));
   let debug = argv.includes('--debug');
   const program = new Command('dwp')
     .description(
@@ -59,7 +64,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       .configureOutput({ writeErr: () => {} });
     program.addCommand(command);
     if (entry.name === used)
-      complete(command, entry, await entry.load(), abort.signal, (d) => {
+      complete(command, entry, await entry.load(), showAll, abort.signal, (d) => {
         debug = d;
       });
   }
@@ -97,18 +102,24 @@ function complete(
   command: Command,
   { summary }: CommandEntry,
   definition: AnyCommand,
+  showAll: boolean,
   signal: AbortSignal,
   setDebug: (debug: boolean) => void,
 ): void {
   command.description([summary, definition.description].filter(Boolean).join('\n\n'));
   for (const argument of Object.values(definition.arguments))
     command.argument(argument.usage, argument.description);
-  for (const { flags, description, schema, defaultText } of Object.values(definition.options)) {
+  for (const { flags, description, schema, defaultText, group, rare } of Object.values(definition.options)) {
     const byDefault = defaultText ?? defaultOf(schema);
-    command.addOption(
-      new Option(flags, byDefault === undefined ? description : `${description} (default: ${byDefault})`),
+    const made = new Option(
+      flags,
+      byDefault === undefined ? description : `${description} (default: ${byDefault})`,
     );
+    if (group) made.helpGroup(`${group}:`);
+    command.addOption(made.hideHelp(rare === true && !showAll));
   }
+  if (Object.values(definition.options).some(({ rare }) => rare) && !showAll)
+    command.addOption(new Option(HELP_ALL, 'this help with the rare options'));
   command
     .addOption(
       new Option('--format <format>', 'table for people, json for programs (one document on stdout)')

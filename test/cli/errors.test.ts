@@ -331,10 +331,19 @@ describe('help', () => {
     expect(err).toContain('Usage: dwp');
   });
 
+  test('dwp train --help fits on two screens of 50 lines, and --help-all has the rare options', async () => {
+    const { out } = await dwp('train', '--help');
+    expect(out.split('\n').length).toBeLessThanOrEqual(100);
+    expect(out).not.toContain('--leapfrog');
+    expect(out).toContain('--help-all');
+    expect(out.indexOf('Data:')).toBeLessThan(out.indexOf('Network:'));
+    expect((await dwp('train', '--help-all')).out).toContain('--leapfrog');
+  });
+
   test.each(commands.map(({ name }) => name))(
-    'dwp %s --help shows examples and every option',
+    'dwp %s --help-all shows examples and every option',
     async (name) => {
-      const { code, out, err } = await dwp(name, '--help');
+      const { code, out, err } = await dwp(name, '--help-all');
       expect(code).toBe(0);
       expect(err).toBe('');
       expect(out).toMatch(new RegExp(`\\nExamples:\\n  \\$ dwp ${name}\\b`));

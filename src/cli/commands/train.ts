@@ -9,63 +9,110 @@ import { defineCommand, type OptionDefinition, option } from '../command.js';
 import type { Effects } from '../effects.js';
 import { table } from '../table.js';
 
-/** The shape of each option on the command line; its meaning and default are those of the configuration. */
-const FLAGS: Record<keyof RunConfig, string> = {
-  data: '--data <name>',
-  dataDir: '--data-dir <dir>',
-  examples: '--examples <n>',
-  split: '--split <s>',
-  validation: '--validation <n>',
-  arch: '--arch <name>',
-  width: '--width <x>',
-  channels: '--channels <n...>',
-  prior: '--prior <name>',
-  priorPath: '--prior-path <dirs...>',
-  fallback: '--fallback <kind>',
-  mixPriors: '--mix-priors <kind>',
-  adaptPrior: '--adapt-prior <parts...>',
-  priorLearningRate: '--prior-learning-rate <x>',
-  posterior: '--posterior <name>',
-  densePrior: '--dense-prior <kind>',
-  densePriorStd: '--dense-prior-std <x>',
-  bound: '--bound <name>',
-  boundSamples: '--bound-samples <K>',
-  boundSamplesFrom: '--bound-samples-from <K>',
-  encoder: '--encoder <kind>',
-  estimator: '--estimator <name>',
-  init: '--init <kind>',
-  filters: '--filters <paths...>',
-  initialLogStd: '--initial-log-std <x>',
-  denseStart: '--dense-start <x>',
-  components: '--components <M>',
-  steps: '--steps <n>',
-  batch: '--batch <n>',
-  learningRate: '--learning-rate <x>',
-  encoderLearningRate: '--encoder-learning-rate <x>',
-  auxiliaryLearningRate: '--auxiliary-learning-rate <x>',
-  temperature: '--temperature <T>',
-  warmUp: '--warm-up <n>',
-  kernelSubsample: '--kernel-subsample <n>',
-  weightDecay: '--weight-decay <x>',
-  denseDecay: '--dense-decay <x>',
-  samples: '--samples <M>',
-  chains: '--chains <n>',
-  stepSize: '--step-size <x>',
-  leapfrog: '--leapfrog <n>',
-  cycles: '--cycles <n>',
-  seed: '--seed <n>',
-  engine: '--engine <name>',
-  threads: '--threads <n>',
-  device: '--device <name>',
-  checkpointEvery: '--checkpoint-every <seconds>',
+/** Options by what they are about, with their shape on the command line; meaning and default are the configuration's. */
+const GROUPS = {
+  Data: {
+    data: '--data <name>',
+    dataDir: '--data-dir <dir>',
+    examples: '--examples <n>',
+    split: '--split <s>',
+    validation: '--validation <n>',
+  },
+  Network: {
+    arch: '--arch <name>',
+    width: '--width <x>',
+    channels: '--channels <n...>',
+    init: '--init <kind>',
+    filters: '--filters <paths...>',
+    denseStart: '--dense-start <x>',
+  },
+  Prior: {
+    prior: '--prior <name>',
+    priorPath: '--prior-path <dirs...>',
+    fallback: '--fallback <kind>',
+    mixPriors: '--mix-priors <kind>',
+    adaptPrior: '--adapt-prior <parts...>',
+    priorLearningRate: '--prior-learning-rate <x>',
+    densePrior: '--dense-prior <kind>',
+    densePriorStd: '--dense-prior-std <x>',
+  },
+  Method: {
+    posterior: '--posterior <name>',
+    components: '--components <M>',
+    samples: '--samples <M>',
+    bound: '--bound <name>',
+    boundSamples: '--bound-samples <K>',
+    boundSamplesFrom: '--bound-samples-from <K>',
+    encoder: '--encoder <kind>',
+    estimator: '--estimator <name>',
+    initialLogStd: '--initial-log-std <x>',
+    temperature: '--temperature <T>',
+    warmUp: '--warm-up <n>',
+    kernelSubsample: '--kernel-subsample <n>',
+    encoderLearningRate: '--encoder-learning-rate <x>',
+    auxiliaryLearningRate: '--auxiliary-learning-rate <x>',
+    weightDecay: '--weight-decay <x>',
+    denseDecay: '--dense-decay <x>',
+  },
+  'Markov chains': {
+    chains: '--chains <n>',
+    stepSize: '--step-size <x>',
+    leapfrog: '--leapfrog <n>',
+    cycles: '--cycles <n>',
+  },
+  Training: {
+    steps: '--steps <n>',
+    batch: '--batch <n>',
+    learningRate: '--learning-rate <x>',
+    seed: '--seed <n>',
+    engine: '--engine <name>',
+    threads: '--threads <n>',
+    device: '--device <name>',
+    checkpointEvery: '--checkpoint-every <seconds>',
+  },
+} as const satisfies Record<string, Partial<Record<keyof RunConfig, string>>>;
+
+/** Options that few runs need: shown by --help-all. */
+const RARE: ReadonlySet<string> = new Set<keyof RunConfig>([
+  'filters',
+  'denseStart',
+  'mixPriors',
+  'adaptPrior',
+  'priorLearningRate',
+  'densePriorStd',
+  'boundSamples',
+  'boundSamplesFrom',
+  'encoder',
+  'estimator',
+  'initialLogStd',
+  'warmUp',
+  'kernelSubsample',
+  'encoderLearningRate',
+  'auxiliaryLearningRate',
+  'weightDecay',
+  'denseDecay',
+  'chains',
+  'stepSize',
+  'leapfrog',
+  'cycles',
+  'device',
+  'checkpointEvery',
+  'channels',
+]);
+
+type ConfigOptions = {
+  [K in keyof typeof runConfig.shape]-?: OptionDefinition<(typeof runConfig.shape)[K]>;
 };
 
 const configOptions = Object.fromEntries(
-  Object.entries(FLAGS).map(([name, flags]) => {
-    const schema = runConfig.shape[name as keyof RunConfig] as z.ZodType;
-    return [name, option(flags, `${schema.description}${choices(schema)}`, schema)];
-  }),
-) as unknown as { [K in keyof typeof runConfig.shape]-?: OptionDefinition<(typeof runConfig.shape)[K]> };
+  Object.entries(GROUPS).flatMap(([group, flags]) =>
+    Object.entries(flags).map(([name, flag]) => {
+      const schema = runConfig.shape[name as keyof RunConfig] as z.ZodType;
+      const text = `${schema.description}${choices(schema)}`;
+      return [name, { ...option(flag, text, schema), group, rare: RARE.has(name) }];
+    }),
+  ),
+) as unknown as ConfigOptions;
 
 export interface TrainResult extends RunSummary {
   out: string;
@@ -74,27 +121,24 @@ export interface TrainResult extends RunSummary {
 export const train = defineCommand({
   name: 'train',
   description:
-    'Writes a run folder: config.yaml (complete: pass it to --config to run again), metrics.jsonl, checkpoint, ' +
-    'summary.json. Ctrl-C writes a checkpoint; --resume goes on and ends in the same numbers, bit for bit.',
+    'Writes a run folder, whose config.yaml repeats the run with --config. Ctrl-C writes a checkpoint; ' +
+    '--resume goes on and ends in the same numbers, bit for bit.',
   arguments: {},
   options: {
-    out: option(
-      '--out <dir>',
-      'run folder to write; must not exist yet (required without --resume)',
-      z.string().optional(),
-    ),
-    resume: option(
-      '--resume <run>',
-      'go on with an interrupted run; its config.yaml decides everything',
-      z.string().optional(),
-    ),
+    out: {
+      ...option('--out <dir>', 'run folder to write; must not exist yet', z.string().optional()),
+      group: 'Output',
+    },
+    resume: {
+      ...option('--resume <run>', 'go on with an interrupted run, in its own folder', z.string().optional()),
+      group: 'Output',
+    },
     ...configOptions,
   },
   examples: [
     'dwp train --examples 100 --prior dwp --prior-path priors/7x7 priors/5x5 --out runs/dwp-100',
     'dwp train --examples 100 --prior standard-normal --out runs/normal-100',
     'dwp train --prior standard-normal --posterior mnf --dense-prior normal --dense-prior-std 0.1 --out runs/mnf-100',
-    'dwp train --data fashion-mnist --examples 20000 --prior none --channels 32 16 --components 1 --steps 1000 --batch 64 --out runs/source',
     'dwp train --examples 50 --channels 4 8 --prior standard-normal --posterior hmc --dense-prior normal --steps 400 --samples 50 --out runs/hmc-50',
     'dwp train --resume runs/dwp-100',
   ],
@@ -209,7 +253,7 @@ const nats = (x: number) => x.toFixed(Math.abs(x) < 100 ? 1 : 0);
 
 function choices(schema: z.ZodType): string {
   const inner = 'unwrap' in schema ? ((schema as z.ZodOptional).unwrap() as z.ZodType) : schema;
-  return inner instanceof z.ZodEnum ? `: ${inner.options.join(', ')}` : '';
+  return inner instanceof z.ZodEnum ? ` (choices: ${inner.options.join(', ')})` : '';
 }
 
 /** Progress of training and predicting as bars; `stop` ends whichever is open. */
