@@ -39,7 +39,7 @@ export interface Pickled {
 }
 
 /** Bounds of a pickle of weights with room to spare: a checkpoint of 10,000 tensors has some 10⁵ containers. */
-const MOST_BYTES = 2 ** 27;
+const MOST_BYTES = 2 ** 30; // of arrays of NumPy, whose values are in the pickle
 const MOST_CONTAINERS = 2 ** 21;
 const MOST_OPERATIONS = 2 ** 24;
 const LONGEST_INTEGER = 256; // bytes
@@ -407,7 +407,11 @@ class Cursor {
   private refill(length: number): void {
     const { position, source } = this;
     if (position + length > source.size) throw this.bad('it is cut off');
-    if (position + length - this.start > MOST_BYTES) throw this.bad(`longer than ${MOST_BYTES} bytes`);
+    if (position + length - this.start > MOST_BYTES)
+      throw inputError(
+        `${source.path}: a pickle of more than ${MOST_BYTES} bytes`,
+        'save tensors instead of NumPy arrays, or as safetensors',
+      );
     this.window = source.read(position, Math.min(Math.max(length, WINDOW), source.size - position));
     this.windowStart = position;
     this.at = 0;

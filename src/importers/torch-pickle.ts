@@ -3,6 +3,7 @@
 import { inputError } from '../errors.js';
 import type { FloatType } from '../formats/floats.js';
 import { PickleDict, type PickleGlobal, type PickleHost } from '../formats/pickle.js';
+import { numpyCalls } from './numpy-pickle.js';
 
 /** How values are stored: a float type that can be read, or the name of another. */
 export interface TorchType {
@@ -75,7 +76,7 @@ const TYPES: Readonly<Record<string, TorchType>> = {
   qint32: { name: 'qint32', itemBytes: 4 },
 };
 /** Names of dtypes: `torch.float32`. */
-const DTYPES = new Map<string, TorchType>([
+export const DTYPES: ReadonlyMap<string, TorchType> = new Map<string, TorchType>([
   ...Object.values(TYPES).map((type): [string, TorchType] => [type.name, type]),
   ...Object.entries(TYPES),
   ...['float8_e4m3fn', 'float8_e5m2', 'float8_e4m3fnuz', 'float8_e5m2fnuz'].map(
@@ -92,7 +93,7 @@ const INERT = new Set([
   ...['argparse.Namespace', 'types.SimpleNamespace', 'enum.Enum', 'fractions.Fraction', 'decimal.Decimal'],
   ...['datetime.datetime', 'datetime.date', 'datetime.timedelta', 'datetime.timezone', 'uuid.UUID'],
   ...['pathlib.Path', 'pathlib.PosixPath', 'pathlib.WindowsPath', 'pathlib.PurePosixPath'],
-  ...['pathlib.PureWindowsPath', '_codecs.encode', 'copyreg._reconstructor', 'copy_reg._reconstructor'],
+  ...['pathlib.PureWindowsPath', 'copyreg._reconstructor', 'copy_reg._reconstructor'],
   ...['torch.device', 'torch.torch_version.TorchVersion', 'torch.Generator', 'torch.memory_format'],
   ...[
     'torch.per_tensor_affine',
@@ -102,8 +103,7 @@ const INERT = new Set([
   ],
   ...['torch.serialization._get_layout', 'torch.strided', 'torch.contiguous_format', 'torch.Tensor'],
   ...['torch.nn.parameter.Parameter', 'torch.nn.parameter.Buffer', 'torch._tensor.Tensor'],
-  ...['numpy.dtype', 'numpy.ndarray', 'numpy.core.multiarray._reconstruct', 'numpy.core.multiarray.scalar'],
-  ...['numpy._core.multiarray._reconstruct', 'numpy._core.multiarray.scalar'],
+  ...['numpy.ndarray', 'numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar'],
   ...['builtins', '__builtin__'].flatMap((module) =>
     ['int', 'float', 'bool', 'str', 'bytes', 'bytearray', 'complex', 'slice', 'range', 'object', 'type'].map(
       (name) => `${module}.${name}`,
@@ -169,6 +169,7 @@ export function torchHost(path: string, script: boolean): TorchHost {
     Array.isArray(value) && value.length <= MOST_AXES ? value.filter((n) => typeof n === 'number') : [];
 
   const calls: Record<string, (args: readonly unknown[]) => unknown> = {
+    ...numpyCalls,
     'collections.OrderedDict': ([pairs]) => dictOf(pairs),
     'collections.Counter': ([pairs]) => dictOf(pairs),
     'collections.defaultdict': () => new PickleDict(),

@@ -7,12 +7,25 @@ import { type ByteSource, partOf, shown } from '../formats/source.js';
 import { isZip, openZip, type ZipArchive } from '../formats/zip.js';
 import { foldNamedBatchNorms } from './fold-state-dict.js';
 import type { Importer } from './importer.js';
+import { NumpyArray, numpyTensor } from './numpy-pickle.js';
 import { otherKind } from './other-kinds.js';
 import { isShardIndex, openShards } from './shards.js';
 import { convolutionsOf, type NamedTensor } from './state-dict.js';
+import { type ExportedTensor, exportedTensors } from './torch-export.js';
 import { OtherTensor, TorchObject, TorchTensor, torchHost } from './torch-pickle.js';
 
-const EXTENSIONS = ['.pt', '.pth', '.ckpt', '.jit', '.ptl', '.th', '.pth.tar', '.pt.tar', '.ckpt.tar'];
+const EXTENSIONS = [
+  '.pt',
+  '.pth',
+  '.pt2',
+  '.ckpt',
+  '.jit',
+  '.ptl',
+  '.th',
+  '.pth.tar',
+  '.pt.tar',
+  '.ckpt.tar',
+];
 const SHARDED = [...EXTENSIONS, '.bin'];
 /** 0x1950a86a20f9469cfc6c as a pickle has it: the beginning of the older format. */
 const MAGIC = Buffer.from('8a0a6cfc9c46f9206aa85019', 'hex');
@@ -63,9 +76,19 @@ interface Content {
   constants?: NamedTensor[];
 }
 
-async function readContent(source: ByteSource): Promise<Content> {
+/** Older files of torch.export keep what torch.save wrote of the weights as an entry. */
+const EXPORTED_STATE = /^([^/]+\/)?(data\/weights\/[^/]+\.pt|serialized_state_dict\.(pt|json))$/;
+
+/** @param inside whether the source is an entry of another archive */
+async function readContent(source: ByteSource, inside = false): Promise<Content> {
   const head = source.read(0, Math.min(source.size, 512));
-  if (isZip(head)) return readArchive(source, await openZip(source));
+  if (isZip(head)) {
+    const zip = await openZip(source);
+    const exported = exportedTensors(zip, source.path);
+    if (exported) return { tensors: exported.map((one) => describeExported(one, source.path, zip)) };
+    const inner = inside ? undefined : zip.entries.find(({ name }) => EXPORTED_STATE.test(name));
+    return inner ? readContent(zip.open(inner), true) : readArchive(source, zip);
+  }
   if (isLegacy(head)) return readStream(source);
   if (new TextDecoder('latin1').decode(head.subarray(257, 262)) === 'ustar')
     throw inputError(
@@ -97,7 +120,10 @@ const damaged = (path: string, why: string) =>
 function readArchive(source: ByteSource, zip: ZipArchive): Content {
   const entries = new Map(zip.entries.map((entry) => [entry.name, entry]));
   const pickle = zip.entries.find(({ name }) => /^[^/]*\/?data\.pkl$/.test(name));
-  if (!pickle && zip.entries.some(({ name }) => /^[^/]*\/?archive_format$/.test(name))) {
+  if (
+    !pickle &&
+    zip.entries.some(({ name }) => /^[^/]*\/?archive_format$|^serialized_exported_program\.json$/.test(name))
+  ) {
     const { what, remedy } = otherKind('.pt2')!;
     throw inputError(`${source.path}: ${what}, which is not read`, remedy);
   }
@@ -173,6 +199,7 @@ function namedTensors(root: unknown, path: string, storages: Storages): NamedTen
     if (typeof value !== 'object' || seen.has(value)) return;
     seen.add(value);
     if (value instanceof TorchTensor) found.push(describe(value, name, path, storages));
+    else if (value instanceof NumpyArray) found.push(numpyTensor(value, name, path));
     else if (value instanceof OtherTensor)
       found.push({ name, shape: value.shape, dtype: 'unknown', values: value.reason });
     if (depth === DEEPEST) throw damaged(path, `objects are nested deeper than ${DEEPEST}`);
@@ -211,6 +238,11 @@ function describe(tensor: TorchTensor, name: string, path: string, storages: Sto
     );
   const count = shape.reduce((a, b) => a * b, 1);
   const { float } = type;
+  const bytesOf = () => {
+    const at = storage.offset * width + offset * type.itemBytes;
+    return storages.open(storage.key).read(at, spanOf(shape, strides) * type.itemBytes);
+  };
+  const repeats = count * type.itemBytes > storage.count * width;
   return {
     name,
     shape,
@@ -218,16 +250,24 @@ function describe(tensor: TorchTensor, name: string, path: string, storages: Sto
     identity: [path, storage.key, storage.offset + offset, shape, strides].join(':'),
     values: !float
       ? `its weights are ${type.name}, not float of 16 bits or more`
-      : count * type.itemBytes > storage.count * width
+      : repeats
         ? 'a view that repeats its values'
-        : () => {
-            const span = spanOf(shape, strides);
-            const at = storage.offset * width + offset * type.itemBytes;
-            const bytes = storages.open(storage.key).read(at, span * type.itemBytes);
-            return inOrder(toFloat32(bytes, float, storages.littleEndian), shape, strides);
-          },
+        : () => inOrder(toFloat32(bytesOf(), float, storages.littleEndian), shape, strides),
+    ...(MASK_TYPES.includes(type.name) &&
+      !repeats && { integers: () => inOrder(Float32Array.from(bytesOf()), shape, strides) }),
   };
 }
+
+/** Of non-negative bytes: what masks are kept as where they are not float. */
+const MASK_TYPES = ['bool', 'uint8'];
+
+/** A weight of torch.export: its entry is the whole storage. */
+const describeExported = (
+  { name, tensor, entry }: ExportedTensor,
+  path: string,
+  zip: ZipArchive,
+): NamedTensor =>
+  describe(tensor, name, path, { littleEndian: true, sizeOf: () => entry.size, open: () => zip.open(entry) });
 
 /** Values from the first to the last one of a view. */
 const spanOf = (shape: readonly number[], strides: readonly number[]) =>
