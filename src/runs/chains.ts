@@ -20,9 +20,9 @@ import {
 import { parameterShapes } from './checkpoint.js';
 import { checkpointed } from './checkpointed.js';
 import { type RunConfig, stepsOf } from './config.js';
+import type { RunHooks } from './hooks.js';
 import { type Judgement, judgeDraws } from './judge.js';
 import type { Problem } from './problem.js';
-import type { RunHooks } from './hooks.js';
 
 /** Of a function of the network over all chains; `name` says its unit. */
 export interface ChainFunction {

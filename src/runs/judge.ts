@@ -10,8 +10,8 @@ import {
   reliabilityBins,
 } from '../evaluate/index.js';
 import type { Arrays } from '../priors/index.js';
-import { componentKey, type Problem } from './problem.js';
 import type { RunHooks } from './hooks.js';
+import { componentKey, type Problem } from './problem.js';
 
 export interface Judgement {
   ensemble: EnsembleMetrics[];

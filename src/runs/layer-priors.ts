@@ -12,6 +12,15 @@ import {
   weightShape,
 } from '../network/index.js';
 import {
+  choosePrior,
+  chooseSubstitute,
+  type LayerNeed,
+  nothingFits,
+  type PriorOffer,
+  sizeText,
+} from '../prior-folders/choose-prior.js';
+import { readPriorFolder } from '../prior-folders/prior-folder.js';
+import {
   type Arrays,
   adaptPrior,
   isotropicNormal,
@@ -21,16 +30,7 @@ import {
   makePrior,
   mixPriors,
 } from '../priors/index.js';
-import {
-  choosePrior,
-  chooseSubstitute,
-  type LayerNeed,
-  nothingFits,
-  type PriorOffer,
-  sizeText,
-} from '../prior-folders/choose-prior.js';
 import type { RunConfig } from './config.js';
-import { readPriorFolder } from '../prior-folders/prior-folder.js';
 
 /** A fitted prior at hand. */
 export interface FittedPrior extends PriorOffer {

@@ -17,6 +17,7 @@ import { whileClaimed } from '../formats/locks.js';
 import { hasNumbers, readBytes, readJson, readJsonLines, readText } from '../formats/read-file.js';
 import { removeLeftovers } from '../formats/temporary.js';
 import { convLayers, weightShape } from '../network/index.js';
+import { writeDerivedPrior } from '../prior-folders/prior-folder.js';
 import type { Arrays, KernelPrior } from '../priors/index.js';
 import { adaptedPrior, auxiliaryParameters } from '../train/auxiliary.js';
 import { type BoundReport, finalBound } from '../train/final-bound.js';
@@ -44,7 +45,6 @@ import { componentsOf, initOf, type RunConfig, runConfig, stepsOf, withDefaults 
 import type { RunHooks } from './hooks.js';
 import { type Judgement, judge } from './judge.js';
 import { choiceLine, type LayerPriorReport, reportOf } from './layer-priors.js';
-import { writeDerivedPrior } from '../prior-folders/prior-folder.js';
 import { componentKey, type Problem, prepare } from './problem.js';
 import { makeSubstitutes, readSubstitutes, standIns, writeSubstitutes } from './substitutes.js';
 

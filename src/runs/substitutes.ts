@@ -5,13 +5,19 @@ import { join } from 'node:path';
 import type { ImageSet } from '../data/index.js';
 import { type Engine, foldIn, seedKey } from '../engine/index.js';
 import { isConvolution, randomLayers } from '../network/index.js';
+import {
+  choosePrior,
+  chooseSubstitute,
+  type LayerNeed,
+  type PriorOffer,
+  sizeText,
+} from '../prior-folders/choose-prior.js';
+import { readPriorFolder, writeDerivedPrior } from '../prior-folders/prior-folder.js';
 import type { KernelPrior } from '../priors/index.js';
 import type { FitHooks } from '../train/fit-prior.js';
 import { resamplePrior } from '../train/resample-prior.js';
-import { choosePrior, chooseSubstitute, type LayerNeed, type PriorOffer, sizeText } from '../prior-folders/choose-prior.js';
 import { type RunConfig, startsFromPrior } from './config.js';
 import { type FittedPrior, layerNeeds, readOffer, requireFamily } from './layer-priors.js';
-import { readPriorFolder, writeDerivedPrior } from '../prior-folders/prior-folder.js';
 import { buildArchitecture } from './problem.js';
 
 /** Priors by the layers that they are for, and what each was made of. */

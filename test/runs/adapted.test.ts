@@ -3,11 +3,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { runConfig } from '../../src/runs/config.js';
 import { exportRun } from '../../src/interchange/export-run.js';
 import { readPriorFolder } from '../../src/prior-folders/prior-folder.js';
-import { resumeRun, startRun } from '../../src/runs/run.js';
 import { isotropicNormal } from '../../src/priors/index.js';
+import { runConfig } from '../../src/runs/config.js';
+import { resumeRun, startRun } from '../../src/runs/run.js';
 import { writeTestPrior } from '../cli/prior-folder.js';
 import { randomVae } from '../train/tiny.js';
 

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createEngine } from '../../src/engine/index.js';
+import { rHat } from '../../src/mcmc/index.js';
+import { gatherFigures } from '../../src/plans/report-input.js';
 import { judgeSamples, readObservations } from '../../src/runs/chains.js';
 import { type RunConfig, runConfig } from '../../src/runs/config.js';
 import { prepare } from '../../src/runs/problem.js';
-import { gatherFigures } from '../../src/plans/report-input.js';
 import { readSummary, resumeRun, startRun } from '../../src/runs/run.js';
-import { rHat } from '../../src/mcmc/index.js';
 import { writeTestPrior } from '../cli/prior-folder.js';
 import { randomVae } from '../train/tiny.js';
 
