@@ -4,7 +4,14 @@ import { inputError } from '../errors.js';
 import type { BatchNormRecord, ConvLayer, ModelLayers } from './layers.js';
 
 /** What ε is where the file does not say: each framework's default. */
-export const DEFAULT_EPSILON = { torch: 1e-5, keras: 1e-3, flax: 1e-5, chainer: 2e-5, mlx: 1e-5 } as const;
+export const DEFAULT_EPSILON = {
+  torch: 1e-5,
+  keras: 1e-3,
+  flax: 1e-5,
+  chainer: 2e-5,
+  mlx: 1e-5,
+  tfjs: 1e-3,
+} as const;
 
 type Values = () => Float32Array | Promise<Float32Array>;
 
@@ -16,8 +23,8 @@ export interface BatchNorm {
   assumed?: boolean;
   /** γ [channels]; 1 where the layer has none. */
   gamma?: Values;
-  /** σ² [channels]. */
-  variance: Values;
+  /** σ² [channels]; absent where the file holds γ / √(σ² + ε) itself, as {@link BatchNorm.gamma}. */
+  variance?: Values;
 }
 
 /** @returns the layer with its kernels multiplied; `read` throws INPUT where σ² + ε is not positive or γ not finite */
@@ -27,15 +34,15 @@ export function foldInto(layer: ConvLayer, { name, epsilon, gamma, variance }: B
   return {
     ...layer,
     read: async () => {
-      const [scale, spread] = [await gamma?.(), await variance()];
+      const [scale, spread] = [await gamma?.(), await variance?.()];
       const factors = Float64Array.from(
         { length: out },
-        (_, o) => (scale?.[o] ?? 1) / Math.sqrt(spread[o] + epsilon),
+        (_, o) => (scale?.[o] ?? 1) / (spread ? Math.sqrt(spread[o] + epsilon) : 1),
       );
       const bad = factors.findIndex((factor) => !Number.isFinite(factor));
       if (bad !== -1)
         throw inputError(
-          `${layer.name}: batch normalisation ${name} cannot be folded: channel ${bad} has the variance ${spread[bad]} and the scale ${scale?.[bad] ?? 1}`,
+          `${layer.name}: batch normalisation ${name} cannot be folded: channel ${bad} has ${spread ? `the variance ${spread[bad]} and ` : ''}the scale ${scale?.[bad] ?? 1}`,
           'leave out --fold-bn, or fetch the file again',
         );
       return (await layer.read()).map((x, i) => x * factors[Math.floor(i / size)]);

@@ -1,36 +1,15 @@
 // What is said of a file without a 2-D convolution: which tensors it holds, and what its owner can do.
-import { shown } from '../formats/source.js';
 import type { ModelLayers } from './layers.js';
+import { seenTensors } from './seen-tensors.js';
 import { ADAPTER_FACTOR, isOptimisers } from './state-dict-names.js';
 import type { NamedTensor } from './state-dict-tensors.js';
 
 export const MASKS = 'every value is 0 or 1: a mask, not weights';
 
-const MOST_AXES = 6;
-
-/** Adds the note and the advice to a result without layers. */
+/** Adds the advice to a result without layers. */
 export function explainNothing(result: ModelLayers, tensors: readonly NamedTensor[]): void {
-  const axes = new Map<number, NamedTensor[]>();
-  for (const tensor of tensors) {
-    const length = Math.min(tensor.shape.length, MOST_AXES);
-    axes.set(length, [...(axes.get(length) ?? []), tensor]);
-  }
-  const counts = [...axes]
-    .sort(([a], [b]) => b - a)
-    .map(([n, { length, 0: first }]) => {
-      const words =
-        n === 0 ? 'no axes' : n === 1 ? 'one axis' : `${n}${n === MOST_AXES ? ' or more' : ''} axes`;
-      return `${length} with ${words} (${shown(first.name)} [${first.shape}])`;
-    });
-  const seen =
-    tensors.length === 0
-      ? 'the file holds no tensors'
-      : `the file holds ${tensors.length} tensor${tensors.length === 1 ? '' : 's'}: ${counts.join(', ')}`;
-  result.notes = [...(result.notes ?? []), seen];
-  result.advice = adviceFor(
-    result.skipped.map(({ reason }) => reason),
-    tensors,
-  );
+  const reasons = result.skipped.map(({ reason }) => reason);
+  result.advice = `${seenTensors(tensors)}; ${adviceFor(reasons, tensors)}`;
 }
 
 function adviceFor(reasons: readonly string[], tensors: readonly NamedTensor[]): string {

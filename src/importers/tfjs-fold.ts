@@ -4,7 +4,7 @@ import { type BatchNorm, DEFAULT_EPSILON, foldPairs, type Pair } from './fold-ba
 import { type KerasNode, toNode } from './keras-config.js';
 import { kerasPairs } from './keras-graph.js';
 import type { ConvLayer, ModelLayers } from './layers.js';
-import { stored } from './tfjs-graph.js';
+import { stored } from './tfjs-nodes.js';
 import type { StoredWeight } from './tfjs-weights.js';
 
 /** @param topology `{ model_config: { class_name, config } }`, or the configuration itself */

@@ -4,8 +4,10 @@ import { type ByteSource, readJsonSource, shown } from '../formats/source.js';
 import { fieldsOf, listOf, textOf } from '../formats/untyped.js';
 import type { Importer, ReadOptions } from './importer.js';
 import type { ConvLayer, LayerKind, ModelLayers } from './layers.js';
+import { seenTensors } from './seen-tensors.js';
 import { foldTfjsLayers } from './tfjs-fold.js';
-import { graphLayers, stored, tensorflowLayer } from './tfjs-graph.js';
+import { graphLayers, tensorflowLayer } from './tfjs-graph.js';
+import { stored } from './tfjs-nodes.js';
 import { readManifest, type StoredWeight } from './tfjs-weights.js';
 
 /** Of JSON; weights are beside it. Parsing a hostile file can take thirty times as much memory. */
@@ -44,7 +46,7 @@ export function readTfjs(source: ByteSource, { foldBatchNorm }: ReadOptions = {}
   const weights = readManifest(manifest, source);
   const graph = Array.isArray(fieldsOf(modelTopology).node);
   const read = graph
-    ? graphLayers(modelTopology, weights)
+    ? graphLayers(modelTopology, weights, foldBatchNorm)
     : namedLayers(weights, layerClasses(modelTopology));
   const model = foldBatchNorm && !graph ? foldTfjsLayers(read, modelTopology, weights) : read;
   const writers = [
@@ -54,7 +56,34 @@ export function readTfjs(source: ByteSource, { foldBatchNorm }: ReadOptions = {}
   const producer = writers.filter(Boolean).join(', ').slice(0, 200);
   const { license, licence } = fieldsOf(userDefinedMetadata);
   const stated = textOf(license) ?? textOf(licence);
-  return { ...model, ...(producer && { producer }), ...(stated && { licence: stated }) };
+  const advice = model.layers.length === 0 && adviceFor(model, weights, graph);
+  return {
+    ...model,
+    ...(advice && { advice }),
+    ...(producer && { producer }),
+    ...(stated && { licence: stated }),
+  };
+}
+
+/** Where there are no layers: which weights the file has, and what to do. */
+function adviceFor(
+  { skipped }: ModelLayers,
+  weights: ReadonlyMap<string, StoredWeight>,
+  graph: boolean,
+): string {
+  const some = (pattern: RegExp) => skipped.some(({ reason }) => pattern.test(reason));
+  const what = some(/not float/)
+    ? 'save the model in float32 or float16'
+    : some(/input of the graph|computed|not constant|manifest has no weights/)
+      ? 'convert the model again with its variables frozen (tensorflowjs_converter of a SavedModel)'
+      : some(/layer of class/)
+        ? 'convert the model to a graph model (tensorflowjs_converter --output_format tfjs_graph_model), which stores layers of every class by their operations'
+        : some(/no known convolution/)
+          ? 'give the model.json that has the topology'
+          : graph
+            ? 'none is the weights of a 2-D convolution: use a model with 2-D convolutions'
+            : 'convolutions have 4-D weights called kernel: use a model with 2-D convolutions';
+  return `${seenTensors([...weights.values()])}; ${what}`;
 }
 
 interface LayerClass {

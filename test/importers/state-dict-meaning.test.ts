@@ -238,9 +238,7 @@ test('lists and dictionaries of parameters', () => {
 });
 
 test('a refusal says which tensors there are and what to do', () => {
-  const { notes, advice } = convolutionsOf([tensor('fc.weight', [10, 16]), tensor('fc.bias', [10])], torch);
-  expect(notes).toEqual([
-    'the file holds 2 tensors: 1 with 2 axes ("fc.weight" [10,16]), 1 with one axis ("fc.bias" [10])',
-  ]);
+  const { advice } = convolutionsOf([tensor('fc.bias', [10]), tensor('fc.weight', [10, 16])], torch);
+  expect(advice).toContain('the file holds 2 tensors: "fc.weight" [10,16], "fc.bias" [10]');
   expect(advice).toContain('four axes');
 });

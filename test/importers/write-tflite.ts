@@ -19,11 +19,15 @@ export interface TestOperator {
   code: number | string;
   inputs: number[];
   outputs: number[];
+  /** Field of the options that holds the activation, and its number. */
+  activation?: [field: number, value: number];
 }
 
 export interface TestSubgraph {
   tensors: TestTensor[];
   operators: TestOperator[];
+  /** Tensors that the graph returns. */
+  outputs?: number[];
 }
 
 export const bytesOf = (array: Float32Array | Int32Array | Int16Array | Int8Array | Uint16Array) =>
@@ -101,13 +105,16 @@ function encode(
     if (sparse) fields.push(at(6, table([])));
     return table(fields);
   };
-  const operator = ({ code, inputs, outputs }: TestOperator) => {
+  const operator = ({ code, inputs, outputs, activation }: TestOperator) => {
     const [from, to, kind] = [integers(inputs), integers(outputs), codeOf(code)];
-    return table([at(1, from), at(2, to), () => builder.addFieldInt32(0, kind, 0)]);
+    const fields = [at(1, from), at(2, to), () => builder.addFieldInt32(0, kind, 0)];
+    if (activation) fields.push(at(4, table([() => builder.addFieldInt8(...activation, 0)])));
+    return table(fields);
   };
-  const graphs = subgraphs.map(({ tensors, operators }) => {
+  const graphs = subgraphs.map(({ tensors, operators, outputs = [] }) => {
     const [values, nodes] = [offsets(tensors.map(tensor)), offsets(operators.map(operator))];
-    return table([at(0, values), at(3, nodes)]);
+    const results = integers(outputs);
+    return table([at(0, values), at(2, results), at(3, nodes)]);
   });
   const kinds = codes.map((code) => {
     if (typeof code === 'number')
