@@ -110,7 +110,7 @@ function sourceOf(
   const found = new Map<string, { prefix: string[]; pairs: Map<string, string> }>();
   for (const path of outside) {
     if (!anywhere && !isUnder(path, parents)) continue;
-    const last = anywhere ? path.parts.length - 1 : Math.min(path.parts.length - 1, head.length);
+    const last = anywhere ? path.parts.length - 1 : Math.min(path.parts.length - 1, head.length + 1);
     for (let cut = anywhere ? 0 : parents.length; cut <= Math.min(last, MOST_PARTS - 1); cut++) {
       const copy = tails.get(keyOf(path.parts.slice(cut), path.shape));
       if (copy === undefined) continue;

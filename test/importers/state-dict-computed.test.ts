@@ -91,6 +91,16 @@ test('spectral normalisation of a transposed convolution is over its second axis
   ); // as [out, in]
 });
 
+test('where both axes fit, the matrix is that whose singular vectors the file has', () => {
+  const shape = [2, 2, 1, 2];
+  const data = [0, 0, 0, 0, 0, 3, 0, 1.5]; // 3 at in 1, out 0, x 1
+  const parts = [tensor('a.weight_u', [2], [1, 0.1]), tensor('a.weight_v', [4], [0, 0, 0, 1])];
+  close(
+    only(tensor('a.weight_orig', shape, data), ...parts),
+    data.map((x) => x / 3.15), // 3 + 0.1 · 1.5; along the first axis it were 0.15
+  );
+});
+
 test('pruning: both styles, beside the weight, and with a mask of booleans', () => {
   const expected = W.map((x, i) => x * MASK[i]);
   close(only(tensor('a.weight_orig', SHAPE, W), tensor('a.weight_mask', SHAPE, MASK)), expected);

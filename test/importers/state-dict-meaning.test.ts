@@ -175,6 +175,16 @@ describe('copies in one file', () => {
     expect(found([...network('left', 1), ...network('right', 1)])).toHaveLength(3);
   });
 
+  test('a layer as it was before it was trained further', () => {
+    const values = noise([8, 8, 3, 3], 5);
+    const near = values.map((x) => 1.01 * x);
+    const tensors = [
+      tensor('head.original_module.weight', [8, 8, 3, 3], values),
+      tensor('head.modules_to_save.default.weight', [8, 8, 3, 3], near),
+    ];
+    expect(found(tensors)).toEqual(['head.modules_to_save.default conv 8,8,3,3']);
+  });
+
   test('queries, keys and modules that are called like an average', () => {
     const layers = (...names: string[]) =>
       found(names.map((name) => tensor(`${name}.weight`, [16, 16, 3, 3])));
