@@ -98,7 +98,7 @@ export function buildArchitecture(
   const [end] = ends;
   if (end.outputShape.length !== 1 || end.outputShape[0] !== classes)
     throw usageError(
-      `layer ${end.name}: the network ends in [${end.outputShape.join(', ')}], and there are ${classes} classes`,
+      `layer ${end.name}${byName.get(end.name)!.where}: the network ends in [${end.outputShape.join(', ')}], and there are ${classes} classes`,
       'end it with a dense layer of units: classes',
     );
   return { name, input, classes, layers: [...layers.filter((layer) => layer !== end), end] };

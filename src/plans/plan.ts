@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { inputError, messageOf, usageError } from '../errors.js';
 import { readText } from '../formats/read-file.js';
 import { type RunConfig, runConfig } from '../runs/config.js';
+import { isNetworkFile } from '../runs/network-file.js';
 
 const settings = z.record(z.string(), z.unknown());
 
@@ -97,6 +98,7 @@ export function makePlan(raw: unknown, name: string, folder: string): Plan {
             'run options are those of dwp train --help, in camelCase',
           );
         }
+        const { arch } = config.data;
         const paths = (list: readonly string[]) => list.map((path) => resolve(folder, path));
         return {
           label,
@@ -104,6 +106,7 @@ export function makePlan(raw: unknown, name: string, folder: string): Plan {
           config: {
             ...config.data,
             ...(config.data.dataDir && { dataDir: resolve(folder, config.data.dataDir) }),
+            ...(typeof arch === 'string' && isNetworkFile(arch) && { arch: resolve(folder, arch) }),
             priorPath: paths(config.data.priorPath),
             filters: paths(config.data.filters),
           },

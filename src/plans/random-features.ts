@@ -6,6 +6,7 @@ import { DwpError, usageError } from '../errors.js';
 import { classificationMetrics, mean, PredictiveMean, reliabilityBins } from '../evaluate/index.js';
 import { UNIT_DECAY } from '../runs/classifier.js';
 import { initOf } from '../runs/config.js';
+import { readNetwork } from '../runs/network-file.js';
 import { type Problem, prepare } from '../runs/problem.js';
 import { makeSubstitutes } from '../runs/substitutes.js';
 import { classify, featureMap, labelsOf, linearClassifier } from '../train/random-features.js';
@@ -30,7 +31,8 @@ export async function runFeatures(plan: Plan, hooks: CompareHooks = {}): Promise
   const dataset = loadDataset(first.data, first.dataDir);
   const engine = await createEngine(first.engine, first.threads, first.device);
   const problems: Problem[] = [];
-  for (const { config } of plan.runs) {
+  for (const { config: given } of plan.runs) {
+    const config = { ...given, arch: readNetwork(given.arch) };
     const substitutes = await makeSubstitutes(config, dataset.train, engine, { signal: hooks.signal });
     problems.push(prepare(config, dataset, substitutes));
   }

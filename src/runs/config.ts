@@ -3,11 +3,12 @@ import { z } from 'zod';
 import { BOUNDS, ENCODERS } from '../bounds/settings.js';
 import { DEVICES, ENGINES } from '../engine/index.js';
 import { usageError } from '../errors.js';
-import { architectures } from '../network/index.js';
+import { type DescribedNetwork, describedNetwork } from '../network/index.js';
 import { ESTIMATORS, posteriors } from '../posteriors/index.js';
 import { ADAPTATIONS } from '../priors/index.js';
 import { isSampler, SAMPLERS } from '../train/sample-network.js';
 import { DENSE_START } from '../train/train-network.js';
+import { ARCHITECTURES, isArchitecture, readNetwork } from './network-file.js';
 
 /** `dwp` is a fitted vae; the others that are fitted are called as their family; `fitted` is whatever there is. */
 export const PRIORS = [
@@ -56,9 +57,12 @@ export const runConfig = z.object({
     .default(0)
     .describe('judge on this many other training images instead of the test images'),
   arch: z
-    .enum([...architectures.keys()])
+    .union([
+      z.string().refine(isArchitecture, `must be one of ${ARCHITECTURES}`),
+      describedNetwork as z.ZodType<DescribedNetwork>,
+    ])
     .default('lenet')
-    .describe('network'),
+    .describe(`network: ${ARCHITECTURES}`),
   width: real(1 / 64, 16)
     .default(1)
     .describe("multiplies the network's numbers of channels"),
@@ -245,9 +249,13 @@ export function requireFinished(
     );
 }
 
-/** Nothing is left to a default that might be another one later. */
+/**
+ * Nothing is left to a default, or to a file of a network, that might be another one later.
+ * @throws DwpError where the file describes no network
+ */
 export const withDefaults = (config: RunConfig): RunConfig => ({
   ...config,
+  arch: readNetwork(config.arch),
   components: componentsOf(config),
   steps: stepsOf(config),
   denseStart: denseStartOf(config),

@@ -9,6 +9,8 @@ import {
   type Architecture,
   architectures,
   convLayers,
+  describedArchitecture,
+  type ImageShape,
   isConvolution,
   type Layer,
   namedArchitecture,
@@ -48,12 +50,26 @@ export interface Problem {
 
 const sizeOf = (layer: Layer) => weightShape(layer).slice(2).join('x');
 
+/** @throws DwpError USAGE where the network does not fit the images */
+export function plainArchitecture(
+  { arch, width, channels }: Pick<RunConfig, 'arch' | 'width' | 'channels'>,
+  input: ImageShape,
+  classes: number,
+): Architecture {
+  if (typeof arch === 'string') {
+    const scaled = channels ?? scaledChannels(architectures.get(arch)!.channels, width);
+    return namedArchitecture(arch, input, classes, scaled);
+  }
+  if (channels)
+    throw usageError('--channels is for named architectures', 'use --width, or change the network itself');
+  return describedArchitecture(arch, input, classes, width);
+}
+
 export const buildArchitecture = (
   config: RunConfig,
   { height, width, channels, classes }: ImageSet,
 ): Architecture => {
-  const scaled = config.channels ?? scaledChannels(architectures.get(config.arch)!.channels, config.width);
-  const architecture = namedArchitecture(config.arch, { height, width, channels }, classes, scaled);
+  const architecture = plainArchitecture(config, { height, width, channels }, classes);
   return config.densePrior === 'none' ? architecture : withRandomDense(architecture);
 };
 
