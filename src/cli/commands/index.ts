@@ -103,6 +103,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./eval-images.js')).evalImages,
   },
   {
+    name: 'describe',
+    group: 'Networks',
+    summary: "a network's layers: shapes, parameters, kernels, and the priors they would get",
+    load: async () => (await import('./describe.js')).describe,
+  },
+  {
     name: 'train',
     group: 'Networks',
     summary: 'train a CNN on few examples, with a prior of its convolution kernels',
