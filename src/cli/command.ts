@@ -87,6 +87,16 @@ export const integer = (min: number, max = Number.MAX_SAFE_INTEGER) =>
 export const real = (min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY) =>
   z.coerce.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
 
+/** The words that an option may have, where its schema lists them; of a list, those of each item. */
+export function choicesOf(schema: z.ZodType): readonly string[] {
+  if (schema instanceof z.ZodEnum) return schema.options.map(String);
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodOptional)
+    return choicesOf(schema.unwrap() as z.ZodType);
+  if (schema instanceof z.ZodPipe) return choicesOf(schema.out as z.ZodType);
+  if (schema instanceof z.ZodArray) return choicesOf(schema.element as z.ZodType);
+  return [];
+}
+
 /** One word or a list of them → a list. */
 export const list = <S extends z.ZodType>(item: S) =>
   z.preprocess((value) => (value === undefined || Array.isArray(value) ? value : [value]), z.array(item));

@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import { type DwpError, escapeControls, inputError, messageOf, usageError } from '../errors.js';
 import { readText } from '../formats/read-file.js';
 import { systemError, writeError } from '../formats/write-errors.js';
-import type { AnyCommand } from './command.js';
+import { type AnyCommand, choicesOf } from './command.js';
 import { type CommandEntry, commands } from './commands/index.js';
 import { terminalEffects } from './effects.js';
 import { printable } from './printable.js';
@@ -110,26 +110,29 @@ function complete(
   for (const argument of Object.values(definition.arguments))
     command.argument(argument.usage, argument.description);
   for (const { flags, description, schema, defaultText, group, rare } of Object.values(definition.options)) {
-    const byDefault = defaultText ?? defaultOf(schema);
     const made = new Option(
       flags,
-      byDefault === undefined ? description : `${description} (default: ${byDefault})`,
+      optionText(description, choicesOf(schema), defaultText ?? defaultOf(schema)),
     );
     if (group) made.helpGroup(`${group}:`);
     command.addOption(made.hideHelp(rare === true && !showAll));
   }
   if (Object.values(definition.options).some(({ rare }) => rare) && !showAll)
-    command.addOption(new Option(HELP_ALL, 'this help with the rare options'));
+    command.addOption(new Option(HELP_ALL, 'show the rare options, too'));
   command
+    .configureHelp({
+      optionDescription: ({ description, argChoices = [], defaultValue }) =>
+        optionText(description, argChoices, defaultValue),
+    })
     .addOption(
-      new Option('--format <format>', 'table for people, json for programs (one document on stdout)')
+      new Option('--format <format>', 'table, or json for programs')
         .choices(['table', 'json'])
         .default('table'),
     )
-    .option('--config <file.yaml>', 'options from a file; flags win over it')
-    .option('-q, --quiet', 'no progress, no messages')
-    .option('-v, --verbose', 'more messages')
-    .option('--debug', 'stack traces with errors')
+    .option('--config <file.yaml>', 'file of options; the command line takes precedence')
+    .option('-q, --quiet', 'show no progress and no messages')
+    .option('-v, --verbose', 'show more messages')
+    .option('--debug', 'show stack traces with errors')
     .addHelpText('after', `\nExamples:\n${definition.examples.map((line) => `  $ ${line}`).join('\n')}`)
     .action(async () => {
       const { format, config, quiet, verbose, debug, ...flags } = command.opts();
@@ -203,6 +206,16 @@ function validate(
     input[name] = parsed.data;
   }
   return input;
+}
+
+/** `description (choices: a, b; default: a)`. A description that explains every choice by name needs no list of them. */
+function optionText(description: string, choices: readonly string[], byDefault?: string): string {
+  const words = description.split(/[^\w-]+/);
+  const notes = [
+    choices.every((choice) => words.includes(choice)) ? '' : `choices: ${choices.join(', ')}`,
+    byDefault === undefined ? '' : `default: ${byDefault}`,
+  ].filter(Boolean);
+  return notes.length === 0 ? description : `${description} (${notes.join('; ')})`;
 }
 
 function defaultOf(schema: z.ZodType): string | undefined {

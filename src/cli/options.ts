@@ -13,34 +13,34 @@ import { integer, option, real } from './command.js';
 export const engineOptions = {
   engine: option(
     '--engine <name>',
-    'native (onnxruntime), cpu (plain JavaScript, slow) or tensorflow',
+    'engine that computes: native (onnxruntime), cpu (JavaScript, slow) or tensorflow',
     z.enum(ENGINES).default('native'),
   ),
   threads: option(
     '--threads <n>',
-    'threads of the native engine; 0 for one per core',
+    'threads of the native engine; 0 means one per core',
     integer(0, 256).default(0),
   ),
   device: option(
     '--device <name>',
-    'what the native engine runs on, where onnxruntime has it: cpu, cuda, webgpu, coreml or dml',
+    'device that the native engine runs on, if the installed onnxruntime supports it',
     z.enum(DEVICES).default('cpu'),
   ),
 };
 
-export const seedOption = option('--seed <n>', 'determines every random number', integer(0).default(0));
+export const seedOption = option('--seed <n>', 'seed of all random numbers', integer(0).default(0));
 
 /** Of commands that fit priors to the kernels of a dataset. */
 export const kernelOptions = {
   size: option(
     '--size <kxk>',
-    'which kernels of the dataset; of whole filters such as 3x7x7 their slices, with 7x7',
+    'size of the kernels to use; in a dataset of whole filters (3x7x7), 7x7 means their slices',
     z.string().optional(),
-    'the only size there is',
+    'the size of the dataset, if it has only one',
   ),
   testFraction: option(
     '--test-fraction <part>',
-    'held out where the dataset has no test split',
+    'part of the kernels to hold out if the dataset has no test split',
     real(0.01, 0.9).default(0.2),
   ),
 };

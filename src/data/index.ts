@@ -29,7 +29,7 @@ export function loadDataset(name: string, directory?: string): Dataset {
   if (!source)
     throw usageError(
       `no dataset is called ${name}`,
-      `known: ${datasets.map((known) => known.name).join(', ')}; for others pass --data-dir`,
+      `known: ${datasets.map((known) => known.name).join(', ')}; for other datasets give --data-dir`,
     );
   return readIdxDirectory(source.directory(), name, source.classes);
 }

@@ -19,8 +19,8 @@ export function stratifiedSubset(
 ): Int32Array {
   if (examples > labels.length || examples < 1)
     throw usageError(
-      `${examples} examples asked for, the training set has ${labels.length}`,
-      `pass --examples from 1 to ${labels.length}`,
+      `${examples} examples are more than the training set has (${labels.length})`,
+      `give --examples from 1 to ${labels.length}`,
     );
   const rows = shuffledRows(labels, classes, key);
   return take(
@@ -51,8 +51,8 @@ export function stratifiedSplit(
   const left = labels.length - examples;
   if (validation > left || validation < 0)
     throw usageError(
-      `${validation} validation examples asked for, ${examples} of ${labels.length} for training leave ${left}`,
-      'ask for fewer validation or training examples',
+      `${validation} validation examples are more than the ${left} that remain: ${examples} of ${labels.length} are used for training`,
+      'use fewer validation or training examples',
     );
   const used = new Array<number>(classes).fill(0);
   for (const row of train) used[labels[row]]++;

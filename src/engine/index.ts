@@ -40,8 +40,8 @@ export async function createEngine(name: EngineName, threads = 0, device: Device
   if (name === 'native') return (await import('./native.js')).nativeEngine({ threads, device });
   if (device !== 'cpu')
     throw usageError(
-      `--device ${device} is for --engine native`,
-      `leave one of them out; --engine ${name} has its own`,
+      `--device ${device} works only with --engine native`,
+      `leave out --device: --engine ${name} chooses its own device`,
     );
   const eager = await import('./eager.js');
   return name === 'cpu' ? eager.cpuEngine() : eager.tensorflowEngine(threads);

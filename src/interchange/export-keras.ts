@@ -24,8 +24,8 @@ export function kerasLayout(path: string): KerasLayout {
   if (name.endsWith('.weights.h5')) return 'keras3';
   if (/\.(h5|hdf5)$/.test(name)) return 'keras2';
   throw usageError(
-    `${path}: Keras loads no weights from a file of this name`,
-    'call it name.weights.h5 for Keras 3, or name.h5 for Keras 2',
+    `${path}: Keras cannot load weights from a file with this name`,
+    'use the name name.weights.h5 for Keras 3, or name.h5 for Keras 2',
   );
 }
 

@@ -36,7 +36,7 @@ export async function exportRun(
   const config = readRunConfig(run);
   if (isSampler(config.posterior))
     throw usageError(
-      `${run} is a run by Markov chains (${config.posterior}): it has many networks, not one`,
+      `${run} holds Markov chains (${config.posterior}), which have many networks instead of one`,
       `they are in ${join(run, 'samples')}, as safetensors`,
     );
   const dataset = loadDataset(config.data, config.dataDir);
@@ -49,7 +49,7 @@ export async function exportRun(
   const components = readComponents(run, network);
   if (keras && components.length > 1)
     throw usageError(
-      `${run} is a mixture of ${components.length} networks, and a Keras weight file holds one`,
+      `${run} is a mixture of ${components.length} networks, but a Keras weight file holds only one`,
       'use --onnx, or train with --components 1',
     );
   const engine = await createEngine(config.engine, config.threads, config.device);

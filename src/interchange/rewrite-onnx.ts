@@ -52,7 +52,10 @@ export async function rewriteModel(
     const size = sizeText(prior.size);
     const other = bySize.get(size);
     if (other)
-      throw usageError(`${other.path} and ${path} are both priors of ${size}`, 'name one for each size');
+      throw usageError(
+        `${other.path} and ${path} are both priors of size ${size}`,
+        'give one prior for each size',
+      );
     bySize.set(size, { path, prior });
   }
   const bytes = readAll(source);

@@ -92,7 +92,12 @@ export function readKernelDataset(
   const { sizes } = description;
   const present = Object.keys(sizes).sort(compareSizes);
   if (wanted === undefined && present.length !== 1)
-    throw inputError(`${path}: kernels of ${present.join(', ') || 'no size'}`, 'choose one with --size');
+    throw inputError(
+      present.length === 0
+        ? `${path}: no kernels`
+        : `${path}: kernels of several sizes (${present.join(', ')})`,
+      present.length === 0 ? 'collect kernels again' : 'choose one size with --size',
+    );
   const named = wanted ?? present[0];
   const chosen = Object.hasOwn(sizes, named) ? named : present.find((size) => sliceSize(size) === named);
   if (!chosen) throw noSuchSize(path, named, present);
@@ -114,7 +119,9 @@ export function readKernelDataset(
   if (roles && !origin.roles?.some((role) => roles.includes(role)))
     throw inputError(
       `${path}: no ${chosen} kernels of ${roles.join(' or ')} layers`,
-      `its ${chosen} kernels are of ${origin.roles?.join(', ') ?? 'layers without roles: collect them again'}`,
+      origin.roles
+        ? `its ${chosen} kernels come from ${origin.roles.join(', ')} layers`
+        : 'the roles of its layers are not recorded: collect the kernels again',
     );
   const { train: part, test, mean, std } = sizes[chosen];
   const train = read('train', part);
@@ -171,7 +178,10 @@ function parseKernels(bytes: Uint8Array, path: string): Kernels {
   const size = channels * h * w;
   if (n * size === 0) throw inputError(`${path}: holds no kernels (shape [${shape}])`);
   if (Math.max(h, w, channels) > 99)
-    throw inputError(`${path}: kernels of ${kernelSize(h, w, channels)}`, 'at most 99x99, of 99 channels');
+    throw inputError(
+      `${path}: kernels of ${kernelSize(h, w, channels)} are too large`,
+      'the limit is 99x99, with 99 channels',
+    );
   const bad = data.findIndex((x) => !Number.isFinite(x));
   if (bad !== -1)
     throw inputError(

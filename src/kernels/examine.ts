@@ -109,7 +109,7 @@ export function examineDatasetSize(
   for (const layer of own) {
     if (layer.model >= sources.length)
       throw inputError(
-        `${path}: layer ${shown(layer.layer)} is of source ${layer.model} of ${sources.length}`,
+        `${path}: layer ${shown(layer.layer)} names source ${layer.model}, but there are ${sources.length}, counted from 0`,
       );
     const rows = (kernels: Kernels | undefined, { offset, count }: { offset: number; count: number }) => {
       if (count > 0 && (!kernels || offset + count > kernels.count))

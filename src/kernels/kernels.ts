@@ -29,7 +29,7 @@ export function parseKernelSize(text: KernelSize): { h: number; w: number; chann
   const match = /^(?:([1-9]\d?)[x×])?([1-9]\d?)[x×]([1-9]\d?)$/.exec(text);
   if (!match)
     throw usageError(
-      `"${text}" is no kernel size`,
+      `"${text}" is not a kernel size`,
       'write height x width, such as 3x3, 5x5 or 1x7, or channels x height x width',
     );
   const [channels, h, w] = match.slice(1).map((digits) => Number(digits ?? 1));
@@ -96,10 +96,10 @@ export function heldOutRows(
   key: Key,
 ): { train: Int32Array; test: Int32Array } {
   if (!(fraction > 0 && fraction < 1))
-    throw usageError(`a test fraction of ${fraction}`, 'it must lie between 0 and 1');
+    throw usageError(`the test fraction is ${fraction}`, 'it must be between 0 and 1');
   if (count < 2)
     throw inputError(
-      `${count} kernel${count === 1 ? '' : 's'}: too few to hold some out`,
+      `${count} kernel${count === 1 ? '' : 's'}: too few for a test split`,
       'use more kernels',
     );
   const order = new RandomStream(key).permutation(count);

@@ -58,4 +58,4 @@ const isTest = ({ test, testCount }: PlannedLayer, row: number): boolean =>
 export const leakWarning = ({ size, kernels, test, models: [a, b] }: Leak): string =>
   `${kernels} of ${test} test kernels of ${size} are nearly copies of train kernels` +
   `${a === b ? `, in ${a}` : `, such as those of ${a} and ${b}`}: a prior looks better on them than it is; ` +
-  'drop them with --duplicates near, leave one of the models out, or split anew';
+  'drop them with --duplicates near, leave out one of the models, or divide the kernels again with dwp split-kernels';

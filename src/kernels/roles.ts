@@ -37,7 +37,7 @@ export function parseDepth(text: string): DepthRange {
       : undefined;
   if (!range || (range.by === 'index' ? range.from >= range.to : range.from > range.to || range.to > 1))
     throw usageError(
-      `"${text}" is no range of depth`,
+      `"${text}" is not a range of depth`,
       'write layers such as 0:5 (the first five) or parts of the depth such as 0-0.25',
     );
   return range;

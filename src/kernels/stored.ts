@@ -84,7 +84,8 @@ function storedLayer(
       `${join(folder, 'dataset.json')}: layer ${shown(record.layer)} ${why}`,
       'collect the kernels again',
     );
-  if (record.model >= sources.length) throw damaged(`is of source ${record.model} of ${sources.length}`);
+  if (record.model >= sources.length)
+    throw damaged(`names source ${record.model}, but there are ${sources.length}, counted from 0`);
   for (const which of ['train', 'test'] as const)
     if (record[which].offset + record[which].count > limits[which] && record[which].count > 0)
       throw damaged(`has rows that ${which}.npy has not`);

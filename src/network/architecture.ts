@@ -93,7 +93,7 @@ export function buildArchitecture(
   if (ends.length > 1)
     throw usageError(
       `${name} ends in ${ends.length} layers: ${ends.map((layer) => layer.name).join(', ')}`,
-      'only the last layer may be read by nobody',
+      'every layer but the last must be the input of another layer',
     );
   const [end] = ends;
   if (end.outputShape.length !== 1 || end.outputShape[0] !== classes)
@@ -130,7 +130,10 @@ function draftOf(
   const called = name ?? automaticName(kind, index, all);
   const refused = (what: string, hint: string) => usageError(`layer ${called}${where}: ${what}`, hint);
   if (name !== undefined && !NAME.test(name))
-    throw refused('this is no name', 'a name begins with a letter and has letters, digits, - and _');
+    throw refused(
+      'this is not a valid name',
+      'a name begins with a letter and consists of letters, digits, - and _',
+    );
   const found = layerKinds.get(kind);
   if (!found)
     throw refused(`there is no kind of layer called ${kind}`, `kinds: ${[...layerKinds.keys()].join(', ')}`);

@@ -105,7 +105,7 @@ function requireSameRun(run: PlannedRun, path: string): void {
     JSON.parse(JSON.stringify(config));
   if (!isDeepStrictEqual(decisive(readRunConfig(path)), decisive(withDefaults(run.config))))
     throw usageError(
-      `${path} was made with another configuration than the plan's`,
+      `${path} was made with a configuration that differs from the plan`,
       'choose another --out, or remove that folder',
     );
 }

@@ -76,7 +76,7 @@ export function makePlan(raw: unknown, name: string, folder: string): Plan {
     throw usageError(
       `${name}: ${methods.length} methods × ${examples.length} numbers of examples × ${splits.length} splits are ${count} ` +
         `runs, more than the limit of ${MAX_RUNS}`,
-      'make several plans of it',
+      'divide it into several plans',
     );
   const labels = methods.map(({ label }) => label);
   for (const [what, list] of Object.entries({ methods: labels, examples, splits }))

@@ -25,7 +25,7 @@ export async function runFeatures(plan: Plan, hooks: CompareHooks = {}): Promise
   for (const { label, config } of plan.runs)
     if ((['data', 'dataDir', 'engine', 'threads', 'device'] as const).some((k) => config[k] !== first[k]))
       throw usageError(
-        `method "${label}": random features have one dataset and one engine for all methods`,
+        `method "${label}": all methods of random features must have the same dataset and engine`,
         'set data, dataDir, engine, threads and device in base',
       );
   const dataset = loadDataset(first.data, first.dataDir);

@@ -87,8 +87,8 @@ export function choosePrior<O extends PriorOffer>(
   if (best.length > 1 && !mix)
     throw usageError(
       `layer ${need.name} (${sizeText(need.size)}${need.role ? `, ${need.role}` : ''}, ${need.inputs} inputs): ` +
-        `${best.map(({ offer }) => offer.path).join(' and ')} fit equally well`,
-      'leave all but one out, fit them with dwp fit-prior --role, or mix them with --mix-priors',
+        `${best.map(({ offer }) => offer.path).join(' and ')} match equally well`,
+      'leave out all but one, fit them with dwp fit-prior --role, or mix them with --mix-priors',
     );
   const { why, seen } = best[0];
   const reason = [

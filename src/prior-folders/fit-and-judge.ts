@@ -25,7 +25,7 @@ export function partsOf(dataset: KernelDataset, fraction: number, seed: number):
     : holdOut(dataset.train, fraction, foldIn(seedKey(seed), 'test'));
   if (Math.max(train.h, train.w) > LARGEST_SIDE)
     throw inputError(
-      `${dataset.name}: kernels of ${train.h}x${train.w}, and priors have at most ${LARGEST_SIDE}x${LARGEST_SIDE}`,
+      `${dataset.name}: kernels of ${train.h}x${train.w} are too large: the limit of priors is ${LARGEST_SIDE}x${LARGEST_SIDE}`,
       'choose a smaller --size',
     );
   if (train.count < 3 || test.count < 1)

@@ -51,8 +51,8 @@ export function writeImageFit(folder: string, input: object, { adam, best, ...re
 export function readImageFit(folder: string): { input: unknown; state: FitState } {
   if (!hasImageFit(folder))
     throw inputError(
-      `${folder}: no interrupted fit`,
-      `dwp fit-images leaves ${STATE} there until it is done`,
+      `${folder}: there is no interrupted fit`,
+      `dwp fit-images keeps ${STATE} in the folder until the fit is finished`,
     );
   const path = statePath(folder);
   const { tensors, metadata } = readSafetensors(path);

@@ -100,7 +100,7 @@ function fit(kernels: TrainingKernels): Arrays {
 
 export const correlated: PriorFamily<Config> = {
   name: 'correlated',
-  summary: 'stationary normal: variance, correlation length, roughness and white noise',
+  summary: 'stationary normal with four parameters: variance, correlation length, roughness and white noise',
   config,
   fit: { kind: 'closed-form', parameters: fit },
   prior: (size, config, given) => gaussianPrior('correlated', size, config, given),

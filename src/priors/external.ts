@@ -136,7 +136,7 @@ function logTDensity(w: tf.Tensor, { mean, logStd }: DiagonalNormal, dof: number
 
 export const external: StoredFamily<ExternalConfig> = {
   name: 'external',
-  summary: 'fitted elsewhere, as ONNX graphs',
+  summary: 'prior that another program fitted, as ONNX graphs',
   config,
   prior(size, config, parameters): KernelPrior {
     check(config, size, parameters);

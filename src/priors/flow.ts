@@ -10,7 +10,7 @@ import { type Arrays, kernelLength, numbersIn, type PriorFamily, type Tensors } 
 import { stack, stackParameters } from './vae-dense.js';
 
 const config = z.object({
-  layers: z.number().int().min(1).max(64).default(6).describe('coupling layers'),
+  layers: z.number().int().min(1).max(64).default(6).describe('number of coupling layers'),
   hidden: z.number().int().min(1).max(4096).default(64).describe('width of the hidden layers'),
 });
 type Config = z.infer<typeof config>;

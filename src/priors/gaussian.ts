@@ -17,7 +17,11 @@ import {
 } from './prior.js';
 
 const config = z.object({
-  jitter: z.number().positive().default(1e-6).describe("added to Σ's diagonal, relative to its mean"),
+  jitter: z
+    .number()
+    .positive()
+    .default(1e-6)
+    .describe('number added to the diagonal of Σ, relative to the mean of the diagonal'),
 });
 type Config = z.infer<typeof config>;
 
@@ -82,7 +86,7 @@ export function gaussianPrior(
 
 export const gaussian: PriorFamily<Config> = {
   name: 'gaussian',
-  summary: 'normal with a full covariance, by maximum likelihood',
+  summary: 'normal with a full covariance, fitted by maximum likelihood',
   config,
   fit: { kind: 'closed-form', parameters: fit },
   prior: (size, config, given) => gaussianPrior('gaussian', size, config, given),

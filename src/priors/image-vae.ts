@@ -12,10 +12,22 @@ import { type Arrays, kernelLength, type PriorFamily, type Tensors } from './pri
 import { dense, denseParameters } from './vae-dense.js';
 
 export const imageVaeConfig = z.object({
-  latent: z.number().int().min(1).max(256).default(40).describe('dimension of z'),
-  hidden: z.number().int().min(1).max(4096).default(300).describe('gated units in each hidden layer'),
-  latentPrior: z.enum(LATENT_PRIORS).default('standard').describe('p(z)'),
-  components: z.number().int().min(1).max(50_000).default(500).describe('normals that a step has in p(z)'),
+  latent: z.number().int().min(1).max(256).default(40).describe('dimension of the latent variable z'),
+  hidden: z
+    .number()
+    .int()
+    .min(1)
+    .max(4096)
+    .default(300)
+    .describe('number of gated units in each hidden layer'),
+  latentPrior: z.enum(LATENT_PRIORS).default('standard').describe('latent prior p(z)'),
+  components: z
+    .number()
+    .int()
+    .min(1)
+    .max(50_000)
+    .default(500)
+    .describe('number of normals of p(z) in a step'),
 });
 export type ImageVaeConfig = z.infer<typeof imageVaeConfig>;
 

@@ -9,7 +9,7 @@ type Config = z.infer<typeof config>;
 
 export const laplace: PriorFamily<Config> = {
   name: 'laplace',
-  summary: 'independent Laplace densities, a width for each pixel',
+  summary: 'independent Laplace densities, with a width for each pixel',
   config,
   fit: {
     kind: 'closed-form',

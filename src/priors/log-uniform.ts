@@ -6,13 +6,20 @@ import { requirePositive, requireShapes } from './parameters.js';
 import { kernelLength, type PriorFamily } from './prior.js';
 
 const config = z.object({
-  floor: z.number().positive().max(1).default(1e-3).describe("a, in units of the kernels' root mean square"),
+  floor: z
+    .number()
+    .positive()
+    .max(1)
+    .default(1e-3)
+    .describe(
+      'value of |w| below which the density is constant, relative to the root mean square of the kernels',
+    ),
 });
 type Config = z.infer<typeof config>;
 
 export const logUniform: PriorFamily<Config> = {
   name: 'log-uniform',
-  summary: 'scale-free: 1/|w| between a floor and the largest value, every value on its own',
+  summary: 'independent weights with the density 1/|w| between a floor and the largest value',
   config,
   fit: {
     kind: 'closed-form',

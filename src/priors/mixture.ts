@@ -9,20 +9,20 @@ const config = z.object({
   components: z
     .union([z.number().int().min(1).max(1000), z.literal('auto')])
     .default('auto')
-    .describe('number of normals, or "auto": the one that is best on a tenth of the kernels'),
+    .describe('number of normals, or "auto" for the number that is best on a tenth of the kernels'),
   members: z
     .number()
     .int()
     .min(1)
     .max(100)
     .default(1)
-    .describe('fits from different starts that are averaged'),
+    .describe('number of mixtures, fitted from different starts, that are averaged'),
 });
 type Config = z.infer<typeof config>;
 
 export const mixture: PriorFamily<Config> = {
   name: 'mixture',
-  summary: 'mixture of normals with full covariances, as many as do best on held-out kernels',
+  summary: 'mixture of normals with full covariances; their number is chosen on held-out kernels',
   config,
   fit: {
     kind: 'iterative',

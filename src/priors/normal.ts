@@ -15,7 +15,7 @@ type Config = z.infer<typeof config>;
 
 export const normal: PriorFamily<Config> = {
   name: 'normal',
-  summary: 'isotropic normal N(0, s²I), s given or fitted',
+  summary: 'isotropic normal N(0, s²I); s is given or fitted',
   config,
   fit: {
     kind: 'closed-form',

@@ -13,7 +13,7 @@ const config = z.object({
   tails: z
     .union([z.number().int().min(1).max(1000), z.literal('auto')])
     .default('auto')
-    .describe('degrees of freedom, or "auto": those that are best on a tenth of the kernels'),
+    .describe('degrees of freedom, or "auto" for the number that is best on a tenth of the kernels'),
 });
 type Config = z.infer<typeof config>;
 
@@ -22,7 +22,7 @@ const options = (dof: number, ridge: number) => ({ components: 1, dof, shrinkage
 
 export const studentT: PriorFamily<Config> = {
   name: 'student-t',
-  summary: "Student's t with a full scale matrix: heavy tails",
+  summary: "Student's t with a full scale matrix, which has heavy tails",
   config,
   fit: {
     kind: 'iterative',

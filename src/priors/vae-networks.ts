@@ -5,20 +5,28 @@ import { LATENT_PRIORS } from './latent/index.js';
 import type { Arrays, KernelSize, Tensors } from './prior.js';
 
 export const vaeConfig = z.object({
-  networks: z.enum(['dense', 'convolutional']).default('dense').describe('encoder and decoder'),
-  latent: z.number().int().min(1).max(256).default(16).describe('dimension of z'),
-  hidden: z.number().int().min(1).max(4096).default(128).describe('width of the hidden layers, or channels'),
+  networks: z.enum(['dense', 'convolutional']).default('dense').describe('networks of encoder and decoder'),
+  latent: z.number().int().min(1).max(256).default(16).describe('dimension of the latent variable z'),
+  hidden: z
+    .number()
+    .int()
+    .min(1)
+    .max(4096)
+    .default(128)
+    .describe('width of the hidden layers; of convolutional networks, the number of channels'),
   whitening: z
     .enum(['none', 'mixture'])
     .default('none')
-    .describe('the decoder speaks of pixels, or of the coordinates of the components of a mixture'),
+    .describe(
+      'none: the decoder models pixels directly; mixture: it models coordinates of the components of a mixture',
+    ),
   members: z
     .number()
     .int()
     .min(1)
     .max(100)
     .default(8)
-    .describe('whitening: fits of the mixture that are averaged'),
+    .describe('whitening: number of mixtures, fitted from different starts, that are averaged'),
   tails: z
     .number()
     .int()
@@ -26,15 +34,18 @@ export const vaeConfig = z.object({
     .max(1000)
     .default(15)
     .describe('whitening: degrees of freedom of its components'),
-  latentPrior: z.enum(LATENT_PRIORS).default('standard').describe('p(z)'),
+  latentPrior: z.enum(LATENT_PRIORS).default('standard').describe('latent prior p(z)'),
   components: z
     .number()
     .int()
     .min(1)
     .max(50_000)
     .default(500)
-    .describe('normals of a vamp or aggregate p(z), in a step of the fit'),
-  variance: z.enum(['latent', 'shared']).default('latent').describe('σ² depends on z, or is one vector'),
+    .describe('number of normals of a vamp or aggregate p(z) in a step of the fit'),
+  variance: z
+    .enum(['latent', 'shared'])
+    .default('latent')
+    .describe('variance σ² of the decoder: a function of z, or one shared vector'),
 });
 export type VaeConfig = z.infer<typeof vaeConfig>;
 

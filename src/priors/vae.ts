@@ -84,7 +84,7 @@ const damped = (arrays: Arrays, name: string, factor: number): Arrays => ({
 
 export const vae: PriorFamily<VaeConfig> = {
   name: 'vae',
-  summary: 'deep weight prior: a variational auto-encoder of kernels',
+  summary: 'variational auto-encoder of kernels: the deep weight prior',
   config: vaeConfig,
   fit: {
     kind: 'gradient',

@@ -1,7 +1,12 @@
 // The classifier of a run where it is a point: the prior N(0, 1/λ) of its weights, and what it starts with. Both look at
 // its features, what the convolutions make of training images before the first step.
 import { type Engine, foldIn, type NdArray, RandomStream } from '../engine/index.js';
-import { featureMap, fittedClassifier, type LinearClassifier, NOTHING } from '../train/random-features.js';
+import {
+  featureMap,
+  fittedClassifier,
+  type LinearClassifier,
+  NEGLIGIBLE_SCALE,
+} from '../train/random-features.js';
 import { denseDecayOf, denseStartOf, type RunConfig } from './config.js';
 import { componentKey, type Problem } from './problem.js';
 
@@ -39,7 +44,7 @@ export async function classifierOf(config: RunConfig, problem: Problem, engine: 
     const map = await featureMap(architecture, train.images, engine);
     try {
       const { scale } = await map.features(await weights(engine, 0), train.images, rowsOf(0));
-      return scale > NOTHING ? scale ** 2 : 1;
+      return scale > NEGLIGIBLE_SCALE ? scale ** 2 : 1;
     } finally {
       await map.release();
     }

@@ -49,48 +49,59 @@ const STEPS_PER_ROOT = 10;
 const CHAIN_STEPS = 1000;
 
 export const runConfig = z.object({
-  data: z.string().default('mnist').describe('mnist, fashion-mnist, or any name together with --data-dir'),
+  data: z
+    .string()
+    .default('mnist')
+    .describe('dataset: mnist, fashion-mnist, or any name together with --data-dir'),
   dataDir: z.string().optional().describe('folder with the four IDX files of a dataset'),
-  examples: whole(1).default(100).describe('training examples, the same number of each class'),
-  split: whole(0).default(0).describe('number of the stratified draw of training examples'),
+  examples: whole(1).default(100).describe('number of training examples, balanced over the classes'),
+  split: whole(0).default(0).describe('number that selects which training examples are drawn'),
   validation: whole(0)
     .default(0)
-    .describe('judge on this many other training images instead of the test images'),
+    .describe(
+      'evaluate on this many other training images instead of the test images; 0 means the test images',
+    ),
   arch: z
     .union([
       z.string().refine(isArchitecture, `must be one of ${ARCHITECTURES}`),
       describedNetwork as z.ZodType<DescribedNetwork>,
     ])
     .default('lenet')
-    .describe(`network: ${ARCHITECTURES}`),
+    .describe(`architecture of the network: ${ARCHITECTURES}`),
   width: real(1 / 64, 16)
     .default(1)
-    .describe("multiplies the network's numbers of channels"),
-  channels: listOf(whole(1, 4096)).optional().describe('numbers of channels, instead of --width'),
+    .describe('factor of the numbers of channels'),
+  channels: listOf(whole(1, 4096))
+    .optional()
+    .describe('number of channels of each convolution, instead of --width'),
   prior: z
     .enum(PRIORS)
     .default('dwp')
     .describe(
-      'prior of convolution kernels; fitted uses the priors of --prior-path, none trains without uncertainty',
+      'prior of the convolution kernels; dwp is a fitted vae, fitted accepts priors of any family, none trains without uncertainty',
     ),
   priorPath: listOf(z.string())
     .default([])
-    .describe('folders of fitted priors; each layer gets the one that fits it by size, role and inputs'),
+    .describe(
+      'folders of fitted priors; each layer uses the one that matches its kernel size, role and inputs',
+    ),
   fallback: z
     .enum(FALLBACKS)
     .default('resample')
     .describe(
-      'where no prior fits a layer: one of another role or size, resampled; N(0, 2/(inputs·h·w)); or an error',
+      'prior of a layer that no fitted prior matches: resample (a prior of another role or size), normal (N(0, 2/(inputs·h·w))) or none (stop with an error)',
     ),
   mixPriors: z
     .enum(MIXES)
     .default('none')
-    .describe('priors that fit a layer equally well: refused, or mixed, with equal weights or learned ones'),
+    .describe(
+      'several priors that match a layer equally well: none (stop with an error), equal (mix them with equal weights) or learned (mix them with learned weights)',
+    ),
   adaptPrior: listOf(z.enum(ADAPTATIONS))
     .default([])
     .describe(
-      'which parts of the priors of convolutions are trained jointly with the network: their scale, their p(z) or component ' +
-        'weights, or their decoder',
+      'which parts of the priors of convolutions are trained jointly with the network: their scale, their latent prior ' +
+        'p(z) or component weights, or their decoder',
     ),
   priorLearningRate: real(0, 10)
     .optional()
@@ -101,63 +112,70 @@ export const runConfig = z.object({
     .enum([...Object.keys(posteriors).filter((name) => name !== 'point'), ...SAMPLERS])
     .default('mean-field')
     .describe(
-      'family of the posterior: independent normals; mixtures of them for each kernel, each filter or a whole layer; ' +
-        'normals whose means are multiplied by a flow; or none: draws of the posterior itself by Markov chains',
+      'posterior: independent normals (mean-field), mixtures of normals for each kernel, filter or layer (semi-implicit, ' +
+        'semi-implicit-filter, semi-implicit-layer), multiplicative normalising flows (mnf), or draws by Markov chains ' +
+        '(hmc, sgld, sghmc)',
     ),
   densePrior: z
     .enum(DENSE_PRIORS)
     .default('none')
     .describe(
-      'prior of the classifier: none trains it without uncertainty, fitted is the 1x1 prior of --prior-path',
+      'prior of the classifier: none (no uncertainty), normal (with --dense-prior-std) or fitted (the 1x1 prior of --prior-path)',
     ),
   densePriorStd: real(1e-6, 1e6).default(0.1).describe('standard deviation of --dense-prior normal'),
   bound: z
     .enum(BOUNDS)
     .default('hvi')
     .describe(
-      'auxiliary networks with one sample, with K samples, or K samples of the latent priors; uivi: as multisample, ' +
-        'but gradients of the entropy by Markov chains, without a bound',
+      'bound of prior and entropy: hvi (auxiliary networks, one sample), multisample (auxiliary networks, K samples), sivi ' +
+        '(K samples of the latent priors) or uivi (unbiased gradients of the entropy by Markov chains)',
     ),
-  boundSamples: whole(1, 1000).default(10).describe('K of --bound multisample, sivi and uivi'),
+  boundSamples: whole(1, 1000)
+    .default(10)
+    .describe('number of samples K of --bound multisample, sivi and uivi'),
   boundSamplesFrom: whole(1, 1000)
     .optional()
-    .describe('K of the first steps; K doubles in stages of equal length up to --bound-samples'),
+    .describe(
+      'number of samples K of the first steps; K doubles in stages of equal length up to --bound-samples',
+    ),
   encoder: z
     .enum(ENCODERS)
     .default('frozen')
     .describe(
-      'encoder r(z|w) of a vae prior: as fitted, trained for each layer, or corrected for every kernel',
+      'encoder r(z|w) of a vae prior: frozen (as fitted), trainable (trained for each layer) or local (corrected for every kernel)',
     ),
-  estimator: z.enum(ESTIMATORS).default('weight-samples').describe('estimate of the likelihood term'),
+  estimator: z.enum(ESTIMATORS).default('weight-samples').describe('estimator of the likelihood term'),
   init: z
     .enum(INITS)
     .optional()
     .describe(
-      'start of the convolutions: drawn from the prior (of a vae the decoder means), samples of it with all their noise, ' +
-        'real filters, or Glorot',
+      'start of the convolutions: prior (samples of the prior, without the noise of a vae), samples (with the noise), ' +
+        'filters (kernels of --filters) or xavier (Glorot initialisation) (default: samples, or xavier ' +
+        'without a fitted prior)',
     ),
-  filters: listOf(z.string()).default([]).describe('--init filters: kernel datasets or .npy files'),
-  initialLogStd: real(-20, 5).default(-5).describe('log standard deviation that the posterior starts with'),
+  filters: listOf(z.string()).default([]).describe('with --init filters: kernel datasets or .npy files'),
+  initialLogStd: real(-20, 5).default(-5).describe('log standard deviation of the posterior at the start'),
   denseStart: z
     .union([z.literal('fitted'), real(0, 1000)], 'must be "fitted" or a number from 0 to 1000')
     .optional()
     .describe(
-      'start of the classifier: fitted to the features of the examples before training, or random, scaled by this factor of ' +
-        `Glorot's standard deviation (default: fitted, or ${DENSE_START} with --init xavier or --dense-prior)`,
+      'start of the classifier: fitted (to the features of the examples before training), or random, scaled by this ' +
+        `factor of Glorot's standard deviation (default: fitted, or ${DENSE_START} with --init xavier or --dense-prior)`,
     ),
   components: whole(1, 1000)
     .optional()
     .describe(
-      'number of networks, trained one after the other from different starts; the posterior is their equal mixture, ' +
-        `and predictions use draws of each in turn (default: ${COMPONENTS})`,
+      'number of networks, trained one after the other from different starts, that form the mixture posterior ' +
+        `(default: ${COMPONENTS}, or 1 if a prior is learned)`,
     ),
   steps: whole(1, 100_000_000)
     .optional()
     .describe(
-      `steps of Adam for each component, or transitions of each chain (default: ${STEPS_PER_ROOT}·√examples, for chains ${CHAIN_STEPS})`,
+      `number of steps of Adam for each component, or of transitions of each chain (default: ${STEPS_PER_ROOT}·√examples, ` +
+        `or ${CHAIN_STEPS} for chains)`,
     ),
-  batch: whole(1, 65_536).default(50).describe('examples per step'),
-  learningRate: real(1e-9, 10).default(3e-3).describe('learning rate of Adam, falls linearly to 0'),
+  batch: whole(1, 65_536).default(50).describe('number of examples in each step'),
+  learningRate: real(1e-9, 10).default(3e-3).describe('learning rate of Adam; it falls linearly to 0'),
   encoderLearningRate: real(0, 10)
     .optional()
     .describe(
@@ -171,33 +189,44 @@ export const runConfig = z.object({
   temperature: real(0, 1000)
     .default(0.1)
     .describe('weight of the divergence KL(q‖p) in training; reported bounds are at 1'),
-  warmUp: whole(0).default(0).describe("steps over which the divergence's weight rises from 0"),
-  kernelSubsample: whole(1).default(128).describe("kernels per layer in a step's prior term"),
-  weightDecay: real(0, 1e6).default(0).describe('penalty ½ · this · ‖w‖² on convolutions, with --prior none'),
+  warmUp: whole(0).default(0).describe('number of steps in which the weight of the divergence rises from 0'),
+  kernelSubsample: whole(1)
+    .default(128)
+    .describe('number of kernels of each layer in the prior term of a step'),
+  weightDecay: real(0, 1e6)
+    .default(0)
+    .describe('with --prior none: weight λ of the penalty ½λ‖w‖² of the convolutions'),
   denseDecay: z
     .union([z.literal('auto'), real(0, 1e6)], 'must be "auto" or a number from 0 to 1000000')
     .optional()
     .describe(
-      'penalty ½ · this · ‖w‖² on a classifier without --dense-prior, the prior N(0, 1/this); auto: 5 over the mean square of its ' +
-        'inputs before training (default: auto, or 0 with --init xavier)',
+      'without --dense-prior: weight λ of the penalty ½λ‖w‖² of the classifier, which is the prior N(0, 1/λ); auto means ' +
+        '5 divided by the mean square of its inputs before training (default: auto, or 0 with --init xavier)',
     ),
-  samples: whole(1, 10_000).default(10).describe('draws of the weights that predictions average'),
-  chains: whole(1, 64).default(2).describe('--posterior hmc, sgld, sghmc: Markov chains'),
+  samples: whole(1, 10_000).default(10).describe('number of weight draws that predictions average over'),
+  chains: whole(1, 64).default(2).describe('with --posterior hmc, sgld or sghmc: number of Markov chains'),
   stepSize: real(1e-12, 10)
     .optional()
     .describe(
-      'step size of chains, in standard deviations of the prior: hmc adapts it in the first half; sgld and sghmc use it as ' +
-        'the largest step of a cycle, and choose it in the first twentieth if it is not given',
+      'step size of Markov chains, in standard deviations of the prior. hmc adapts it in the first half of the steps; ' +
+        'for sgld and sghmc it is the largest step of a cycle (default: chosen in the first twentieth of the steps)',
     ),
-  leapfrog: whole(1, 10_000).default(20).describe('--posterior hmc: leapfrog steps of a transition'),
-  cycles: whole(1, 10_000).default(4).describe('--posterior sgld, sghmc: cycles of the step size'),
-  seed: whole(0).default(0).describe('determines every random number'),
+  leapfrog: whole(1, 10_000)
+    .default(20)
+    .describe('with --posterior hmc: number of leapfrog steps of a transition'),
+  cycles: whole(1, 10_000)
+    .default(4)
+    .describe('with --posterior sgld or sghmc: number of cycles of the step size'),
+  seed: whole(0).default(0).describe('seed of all random numbers'),
   engine: z
     .enum(ENGINES)
     .default('native')
-    .describe('what computes: onnxruntime, plain JavaScript (slow), or libtensorflow where installed'),
-  threads: whole(0, 256).default(0).describe('threads of the native engine; 0 for one per core'),
-  device: z.enum(DEVICES).default('cpu').describe('what the native engine runs on'),
+    .describe('engine that computes: native (onnxruntime), cpu (JavaScript, slow) or tensorflow'),
+  threads: whole(0, 256).default(0).describe('threads of the native engine; 0 means one per core'),
+  device: z
+    .enum(DEVICES)
+    .default('cpu')
+    .describe('device that the native engine runs on, if the installed onnxruntime supports it'),
   checkpointEvery: real(0, 86_400).default(10).describe('seconds between checkpoints'),
 });
 

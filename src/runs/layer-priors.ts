@@ -77,8 +77,8 @@ export function requireFamily(
   for (const { path, prior } of offers)
     if (prior.family !== wanted && !(densePrior === 'fitted' && sizeText(prior.size) === '1x1'))
       throw usageError(
-        `--prior ${name} with ${path}, which is a prior of family ${prior.family}`,
-        `fit one with dwp fit-prior --family ${wanted}, or take it as it is with --prior fitted`,
+        `--prior ${name} cannot use ${path}, which is a prior of family ${prior.family}`,
+        `fit one with dwp fit-prior --family ${wanted}, or accept any family with --prior fitted`,
       );
 }
 

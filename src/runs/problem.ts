@@ -115,7 +115,7 @@ export function prepare(
   }
   if (config.densePrior !== 'none' && config.prior === 'none')
     throw usageError(
-      `--dense-prior ${config.densePrior} with --prior none, which trains without uncertainty`,
+      `--dense-prior ${config.densePrior} cannot be used with --prior none, which trains without uncertainty`,
       'choose another --prior, or use --dense-decay',
     );
   if (config.densePrior !== 'none' && config.denseDecay)
@@ -131,21 +131,21 @@ export function prepare(
           : isotropicNormal({ h: 1, w: 1 }, {}, config.densePriorStd);
   if (config.bound === 'uivi' && !posteriorOf(config).latent)
     throw usageError(
-      `--bound uivi with ${config.prior === 'none' ? '--prior none' : `--posterior ${config.posterior}`}`,
-      'its entropy needs no bound: use --posterior semi-implicit, or another --bound',
+      `--bound uivi cannot be used with ${config.prior === 'none' ? '--prior none' : `--posterior ${config.posterior}`}`,
+      'this entropy needs no bound: use --posterior semi-implicit, or another --bound',
     );
   const { bound, boundSamples, boundSamplesFrom } = config;
   if (boundSamplesFrom !== undefined && (bound === 'hvi' || boundSamplesFrom > boundSamples))
     throw usageError(
       bound === 'hvi'
-        ? '--bound-samples-from with --bound hvi, which has one sample'
+        ? '--bound-samples-from cannot be used with --bound hvi, which has one sample'
         : `--bound-samples-from ${boundSamplesFrom} is more than --bound-samples ${boundSamples}`,
-      'it is the K that a growing --bound-samples starts with',
+      'it is the number of samples of the first steps, which grows to --bound-samples',
     );
 
   if (learnsPrior(config) && componentsOf(config) > 1)
     throw usageError(
-      `--components ${config.components} with a prior that is learned along: it would be another one in each`,
+      `--components ${config.components} cannot be used with a learned prior: every component would learn a different one`,
       'leave one of them out',
     );
   if (isSampler(config.posterior)) requireDensity(config);
@@ -198,7 +198,7 @@ export const componentKey = (key: Key, component: number): Key =>
 
 function filtersFor(layer: Layer, paths: readonly string[]): Kernels {
   if (paths.length === 0)
-    throw usageError('--init filters needs --filters', 'pass a kernel dataset or .npy files');
+    throw usageError('--init filters needs --filters', 'add --filters with kernel datasets or .npy files');
   const [, inputs, h, w] = weightShape(layer);
   let reason: unknown;
   for (const size of [kernelSize(h, w, inputs), sizeOf(layer)])
@@ -235,31 +235,35 @@ function takeImages(set: ImageSet, rows: Int32Array): ImageSet {
 function requireDensity({ posterior, prior, densePrior, temperature }: RunConfig): void {
   if (prior === 'none')
     throw usageError(
-      `--posterior ${posterior} with --prior none`,
-      'chains draw from a posterior: choose a --prior',
+      `--posterior ${posterior} cannot be used with --prior none`,
+      'Markov chains draw from a posterior: choose another --prior',
     );
   if (densePrior === 'none')
     throw usageError(
-      `--posterior ${posterior} needs a prior of the classifier as well`,
-      'add --dense-prior normal, or fitted',
+      `--posterior ${posterior} also needs a prior of the classifier`,
+      'add --dense-prior normal or --dense-prior fitted',
     );
   if (temperature === 0)
-    throw usageError(`--posterior ${posterior} at --temperature 0`, 'the temperature must be above 0');
+    throw usageError(
+      `--posterior ${posterior} cannot be used with --temperature 0`,
+      'the temperature must be above 0',
+    );
 }
 
 /** @throws DwpError USAGE where there is nothing that could be learned of a prior */
 function requireAdaptable({ adaptPrior, mixPriors, posterior, prior }: RunConfig, adapted: boolean): void {
   const option = adaptPrior.length > 0 ? `--adapt-prior ${adaptPrior.join(' ')}` : '--mix-priors learned';
   if (adaptPrior.length === 0 && mixPriors !== 'learned') return;
-  if (prior === 'none') throw usageError(`${option} with --prior none`, 'choose a --prior');
+  if (prior === 'none')
+    throw usageError(`${option} cannot be used with --prior none`, 'choose another --prior');
   if (isSampler(posterior))
     throw usageError(
-      `${option} with --posterior ${posterior}`,
-      'chains draw from the posterior of a prior that stays as it is: use a variational --posterior',
+      `${option} cannot be used with --posterior ${posterior}`,
+      'Markov chains need a fixed prior: use a variational --posterior',
     );
   if (!adapted)
     throw usageError(
-      `${option}, but no layer has more than one prior that fits it`,
-      'pass several priors of a size with --prior-path',
+      `${option} has no effect: no layer has more than one prior that matches it`,
+      'give several priors of one size with --prior-path',
     );
 }

@@ -205,13 +205,13 @@ async function resume(folder: string, hooks: RunHooks): Promise<RunSummary> {
   const priors = join(folder, PRIORS);
   if (config.priorPath.length > 0 && !existsSync(priors))
     throw inputError(
-      `${priors} is missing: nothing says which priors this run began with`,
-      'bring the file back, or start a new run',
+      `${priors} is missing: it records which priors this run began with`,
+      'restore the file, or start a new run',
     );
   if (existsSync(priors) && !isDeepStrictEqual(readJson(priors), priorHashes(config)))
     throw inputError(
       `${folder}: a prior of this run has changed since it began (${config.priorPath.join(', ')})`,
-      'bring the prior back, or start a new run',
+      'restore the prior, or start a new run',
     );
   const engine = hooks.engine ?? (await createEngine(config.engine, config.threads, config.device));
   if (isSampler(config.posterior)) return continueChains(config, folder, problem, engine, hooks);
@@ -224,9 +224,9 @@ async function resume(folder: string, hooks: RunHooks): Promise<RunSummary> {
   if (state.step > steps || state.component >= components)
     throw inputError(
       state.step > steps
-        ? `${join(folder, CHECKPOINT)} is of step ${state.step}, the run has ${steps}`
-        : `${join(folder, CHECKPOINT)} is of component ${state.component + 1}, the run has ${components}`,
-      'config.yaml was changed, or the checkpoint is of another run',
+        ? `${join(folder, CHECKPOINT)} holds step ${state.step}, but the run has only ${steps} steps`
+        : `${join(folder, CHECKPOINT)} holds component ${state.component + 1}, but the run has only ${components}`,
+      'config.yaml was changed, or the checkpoint belongs to another run',
     );
   const kept = readTrace(folder).filter(({ step }) => step <= state.component * steps + state.step);
   writeFileAtomic(join(folder, 'metrics.jsonl'), kept.map((point) => `${JSON.stringify(point)}\n`).join(''));

@@ -243,7 +243,7 @@ async function betterThanStart<C>(
   const validationKey = foldIn(key, 'validation noise');
   const before = await validation.bound(trainable, validationKey);
   const after = await validation.bound(best.parameters, validationKey);
-  return surely(before.rows, after.rows)
+  return roseSignificantly(before.rows, after.rows)
     ? best
     : { parameters: trainable, validationBound: before.mean, step: 0 };
 }
@@ -346,15 +346,15 @@ const schedule = ({ learningRate, steps }: FitOptions, t: number): number =>
 
 const VALIDATION_SAMPLES = 8;
 /** Standard errors by which a fit must be above a fitted density that it starts from. */
-const SURE = 2;
+const STANDARD_ERRORS = 2;
 
-/** Whether bounds of the same kernels rose by more than chance; of one kernel nobody can tell. */
-export function surely(before: Float64Array, after: Float64Array): boolean {
+/** Whether bounds of the same kernels rose by more than chance; false for a single kernel. */
+export function roseSignificantly(before: Float64Array, after: Float64Array): boolean {
   const n = before.length;
   const gains = after.map((x, i) => x - before[i]);
   const mean = gains.reduce((sum, x) => sum + x, 0) / n;
   const variance = gains.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (n - 1);
-  return mean > SURE * Math.sqrt(variance / n);
+  return mean > STANDARD_ERRORS * Math.sqrt(variance / n);
 }
 
 async function boundStep<C>(

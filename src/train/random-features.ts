@@ -192,8 +192,8 @@ export function classify(
 export const labelsOf = (images: ImageSet, rows: Int32Array): Int32Array =>
   gatherLabels(images, rows, new Int32Array(rows.length));
 
-/** Root mean square of features below which they say nothing. */
-export const NOTHING = 1e-6;
+/** Root mean square below which features carry no information. */
+export const NEGLIGIBLE_SCALE = 1e-6;
 
 /**
  * The classifier that is likeliest a posteriori on what a network's convolutions make of images, with a prior
@@ -213,7 +213,8 @@ export async function fittedClassifier(
   try {
     const { values, scale } = await map.features(weights, images, rows);
     const { classes } = architecture;
-    if (!(scale > NOTHING)) return { weights: f32([values.shape[1], classes]), bias: f32([classes]) };
+    if (!(scale > NEGLIGIBLE_SCALE))
+      return { weights: f32([values.shape[1], classes]), bias: f32([classes]) };
     const labels = labelsOf(images, rows);
     // ½ · decay · ‖W‖² of W = V / scale
     const { weights: v, bias } = await linearClassifier(values, labels, classes, decay / scale ** 2, engine);

@@ -49,14 +49,14 @@ export function rateFactors(
 }
 
 const ENCODER_MISSING = {
-  message: '--encoder-learning-rate, but no encoder is trained',
+  message: '--encoder-learning-rate has no effect: no encoder is trained',
   hint: 'use it with a vae prior and --encoder trainable or local',
 };
 const AUXILIARY_MISSING = {
-  message: '--auxiliary-learning-rate, but the posterior has no auxiliary network',
+  message: '--auxiliary-learning-rate has no effect: the posterior has no auxiliary network',
   hint: 'use it with --posterior semi-implicit',
 };
 const ADAPTED_MISSING = {
-  message: '--prior-learning-rate, but nothing of a prior is learned',
+  message: '--prior-learning-rate has no effect: no part of a prior is learned',
   hint: 'use it with --adapt-prior or --mix-priors learned',
 };

@@ -193,13 +193,13 @@ const cases: Case[] = [
     'channels that do not fit',
     () => train('--prior', 'none', '--channels', '4'),
     2,
-    /lenet has 2 convolutions/,
+    /lenet takes 2 numbers of channels/,
   ],
   [
     'a growing K with one sample',
     () => train('--prior', 'standard-normal', '--bound-samples-from', '2'),
     2,
-    /--bound-samples-from with --bound hvi/,
+    /--bound-samples-from cannot be used with --bound hvi/,
   ],
   [
     'a K that grows downwards',
@@ -215,7 +215,7 @@ const cases: Case[] = [
     'a rate of an encoder that is not trained',
     () => train('--prior', 'standard-normal', '--encoder-learning-rate', '0.01'),
     2,
-    /--encoder-learning-rate, but no encoder is trained/,
+    /--encoder-learning-rate has no effect: no encoder is trained/,
   ],
   ['unknown data', () => train('--prior', 'none', '--data', 'cats'), 2, /no dataset is called cats/],
   [
@@ -228,7 +228,7 @@ const cases: Case[] = [
     '--bound uivi without a latent',
     () => train('--prior', 'standard-normal', '--bound', 'uivi'),
     2,
-    /--bound uivi with --posterior mean-field.*semi-implicit/,
+    /--bound uivi cannot be used with --posterior mean-field.*semi-implicit/,
   ],
   ['--init filters without filters', () => train('--prior', 'none', '--init', 'filters'), 2, /--filters/],
   ['no --out', () => ['train', '--prior', 'none'], 2, /--out is required/],
@@ -282,7 +282,7 @@ const cases: Case[] = [
     /conv1\.bias has shape \[3\], the network's is \[2\]/,
   ],
   ['resume: moments missing', () => resume('open-moments'), 3, /moments of dense\.kernel/],
-  ['resume: a step beyond the last', () => resume('open-later'), 3, /step 5, the run has 4/],
+  ['resume: a step beyond the last', () => resume('open-later'), 3, /step 5, but the run has only 4/],
   ['resume: a step that is no number', () => resume('open-step'), 3, /step is two/],
   ['evaluate: no run', () => ['evaluate', at('vae-7')], 3, /not a run folder/],
   ['evaluate: not finished', () => ['evaluate', at('halfway')], 2, /stopped at step 2 of 4.*--resume/],
@@ -322,6 +322,14 @@ describe('help', () => {
     expect(err).toBe('');
     for (const { name } of commands) expect(out).toMatch(new RegExp(`^  ${name} `, 'm'));
     expect(out).toContain('dwp <command> --help');
+  });
+
+  test('choices and defaults stand in brackets; a description that explains every choice is not followed by a list', async () => {
+    const shown = async (name: string) => (await dwp(name, '--help')).out.replace(/\s+/g, ' ');
+    expect(await shown('train')).toContain('none trains without uncertainty (choices: dwp, mixture,');
+    expect(await shown('train')).toContain('standard-normal, none; default: dwp)');
+    expect(await shown('split-kernels')).toContain('or kernel (at random) (default: model)');
+    expect(await shown('subset-kernels')).toContain('layers to keep (choices: transposed,'); // items of a list
   });
 
   test('dwp alone is not silent', async () => {

@@ -21,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 test.each<[string, number, number, RegExp]>([
   ['large', 3, 1e30, /root mean square of the kernels is 7\.\de\+29.*1e-12 to 1000000000000/],
   ['small', 3, 1e-30, /root mean square of the kernels is 7\.\de-31/],
-  ['wide', 33, 1, /kernels of 33x33, and priors have at most 32x32/],
+  ['wide', 33, 1, /kernels of 33x33 are too large: the limit of priors is 32x32/],
 ])('fit-prior refuses %s kernels', async (name, side, scale, message) => {
   writeNpy(at(`${name}.npy`), waves(40, side, scale));
   const { code, err } = await dwp('fit-prior', at(`${name}.npy`), '--family', 'gaussian', '--out', at(name));

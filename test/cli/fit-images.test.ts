@@ -85,7 +85,7 @@ test('interrupted and resumed, a fit ends in the same bytes', async () => {
   expect(readdirSync(at('cut')).sort()).toEqual(['result.json', 'samples.png', 'weights.safetensors']);
   const done = await dwp('fit-images', '--resume', at('cut'));
   expect(done.code).toBe(3);
-  expect(done.err).toContain('no interrupted fit');
+  expect(done.err).toContain('there is no interrupted fit');
 });
 
 test('judged once more: the same bounds, and those with fewer points', async () => {

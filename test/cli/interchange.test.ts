@@ -85,7 +85,7 @@ test.each([
   [['export', 'PRIOR'], 2, 'nothing to write'],
   [['export', 'PRIOR', '--keras', 'OUT'], 2, 'is a prior'],
   [['export', '--init', NETWORK, '--out', 'OUT'], 2, '--init needs --prior'],
-  [['export', 'PRIOR', '--onnx', 'OUT', '--prior', 'PRIOR'], 2, 'are for --init'],
+  [['export', 'PRIOR', '--onnx', 'OUT', '--prior', 'PRIOR'], 2, '--prior and --out need --init'],
   [['import-prior', 'PRIOR', '--out', 'OUT'], 3, 'no such file'],
 ])('%j is one line and writes nothing', async (args, code, message) => {
   const paths: Record<string, string> = { PRIOR: at('normal-5'), OUT: at('never') };

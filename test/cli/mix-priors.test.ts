@@ -46,7 +46,7 @@ test('slices and whole filters are refused in one line, and nothing is written',
   const { code, err } = await dwp('mix-priors', at('a'), at('filters'), '--out', at('no'));
   expect(code).toBe(2);
   expect(err.trim().split('\n')).toHaveLength(1);
-  expect(err).toContain('is of 3x3');
-  expect(err).toContain('of 2x3x3');
+  expect(err).toContain('has 3x3');
+  expect(err).toContain('has 2x3x3');
   expect(existsSync(at('no'))).toBe(false);
 });

@@ -126,7 +126,7 @@ describe('stratifiedSplit', () => {
   it('refuses what does not fit', () => {
     expect(exitCodeOf(() => stratifiedSplit(even(100, 10), 10, 60, 41, key))).toEqual({
       code: 2,
-      message: '41 validation examples asked for, 60 of 100 for training leave 40',
+      message: '41 validation examples are more than the 40 that remain: 60 of 100 are used for training',
     });
   });
 });

@@ -60,7 +60,7 @@ test('devices: the CPU takes over what another has not got; one that is not ther
   expect(() => executionProviders('coreml', providers)).toThrow(
     '--device coreml: the installed onnxruntime has only cpu, webgpu',
   );
-  await expect(createEngine('cpu', 1, 'webgpu')).rejects.toThrow('--device webgpu is for --engine native');
+  await expect(createEngine('cpu', 1, 'webgpu')).rejects.toThrow('--device webgpu works only with --engine native');
   const absent = process.platform === 'darwin' ? 'dml' : 'coreml';
   await expect(createEngine('native', 1, absent)).rejects.toThrow(`--device ${absent}`);
 });

@@ -166,7 +166,7 @@ test('two priors of one size are refused', async () => {
   const options = { scale: 'prior', fallback: 'leave' } as const;
   await expect(
     rewriteModel(memorySource(bytes, 'm'), { a: prior, b: prior }, options, engine, seedKey(0)),
-  ).rejects.toThrow('a and b are both priors of 3x3');
+  ).rejects.toThrow('a and b are both priors of size 3x3');
 });
 
 test('float16 and bfloat16 round to the nearest, ties to even', () => {

@@ -108,8 +108,8 @@ test('roles and depth', async () => {
   expect(await names({ depth: parseDepth('0.5-1') })).toEqual(['body middle 0.6', 'head last 1']);
 });
 
-test.each(['', '3', '5:5', '0.5-0.25', '0-2', '-1:3', 'a-b'])('%j is no range of depth', (text) => {
-  expect(() => parseDepth(text)).toThrow(/no range of depth/);
+test.each(['', '3', '5:5', '0.5-0.25', '0-2', '-1:3', 'a-b'])('%j is not a range of depth', (text) => {
+  expect(() => parseDepth(text)).toThrow(/not a range of depth/);
 });
 
 test('limits: a large model and a large layer do not drown the rest; the seed chooses', async () => {
@@ -327,7 +327,7 @@ describe('a folder', () => {
     const out = join(folder, 'kernels');
     await collect({}, MODELS, out);
     expect(failure(out, '7x7')).toBe('INPUT /kernels: no kernels of 7x7 — it has 3x1, 2x2');
-    expect(failure(out)).toBe('INPUT /kernels: kernels of 3x1, 2x2 — choose one with --size');
+    expect(failure(out)).toBe('INPUT /kernels: kernels of several sizes (3x1, 2x2) — choose one size with --size');
     expect(failure(folder, '7x7')).toMatch(/^INPUT : no kernel dataset/);
     expect(failure(join(folder, 'nowhere'))).toMatch(/^INPUT \/nowhere: no such file/);
   });

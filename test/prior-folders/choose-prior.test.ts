@@ -98,9 +98,9 @@ describe('the prior that fits best', () => {
     expect(hint).toMatch(/--size 7x7/);
   });
 
-  test('two that fit equally well are refused by name, or mixed', () => {
+  test('two that match equally well are refused by name, or mixed', () => {
     const offers = [offer('a', 5), offer('b', 5), offer('c', 5, ['first'])];
-    expect(() => choosePrior(last, offers)).toThrow(/conv2 .*a and b fit equally well/);
+    expect(() => choosePrior(last, offers)).toThrow(/conv2 .*a and b match equally well/);
     expect(paths(last, offers, true)).toEqual(['a', 'b']);
   });
 });

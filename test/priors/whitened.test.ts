@@ -17,7 +17,7 @@ import {
   straightened,
 } from '../../src/priors/mixture/radial.js';
 import { vae } from '../../src/priors/vae.js';
-import { defaultFit, fitPrior, surely } from '../../src/train/fit-prior.js';
+import { defaultFit, fitPrior, roseSignificantly } from '../../src/train/fit-prior.js';
 import { samplePrior } from '../../src/train/sample-prior.js';
 import { engines, largestRelativeError, normal, runOn } from '../engine/reference.js';
 import { difference, estimate } from '../monte-carlo.js';
@@ -249,7 +249,7 @@ test('a gain counts from two standard errors on', () => {
       { length: n },
       (_, i) => m + (i % 2 === 0 ? 1 : -1) * Math.sqrt((n - 1) / n),
     );
-    return surely(new Float64Array(n), each);
+    return roseSignificantly(new Float64Array(n), each);
   };
   expect([0.19, 0.21, -0.21].map((m) => gain(m))).toEqual([false, true, false]);
   expect(gain(5, 1)).toBe(false);

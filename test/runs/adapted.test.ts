@@ -136,7 +136,7 @@ test.each<[string, () => Record<string, unknown>, RegExp]>([
   [
     'two priors of a size',
     () => ({ priorPath: [...both('narrow'), ...both('wide')] }),
-    /conv1 .*fit equally well/,
+    /conv1 .*match equally well/,
   ],
   [
     'mixing what is one',
@@ -156,7 +156,7 @@ test.each<[string, () => Record<string, unknown>, RegExp]>([
   [
     'a rate of nothing',
     () => ({ priorPath: both('narrow'), priorLearningRate: 0.1 }),
-    /nothing of a prior is learned/,
+    /no part of a prior is learned/,
   ],
 ])('refused: %s', async (_, options, message) => {
   await expect(startRun(config({ prior: 'fitted', ...options() }), at('refused'))).rejects.toThrow(message);

@@ -96,10 +96,10 @@ describe.each(['hmc', 'sgld', 'sghmc'] as const)('%s', (posterior) => {
 });
 
 test.each([
-  [{ prior: 'none', densePrior: 'none' }, /--posterior hmc with --prior none/],
+  [{ prior: 'none', densePrior: 'none' }, /--posterior hmc cannot be used with --prior none/],
   [{ densePrior: 'none' }, /needs a prior of the classifier/],
-  [{ temperature: 0 }, /at --temperature 0/],
-  [{ bound: 'uivi' }, /--bound uivi with --posterior hmc/],
+  [{ temperature: 0 }, /with --temperature 0/],
+  [{ bound: 'uivi' }, /--bound uivi cannot be used with --posterior hmc/],
 ] as const)('refused: %o', async (options, message) => {
   await expect(startRun(config({ posterior: 'hmc', ...options }), join(folder, 'never'))).rejects.toThrow(
     message,

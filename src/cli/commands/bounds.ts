@@ -42,23 +42,24 @@ const numbers = z.preprocess(
 export const bounds = defineCommand({
   name: 'bounds',
   description:
-    'Encloses E_q log p(w) and E_q log q(w) of every layer, and with them KL(q‖p) and the evidence bound at T = 1, ' +
-    'from below and above with growing numbers of samples K; of a posterior with components, those of the last one. The time is proportional to draws × the largest K.',
+    'Bounds E_q log p(w) and E_q log q(w) of every layer from below and from above, and from these KL(q‖p) and the ' +
+    'evidence bound at T = 1. The bounds become tighter with more samples K. If the posterior is a mixture, the bounds ' +
+    'are those of its last component. The time is proportional to --draws times the largest K.',
   arguments: { run: argument('<run>', 'folder of dwp train', z.string()) },
   options: {
     samples: option(
       '--samples <K...>',
-      'numbers of samples, as 1,10,100,1000',
+      'numbers of samples K, such as 1,10,100,1000',
       numbers.default([1, 10, 100, 1000]),
     ),
     draws: option(
       '--draws <M>',
-      'draws of the weights, from which standard errors come',
+      'number of draws of the weights; standard errors are computed from them',
       integer(2, 10_000).default(5),
     ),
     html: option(
       '--html <report.html>',
-      'page to write with the bounds as pictures; must not exist yet',
+      'HTML page with figures of the bounds to write; must not exist yet',
       z.string().optional(),
     ),
     seed: seedOption,
@@ -78,7 +79,7 @@ export const bounds = defineCommand({
       );
     if (isSampler(config.posterior))
       throw usageError(
-        `${run} is a run by Markov chains (${config.posterior}): its law has no density to bound`,
+        `${run} holds Markov chains (${config.posterior}), whose distribution has no density to bound`,
         'use a run with a variational posterior',
       );
     const dataset = loadDataset(config.data, config.dataDir);

@@ -43,22 +43,30 @@ const some = ({ data, count }: Sample, n: number, key: Key): Sample => {
 export const checkPrior = defineCommand({
   name: 'check-prior',
   description:
-    'Compares samples with kernels that the prior was not fitted on: norms, correlation of neighbours, power spectrum, ' +
-    'covariance, maximum mean discrepancy, two classifiers that try to tell them apart, and distances to train kernels. ' +
-    'Each stands beside what two halves of the kernels, or random relabellings, show. Of the file that the prior was ' +
-    'fitted on, the kernels that the fit held out are taken.',
+    'Compares samples of the prior with kernels that it was not fitted on. Seven tests are made: norms, correlation of ' +
+    'neighbours, power spectrum, covariance, maximum mean discrepancy, and two classifiers. Distances to train kernels ' +
+    'are shown, too. Each figure is shown with its chance value, from halves of the kernels or random relabellings. If ' +
+    '--kernels is the file that the prior was fitted on, the kernels that the fit held out are used.',
   arguments: { prior: argument('<prior>', 'folder of dwp fit-prior', z.string()) },
   options: {
     kernels: option(
       '--kernels <path>',
-      'held-out kernels: a .npy, or a dataset: its test kernels',
+      'held-out kernels: a .npy file, or a dataset, whose test kernels are used',
       z.string(),
     ),
-    count: option('-n, --count <n>', 'most rows on either side', integer(20, 4000).default(500)),
-    permutations: option('--permutations <n>', 'of the p-values', integer(19, 10_000).default(199)),
+    count: option(
+      '-n, --count <n>',
+      'largest number of samples and of kernels to compare',
+      integer(20, 4000).default(500),
+    ),
+    permutations: option(
+      '--permutations <n>',
+      'number of random permutations for the p-values',
+      integer(19, 10_000).default(199),
+    ),
     html: option(
       '--html <report.html>',
-      'page to write with everything as pictures; must not exist yet',
+      'HTML page with figures to write; must not exist yet',
       z.string().optional(),
     ),
     seed: seedOption,

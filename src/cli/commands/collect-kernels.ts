@@ -65,11 +65,11 @@ function optionsOf(input: {
     ...others
   } = input;
   if (grouped && filters === undefined)
-    throw usageError('--grouped needs --filters', 'give --filters, too, or leave out --grouped');
+    throw usageError('--grouped needs --filters', 'add --filters, or leave out --grouped');
   if (tolerance !== undefined && others.duplicates !== 'near')
     throw usageError(
       '--tolerance needs --duplicates near',
-      'give --duplicates near, too, or leave out --tolerance',
+      'add --duplicates near, or leave out --tolerance',
     );
   return {
     ...others,
@@ -113,15 +113,13 @@ interface CollectResult {
 export const collectKernelsCommand = defineCommand({
   name: 'collect-kernels',
   description:
-    'Reads ONNX models, Keras files (.keras and HDF5, whole models and weights), TensorFlow.js models ' +
-    '(model.json beside its shards) and manifests of weights, TensorFlow Lite models, PyTorch files, ' +
-    'safetensors and NumPy arrays. Slices that are not finite, constant, ' +
-    'near zero or duplicates are dropped and counted. Test kernels come from other models than train ' +
-    'kernels where at least five models have kernels of that size.',
+    'Reads ONNX, Keras (.keras and HDF5), TensorFlow.js, TensorFlow Lite, PyTorch, safetensors and NumPy files. ' +
+    'Kernels that are not finite, constant, near zero or duplicates are dropped and counted. If at least five models ' +
+    'have kernels of a size, its test kernels come from other models than its train kernels.',
   arguments: {
     models: argument(
       '<models...>',
-      'model files, folders that are searched for them, or patterns',
+      'model files, folders that contain model files, or patterns',
       list(z.string()),
     ),
   },
@@ -135,96 +133,97 @@ export const collectKernelsCommand = defineCommand({
     ),
     filters: option(
       '--filters <c>',
-      'whole filters [c, k, k] of layers with c input channels, such as 3 for those that see colours, instead of single ' +
-        'slices; 7x7 is then called 3x7x7',
+      'collect whole filters [c, k, k] of layers with c input channels instead of single slices; use 3 for colour ' +
+        'images; their size is then called 3x7x7 instead of 7x7',
       integer(2, 99).optional(),
-      'slices',
+      'single slices',
     ),
     grouped: option(
       '--grouped',
-      'with --filters: c consecutive slices of a filter, of all layers with a multiple of c inputs',
+      'with --filters: also use layers whose number of inputs is a multiple of c, in groups of c consecutive slices',
       z.boolean().default(false),
     ),
     depthwise: option(
       '--depthwise <which>',
-      'kernels of depthwise layers: include, exclude or only',
+      'whether kernels of depthwise layers are collected',
       z.enum(['include', 'exclude', 'only']).default('include'),
     ),
     transposed: option(
       '--transposed <which>',
-      'kernels of transposed convolutions: include or exclude',
+      'whether kernels of transposed convolutions are collected',
       z.enum(['include', 'exclude']).default('exclude'),
     ),
     role: option(
       '--role <role...>',
-      `layers of these roles only: ${ROLES.join(', ')}`,
+      'collect only layers of these roles',
       list(z.enum(ROLES)).optional(),
       'all',
     ),
     depth: option(
       '--depth <range>',
-      'layers of a part of each model: 0:5 (the first five) or 0-0.25 (the first quarter)',
+      'collect only this part of each model: 0:5 means the first five layers, 0-0.25 the first quarter',
       z.string().optional(),
       'all',
     ),
     foldBn: option(
       '--fold-bn',
-      'multiply batch normalisation into the kernels of the convolution before it, where the file tells which that is; dataset.json says for each model what was folded',
+      'multiply each batch normalisation into the kernels of the convolution before it, if the file says which one that is; ' +
+        'dataset.json records for each model what was folded',
       z.boolean().default(false),
     ),
     maxPerLayer: option(
       '--max-per-layer <n>',
-      'at most so many kernels of a size from one layer, chosen at random',
+      'largest number of kernels of each size from one layer, chosen at random',
       integer(1).optional(),
       'no limit',
     ),
     maxPerModel: option(
       '--max-per-model <n>',
-      'at most so many of a size from one model, spread over its layers as evenly as they allow',
+      'largest number of kernels of each size from one model, spread evenly over its layers',
       integer(1).optional(),
       'no limit',
     ),
     duplicates: option(
       '--duplicates <kind>',
-      'what to drop after the first: exact (the same bytes), near (the same shape and sign within --tolerance), ' +
-        'symmetric (mirrored, turned or negated copies, too), or keep them all',
+      'which duplicates to drop: exact (the same bytes), near (the same shape and sign within --tolerance), ' +
+        'symmetric (also mirrored, rotated or negated copies), or keep (none)',
       z.enum(IDENTITIES).default('exact'),
     ),
     tolerance: option(
       '--tolerance <step>',
-      'step of near, for kernels of norm 1: those that differ by up to a quarter of it in every weight are found',
+      'with --duplicates near: kernels of norm 1 that differ by at most a quarter of this in every weight are duplicates',
       real(1e-6, 0.5).optional(),
       String(NEAR_TOLERANCE),
     ),
     minNorm: option(
       '--min-norm <norm>',
-      'drop kernels of a smaller L2 norm',
+      'drop kernels whose L2 norm is smaller than this',
       real(0).optional(),
-      `${RELATIVE_MIN_NORM} of the largest in the layer`,
+      `${RELATIVE_MIN_NORM} times the largest norm in the layer`,
     ),
     normalize: option(
       '--normalize <how>',
-      'none, layer (by its root mean square) or unit (each kernel to norm 1)',
+      'how to scale kernels: none, layer (divide by the root mean square of the layer) or unit (scale each kernel to norm 1)',
       z.enum(['none', 'layer', 'unit']).default('none'),
     ),
     testFraction: option(
       '--test-fraction <part>',
-      'part of the kernels to hold out; 0 for none',
+      'part of the kernels to hold out as test kernels; 0 means none',
       real(0, 0.9).default(0.2),
     ),
     seed: option(
       '--seed <n>',
-      'of the split and of what --max-per-layer and --max-per-model leave out',
+      'seed of the split, and of the choice of kernels by --max-per-layer and --max-per-model',
       integer(0).default(0),
     ),
     licence: option(
       '--licence <text>',
-      'licence of models that do not state one themselves, for the record',
+      'licence to record for models that do not state one',
       z.string().optional(),
     ),
     threads: option(
       '--threads <n>',
-      'models that are read at once; 0 for one per core',
+      'number of models to read at the same time; 0 means one per core',
       integer(0, 256).default(0),
     ),
   },

@@ -30,40 +30,40 @@ const NAMES = comparedPriors.map(({ name }) => name);
 export const comparePriorsCommand = defineCommand({
   name: 'compare-priors',
   description:
-    'Every row is fitted as dwp fit-prior fits it with the same seed, on the same train kernels, and judged on the same ' +
-    'test kernels. The default is every row that the kernels allow. Latent-variable families have a lower bound in place ' +
-    'of a density, so that they are never shown better than they are.',
+    'Every prior is fitted to the same train kernels and judged on the same test kernels, as dwp fit-prior does it with ' +
+    'the same seed. Families with latent variables are judged by a lower bound of their density, so they are never ' +
+    'shown better than they are.',
   arguments: { dataset: argument('<dataset>', 'folder of dwp collect-kernels, or a .npy file', z.string()) },
   options: {
     size: kernelOptions.size,
     families: option(
       '--families <name...>',
-      `rows of the table: ${comparedPriors.map(({ name, label }) => `${name} (${label})`).join(', ')}`,
+      `priors to compare: ${comparedPriors.map(({ name, label }) => `${name} (${label})`).join(', ')}`,
       list(z.enum(NAMES))
         .pipe(z.array(z.enum(NAMES)).min(1))
         .optional(),
-      'all that the kernels allow',
+      'all that can be fitted to the kernels',
     ),
     seeds: option(
       '--seeds <n...>',
-      'each determines every random number of its fits, and which kernels are held out',
+      'seeds; every prior is fitted once for each of them, on another choice of held-out kernels',
       list(integer(0)).default([0]),
     ),
     out: option(
       '--out <dir>',
-      'keep the fitted priors as folders <name>-<seed>; must not exist yet',
+      'folder to write the fitted priors to, as <name>-<seed>; must not exist yet',
       z.string().optional(),
-      'they are not kept',
+      'the priors are not kept',
     ),
     steps: option(
       '--steps <n>',
-      'most optimiser steps of each fit',
+      'largest number of optimiser steps of each fit',
       integer(1, 10_000_000).optional(),
-      'as dwp fit-prior',
+      'as in dwp fit-prior',
     ),
     samples: option(
       '--samples <K>',
-      'samples of the importance-weighted bounds, at least 200',
+      'number of samples of the importance-weighted bounds, at least 200',
       integer(200, 50_000).default(200),
     ),
     testFraction: kernelOptions.testFraction,

@@ -32,15 +32,14 @@ export interface CompareResult {
 export const compare = defineCommand({
   name: 'compare',
   description:
-    'The plan is a YAML file: base (run options of all), methods (a label and options each), examples, splits, and ' +
-    'published figures to show (reference). Paths in it are relative to the plan. The whole plan is checked before ' +
-    'the first run; it may have 10,000 runs at most. You can stop the command and give it again: it keeps finished runs and ' +
-    'resumes interrupted ones.\n\nWith kind: random-features nothing but a ' +
-    'classifier is trained: convolutions stay as --init draws them, and predictions average over `samples` draws. ' +
-    'It takes a second where a run takes a minute, and says which kernels make good features (examples/random-features.yaml). ' +
-    'Nothing is kept of such a plan when it is stopped.',
-  arguments: { plan: argument('<plan.yaml>', 'the plan', z.string()) },
-  options: { out: option('--out <dir>', 'folder of the runs, the table and report.html', z.string()) },
+    'The plan is a YAML file with the keys base (options of all runs), methods (a label and options for each), ' +
+    'examples, splits, and reference (published figures to show). Paths are relative to the plan. The whole plan is ' +
+    'checked before the first run; the limit is 10,000 runs. The command can be stopped and repeated: it keeps ' +
+    'finished runs and resumes interrupted ones.\n\nIn a plan with "kind: random-features", only the classifier is ' +
+    'trained. The convolutions keep the kernels that --init draws. Such a run takes a second instead of a minute, and ' +
+    'shows which kernels make good features (examples/random-features.yaml). A plan of this kind is not resumed.',
+  arguments: { plan: argument('<plan.yaml>', 'plan to carry out', z.string()) },
+  options: { out: option('--out <dir>', 'folder for the runs, the table and report.html', z.string()) },
   examples: [
     'dwp compare examples/compare.yaml --out runs/compare',
     'dwp compare plan.yaml --out runs/compare --format json',

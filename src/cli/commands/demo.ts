@@ -25,15 +25,15 @@ interface DemoResult extends CompareResult {
 export const demo = defineCommand({
   name: 'demo',
   description:
-    'Inspects a pretrained network, collects the kernels of the shipped ones, fits priors on the shipped kernel ' +
-    'dataset, trains LeNet on 100 MNIST digits with three priors, and writes a report.',
+    'Inspects a pretrained network, collects the kernels of the shipped networks, and fits priors to the shipped kernel ' +
+    'dataset. Then it trains LeNet on 100 MNIST digits with three priors and writes a report.',
   arguments: {},
   options: {
     out: option(
       '--out <dir>',
       'folder to write; must not exist yet',
       z.string().optional(),
-      'a new temporary one',
+      'a new temporary folder',
     ),
   },
   examples: ['dwp demo', 'dwp demo --out runs/demo'],

@@ -46,7 +46,7 @@ async function derive(
       },
     });
     if (!description)
-      throw inputError(`no kernels left of ${paths.join(', ')}`, 'see what there is with dwp inspect');
+      throw inputError(`no kernels of ${paths.join(', ')} are left`, 'list the contents with dwp inspect');
     for (const leak of leaks) effects.warn(leakWarning(leak));
     const kernels: DeriveResult['kernels'] = {};
     for (const [size, { found, dropped, train, test, split }] of sizes)
@@ -75,8 +75,8 @@ const dataset = argument('<dataset>', 'folder of dwp collect-kernels', z.string(
 export const mergeKernels = defineCommand({
   name: 'merge-kernels',
   description:
-    'Models are not read again. A kernel that an earlier dataset has is dropped and counted; the others stay train or ' +
-    'test kernels as they were. A model that is a source of several datasets is one source of the result.',
+    'The models are not needed. A kernel that an earlier dataset has is dropped and counted. All other kernels stay ' +
+    'train or test kernels, as they were. A model that is a source of several datasets is one source of the result.',
   arguments: {
     datasets: argument('<datasets...>', 'folders of dwp collect-kernels', list(z.string())),
   },
@@ -84,7 +84,7 @@ export const mergeKernels = defineCommand({
     out: outOption,
     duplicates: option(
       '--duplicates <kind>',
-      'what to drop after the first: exact, near or symmetric copies, or keep all',
+      'which duplicates to drop: exact, near or symmetric copies, or keep (none)',
       z.enum(IDENTITIES).default('exact'),
     ),
   },
@@ -96,18 +96,18 @@ export const mergeKernels = defineCommand({
 export const splitKernels = defineCommand({
   name: 'split-kernels',
   description:
-    'Models are not read again. Kernels are put in order of sources and layers, then divided anew.',
+    'The models are not needed. Its train and test kernels are joined, sorted by source and layer, and divided.',
   arguments: { dataset },
   options: {
     out: outOption,
     by: option(
       '--by <what>',
-      'model: test kernels come from other models than train kernels; or kernel',
+      'how to divide: model (test kernels come from other models than train kernels) or kernel (at random)',
       z.enum(['model', 'kernel']).default('model'),
     ),
     testFraction: option(
       '--test-fraction <part>',
-      'part of the kernels to hold out; 0 for none',
+      'part of the kernels to hold out as test kernels; 0 means none',
       real(0, 0.9).default(0.2),
     ),
     seed: seedOption,
@@ -121,29 +121,34 @@ export const splitKernels = defineCommand({
 export const subsetKernels = defineCommand({
   name: 'subset-kernels',
   description:
-    'Models are not read again. Kernels stay train or test kernels as they were, unless only test kernels are left. ' +
-    'In patterns * stands for anything.',
+    'The models are not needed. Kernels stay train or test kernels as they were, unless only test kernels are left. ' +
+    'In a pattern, * stands for any text.',
   arguments: { dataset },
   options: {
     out: outOption,
-    size: option('--size <kxk...>', 'sizes to keep', list(z.string()).optional(), 'all'),
-    source: option('--source <pattern...>', 'sources to keep, by name', list(z.string()).optional(), 'all'),
-    layer: option('--layer <pattern...>', 'layers to keep, by name', list(z.string()).optional(), 'all'),
-    role: option(
-      '--role <role...>',
-      `layers of these roles: ${ROLES.join(', ')}`,
-      list(z.enum(ROLES)).optional(),
+    size: option('--size <kxk...>', 'kernel sizes to keep', list(z.string()).optional(), 'all'),
+    source: option(
+      '--source <pattern...>',
+      'sources to keep, as patterns of their names',
+      list(z.string()).optional(),
       'all',
     ),
+    layer: option(
+      '--layer <pattern...>',
+      'layers to keep, as patterns of their names',
+      list(z.string()).optional(),
+      'all',
+    ),
+    role: option('--role <role...>', 'roles of the layers to keep', list(z.enum(ROLES)).optional(), 'all'),
     maxPerLayer: option(
       '--max-per-layer <n>',
-      'at most so many kernels of a size from one layer, chosen at random',
+      'largest number of kernels of each size from one layer, chosen at random',
       integer(1).optional(),
       'no limit',
     ),
     maxPerModel: option(
       '--max-per-model <n>',
-      'at most so many of a size from one model, spread over its layers',
+      'largest number of kernels of each size from one model, spread evenly over its layers',
       integer(1).optional(),
       'no limit',
     ),

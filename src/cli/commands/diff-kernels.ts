@@ -14,10 +14,10 @@ const SHOWN = 20;
 export const diffKernels = defineCommand({
   name: 'diff-kernels',
   description:
-    'Sources are compared by the sha256 of their files, layers by source and name, kernels by hashes of their values.',
+    'Sources are compared by the sha256 of their files, layers by their source and name, and kernels by hashes of their values.',
   arguments: {
     first: argument('<first>', 'folder of dwp collect-kernels', z.string()),
-    second: argument('<second>', 'another', z.string()),
+    second: argument('<second>', 'folder to compare it with', z.string()),
   },
   options: {},
   examples: ['dwp diff-kernels kernels kernels-new', 'dwp diff-kernels kernels kernels-new --format json'],

@@ -40,13 +40,13 @@ const MATRIX = 1024;
 export const doctor = defineCommand({
   name: 'doctor',
   description:
-    'With --explain, compiles a training step (LeNet 32/128, batch 50, mean-field posterior, standard normal prior) ' +
-    'and shows the operators it consists of, how long each takes, and which lines they come from.',
+    'With --explain, it also compiles a training step (LeNet 32/128, batch 50, mean-field posterior, standard normal ' +
+    'prior). It then shows the operators of this step, how long each takes, and which lines of code they come from.',
   arguments: {},
   options: {
     explain: option(
       '--explain',
-      'what a training step consists of, and where its time goes',
+      'show the operators of a training step and their times',
       z.boolean().default(false),
     ),
     threads: engineOptions.threads,

@@ -14,15 +14,15 @@ import { boundTable, imageDataOptions, judgeOptions } from './fit-images.js';
 export const evalImages = defineCommand({
   name: 'eval-images',
   description:
-    'With the same seed as dwp fit-images, the test images are the same binary ones. --points shows what the number of ' +
-    'normals in an aggregated posterior is worth: all of them are lower bounds of the whole, on average.',
+    'With the seed of dwp fit-images, the binary test images are the same as there. --points shows how the bound ' +
+    'depends on the number of training images in an aggregated posterior.',
   arguments: { vae: argument('<vae>', 'folder of dwp fit-images', z.string()) },
   options: {
     points: option(
       '--points <K>',
-      'aggregate: p(z) of so many training images, drawn by --seed',
+      'with an aggregate latent prior: number of training images that make p(z), drawn by --seed',
       integer(1, 1_000_000).optional(),
-      'those that the fit kept',
+      'the images that the fit kept',
     ),
     ...imageDataOptions,
     ...judgeOptions,
@@ -42,8 +42,8 @@ export const evalImages = defineCommand({
     if (input.points !== undefined) {
       if (vae.config.latentPrior !== 'aggregate')
         throw usageError(
-          `${input.vae} has a ${vae.config.latentPrior} latent prior, without points of data`,
-          'leave --points out',
+          `${input.vae} has a ${vae.config.latentPrior} latent prior, which is not made of training images`,
+          'leave out --points',
         );
       const rows = new RandomStream(foldIn(key, 'points')).permutation(train.count).subarray(0, input.points);
       const points = f32([rows.length, size.h * size.w]);

@@ -23,17 +23,17 @@ export const evalPrior = defineCommand({
   options: {
     kernels: option(
       '--kernels <path>',
-      'a .npy of [n, h, w] or [n, c, h, w], or a kernel dataset: then its test kernels',
+      'kernels: a .npy file of [n, h, w] or [n, c, h, w], or a kernel dataset, whose test kernels are used',
       z.string(),
     ),
     filters: option(
       '--filters <c>',
-      'of a prior of single slices: report whole filters of c channels, whose density is the sum over their slices',
+      'with a prior of single slices: report the density of whole filters of c channels, the sum over their slices',
       integer(1, 99).optional(),
     ),
     samples: option(
       '--samples <K>',
-      'samples of the importance-weighted bound',
+      'number of samples of the importance-weighted bound',
       integer(1, 50_000).default(200),
     ),
     seed: seedOption,
@@ -48,8 +48,8 @@ export const evalPrior = defineCommand({
     const { filters = 1 } = input;
     if (filters > 1 && (prior.size.channels ?? 1) > 1)
       throw usageError(
-        `--filters with ${input.prior}, which is a prior of whole filters (${sizeText(prior.size)})`,
-        'leave it out',
+        `--filters cannot be used with ${input.prior}, which is already a prior of whole filters (${sizeText(prior.size)})`,
+        'leave out --filters',
       );
     const size = { ...prior.size, ...(filters > 1 && { channels: filters }) };
     const dataset = readKernelDataset(input.kernels, sizeText(size));

@@ -22,14 +22,14 @@ export const evaluate = defineCommand({
   options: {
     samples: option(
       '--samples <M>',
-      'draws of the weights that predictions average',
+      'number of weight draws that predictions average over',
       integer(1, 10_000).default(10),
     ),
     data: option(
       '--data <name>',
-      'judge on the test images of another dataset',
+      'evaluate on the test images of this dataset',
       z.string().optional(),
-      "the run's",
+      'the dataset of the run',
     ),
     dataDir: option(
       '--data-dir <dir>',

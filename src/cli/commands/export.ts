@@ -27,16 +27,17 @@ type ExportResult = ExportedRun | ExportedPrior | RewrittenModel;
 export const exportCommand = defineCommand({
   name: 'export',
   description:
-    'A run becomes a network with posterior means as weights; the components of a mixture predict together. A prior becomes a folder of graphs that onnxruntime runs ' +
-    'from any language (sampler, log-density, and the parts of a VAE), described in kernel-prior.json. With --init, a ' +
-    'copy of an ONNX network of yours is written whose 2-D convolution kernels are samples of --prior, by kernel size.',
+    'A run is written as a network whose weights are the posterior means; the components of a mixture predict together. ' +
+    'A prior is written as a folder of ONNX graphs (sampler, log-density, and the parts of a VAE), described in ' +
+    'kernel-prior.json. With --init, the command writes a copy of your ONNX network in which the 2-D convolution ' +
+    'kernels are replaced by samples of the priors of their sizes.',
   arguments: {
     source: argument('[source]', 'folder of dwp train or dwp fit-prior', z.string().optional()),
   },
   options: {
     onnx: option(
       '--onnx <path>',
-      'file to write for a run, folder for a prior; must not exist yet',
+      'ONNX file to write for a run, or folder to write for a prior; must not exist yet',
       z.string().optional(),
     ),
     keras: option(
@@ -44,25 +45,29 @@ export const exportCommand = defineCommand({
       'Keras weight file to write for a run: name.weights.h5 for Keras 3, name.h5 for Keras 2; must not exist yet',
       z.string().optional(),
     ),
-    init: option('--init <model.onnx>', 'ONNX network to give new kernels', z.string().optional()),
+    init: option(
+      '--init <model.onnx>',
+      'ONNX network whose kernels are to be replaced',
+      z.string().optional(),
+    ),
     prior: option(
       '--prior <dirs...>',
-      '--init: fitted priors, one for each kernel size',
+      'with --init: fitted priors, one for each kernel size',
       list(z.string()).optional(),
     ),
     out: option(
       '--out <file.onnx>',
-      '--init: ONNX model to write; must not exist yet',
+      'with --init: ONNX model to write; must not exist yet',
       z.string().optional(),
     ),
     scale: option(
       '--scale <which>',
-      "--init: prior: samples as they are; keep: at the root mean square of the layer's own weights",
+      "with --init: prior writes samples as they are, keep scales them to the root mean square of the layer's weights",
       z.enum(SCALES).default('prior'),
     ),
     fallback: option(
       '--fallback <what>',
-      '--init: leave layers of other sizes, or draw them from He normals',
+      'with --init: what to do with layers of other sizes: leave them unchanged, or draw them from a normal distribution (he)',
       z.enum(FALLBACKS).default('leave'),
     ),
     seed: seedOption,
@@ -78,14 +83,17 @@ export const exportCommand = defineCommand({
     const { source, onnx, keras, prior = [], out } = input;
     if (input.init !== undefined) return giveKernels({ ...input, init: input.init, prior }, effects);
     if (prior.length > 0 || out)
-      throw usageError('--prior and --out are for --init', 'use --onnx to write a prior');
+      throw usageError('--prior and --out need --init', 'to write a prior, use --onnx');
     if (source === undefined)
-      throw usageError('nothing to export', 'name a folder of dwp train or dwp fit-prior, or --init');
-    if (!onnx && !keras) throw usageError('nothing to write', 'pass --onnx or --keras');
+      throw usageError('nothing to export', 'give a folder of dwp train or dwp fit-prior, or --init');
+    if (!onnx && !keras) throw usageError('nothing to write', 'give --onnx or --keras');
     for (const path of [onnx, keras]) if (path) refuseExisting(path);
     if (!existsSync(join(source, 'prior.json'))) return exportRun(source, { onnx, keras });
     if (keras || !onnx)
-      throw usageError(`${source} is a prior: it is written as ONNX graphs`, 'use --onnx <folder>');
+      throw usageError(
+        `${source} is a prior, which can only be written as ONNX graphs`,
+        'use --onnx <folder>',
+      );
     return exportPrior(source, onnx, await openEngine(input));
   },
   render(result) {
@@ -110,7 +118,10 @@ interface KernelsInput extends EngineInput {
 async function giveKernels(input: KernelsInput, effects: Effects): Promise<RewrittenModel> {
   const { source, onnx, keras, init, prior, out, scale, fallback } = input;
   if (source !== undefined || onnx || keras)
-    throw usageError('--init is an export of its own', 'leave out the folder, --onnx and --keras; use --out');
+    throw usageError(
+      '--init cannot be combined with a folder, --onnx or --keras',
+      'leave these out, and name the result with --out',
+    );
   if (!out || prior.length === 0) throw usageError('--init needs --prior and --out', 'see dwp export --help');
   refuseExisting(out);
   const priors = Object.fromEntries(prior.map((path) => [path, readPriorFolder(path).prior]));
@@ -184,6 +195,6 @@ function renderModel({ out, layers }: RewrittenModel): string {
       ]),
     ),
     '',
-    `${drawn} of ${layers.length} convolutions drawn anew, written to ${out}; everything else is as it was.`,
+    `${drawn} of ${layers.length} convolutions have new kernels, written to ${out}; everything else is unchanged.`,
   ].join('\n');
 }

@@ -31,18 +31,27 @@ const DRAWN = 100;
 export const imageDataOptions = {
   data: option(
     '--data <name>',
-    'mnist, fashion-mnist, or any name with --data-dir',
+    'dataset: mnist, fashion-mnist, or any name together with --data-dir',
     z.string().default('mnist'),
   ),
-  dataDir: option('--data-dir <dir>', 'folder of four IDX files', z.string().optional(), "the dataset's own"),
+  dataDir: option(
+    '--data-dir <dir>',
+    'folder with the four IDX files of a dataset',
+    z.string().optional(),
+    'the folder of the dataset',
+  ),
 };
 
 export const judgeOptions = {
-  testImages: option('--test-images <n>', 'use only the first ones', integer(2).optional(), 'all'),
-  samples: option('--samples <K>', 'samples of the bound at the end', integer(1, 1_000_000).default(5000)),
+  testImages: option('--test-images <n>', 'use only the first n test images', integer(2).optional(), 'all'),
+  samples: option(
+    '--samples <K>',
+    'number of samples of the bound at the end',
+    integer(1, 1_000_000).default(5000),
+  ),
   sampledImages: option(
     '--sampled-images <n>',
-    `test images, chosen at random, that get so many; all get ${FEW}`,
+    `number of test images, chosen at random, whose bound has --samples; all test images have a bound of ${FEW} samples`,
     integer(2).default(500),
   ),
 };
@@ -51,23 +60,32 @@ export const judgeOptions = {
 const fitOptions = {
   latentPrior: option(
     '--latent-prior <name>',
-    Object.values(latentPriors)
-      .map(({ name, summary }) => `${name}: ${summary}`)
-      .join('; '),
+    `latent prior p(z): ${Object.values(latentPriors)
+      .map(({ name, summary }) => `${name} (${summary})`)
+      .join(', ')}`,
     z.enum(LATENT_PRIORS).default('standard'),
   ),
   components: option(
     '--components <K>',
-    'pseudo-inputs of vamp, training images per step of aggregate',
+    'number of normals in p(z): pseudo-inputs of vamp, or training images in each step of aggregate',
     integer(1, 50_000).default(500),
   ),
-  latent: option('--latent <n>', 'dimension of z', integer(1, 256).default(40)),
-  hidden: option('--hidden <n>', 'gated units in each hidden layer', integer(1, 4096).default(300)),
+  latent: option('--latent <n>', 'dimension of the latent variable z', integer(1, 256).default(40)),
+  hidden: option('--hidden <n>', 'number of gated units in each hidden layer', integer(1, 4096).default(300)),
   ...imageDataOptions,
-  epochs: option('--epochs <n>', 'passes over the training images', integer(1, 100_000).default(30)),
-  batch: option('--batch <n>', 'images per step', integer(1, 100_000).default(250)),
-  learningRate: option('--learning-rate <x>', 'of Adam', real(1e-9, 10).default(2e-3)),
-  trainImages: option('--train-images <n>', 'use only the first ones', integer(20).optional(), 'all'),
+  epochs: option(
+    '--epochs <n>',
+    'number of passes over the training images',
+    integer(1, 100_000).default(30),
+  ),
+  batch: option('--batch <n>', 'number of images in each step', integer(1, 100_000).default(250)),
+  learningRate: option('--learning-rate <x>', 'learning rate of Adam', real(1e-9, 10).default(2e-3)),
+  trainImages: option(
+    '--train-images <n>',
+    'use only the first n training images',
+    integer(20).optional(),
+    'all',
+  ),
   ...judgeOptions,
   seed: seedOption,
 };
@@ -80,10 +98,9 @@ const fitInput = z.object(
 export const fitImages = defineCommand({
   name: 'fit-images',
   description:
-    'Fits a variational auto-encoder of binary images (two layers of gated units on either side) whose latent prior is ' +
-    'N(0, I), a VampPrior or the aggregated posterior. Training images are binarised anew in every step, test ' +
-    'images once, by --seed. The best epoch on held-out training images is kept; test images are used once, at the end. ' +
-    'Writes result.json, weights.safetensors and samples.png when it is done; until then the state after each epoch, with which --resume ends in the same numbers, bit for bit.',
+    'Training images are binarised again in every step, and test images once, by --seed. The epoch that is best on ' +
+    'held-out training images is kept; test images are used once, at the end. The command writes result.json, ' +
+    'weights.safetensors and samples.png. An interrupted fit can be resumed after its last epoch, with the same results.',
   arguments: {},
   options: {
     out: option(
@@ -93,7 +110,7 @@ export const fitImages = defineCommand({
     ),
     resume: option(
       '--resume <dir>',
-      'go on with an interrupted fit after its last epoch; its own options decide everything',
+      'folder of an interrupted fit to continue, with the options that it was started with',
       z.string().optional(),
     ),
     ...fitOptions,

@@ -67,97 +67,110 @@ const FAMILY_OPTIONS = [
 export const fitPriorCommand = defineCommand({
   name: 'fit-prior',
   description:
-    'Takes a kernel dataset or a bare .npy of [n, h, w], or [n, c, h, w] of whole filters. Part of the train kernels decides when to stop; test kernels ' +
-    'are used once, for the figures printed at the end. Without a test split of its own, --test-fraction of the ' +
-    'kernels is held out at random.',
+    'Fits the prior to the train kernels; a part of them decides when to stop. Test kernels are used once, for the ' +
+    'figures at the end. If the dataset has no test kernels, --test-fraction of the kernels is held out at random. A ' +
+    '.npy file has the shape [n, h, w], or [n, c, h, w] for whole filters.',
   arguments: { dataset: argument('<dataset>', 'folder of dwp collect-kernels, or a .npy file', z.string()) },
   options: {
     size: kernelOptions.size,
     role: option(
       '--role <role...>',
-      `kernels of layers of these roles only: ${ROLES.join(', ')}; of a .npy file: what they are. dwp train chooses ` +
-        'each layer its prior by it',
+      'use only kernels of layers of these roles; for a .npy file, the roles to record. dwp train chooses the prior of ' +
+        'each layer by its role',
       z.preprocess((v) => (v === undefined ? v : [v].flat()), z.array(z.enum(ROLES)).min(1).optional()),
-      'all there are',
+      'all roles',
     ),
     family: option(
       '--family <name>',
-      Object.values(families)
-        .map(({ name, summary }) => `${name}: ${summary}`)
-        .join('; '),
+      `family of the prior: ${Object.values(families)
+        .map(({ name, summary }) => `${name} (${summary})`)
+        .join(', ')}`,
       z.enum(Object.keys(families)).default('vae'),
     ),
     out: option('--out <dir>', 'folder to write; must not exist yet', z.string()),
     networks: option(
       '--networks <kind>',
-      'vae: dense, or convolutional as published',
+      'vae: networks of encoder and decoder; the published ones are convolutional',
       z.enum(['dense', 'convolutional']).optional(),
       'dense',
     ),
-    latent: option('--latent <n>', 'vae: dimension of z', integer(1, 256).optional(), '16'),
+    latent: option(
+      '--latent <n>',
+      'vae: dimension of the latent variable z',
+      integer(1, 256).optional(),
+      '16',
+    ),
     hidden: option(
       '--hidden <n>',
-      'vae: width of hidden layers, or channels',
+      'vae and flow: width of the hidden layers; of convolutional networks, the number of channels',
       integer(1, 4096).optional(),
-      '128',
+      '128; flow: 64',
     ),
     variance: option(
       '--variance <kind>',
-      'vae: σ² by latent, or one shared vector',
+      'vae: variance σ² of the decoder: latent (a function of z) or shared (one vector)',
       z.enum(['latent', 'shared']).optional(),
       'latent',
     ),
     whitening: option(
       '--whitening <kind>',
-      'vae: its decoder speaks of pixels (none), or moves a mixture that is fitted before',
+      'vae: none (the decoder models pixels directly) or mixture (the decoder modifies a mixture that is fitted first)',
       z.enum(['none', 'mixture']).optional(),
       'mixture',
     ),
     latentPrior: option(
       '--latent-prior <name>',
-      `vae: p(z). ${Object.values(latentPriors)
-        .map(({ name, summary }) => `${name}: ${summary}`)
-        .join('; ')}`,
+      `vae: latent prior p(z): ${Object.values(latentPriors)
+        .map(({ name, summary }) => `${name} (${summary})`)
+        .join(', ')}`,
       z.enum(LATENT_PRIORS).optional(),
       'standard',
     ),
     components: option(
       '--components <K>',
-      'mixture: normals; scale-mixture: scales; vae: pseudo-inputs of p(z) vamp, kernels per step of aggregate',
+      'mixture: number of normals; scale-mixture: number of scales; vae: number of pseudo-inputs of --latent-prior vamp, or of kernels in each step of aggregate',
       integer(1, 50_000).optional(),
-      'the best on held-out kernels; 10; 500',
+      'mixture: the best on held-out kernels; scale-mixture: 10; vae: 500',
     ),
     members: option(
       '--members <n>',
-      'mixture, vae: fits from different starts that are averaged',
+      'mixture and vae: number of mixtures, fitted from different starts, that are averaged',
       integer(1, 100).optional(),
-      '1; 8',
+      'mixture: 1; vae: 8',
     ),
     tails: option(
       '--tails <n>',
-      'student-t, vae: degrees of freedom; the fewer, the heavier the tails',
+      'student-t and vae: degrees of freedom; fewer give heavier tails',
       integer(1, 1000).optional(),
-      'the best on held-out kernels; 15',
+      'student-t: the best on held-out kernels; vae: 15',
     ),
-    layers: option('--layers <n>', 'flow: coupling layers', integer(1, 64).optional(), '6'),
+    layers: option('--layers <n>', 'flow: number of coupling layers', integer(1, 64).optional(), '6'),
     floor: option(
       '--floor <part>',
-      'log-uniform: where 1/|w| stops to rise, in units of the root mean square',
+      'log-uniform: value of |w| below which the density is constant, relative to the root mean square of the kernels',
       real(1e-9, 1).optional(),
       '0.001',
     ),
-    std: option('--std <s>', 'normal: standard deviation', real(1e-12).optional(), 'fitted'),
+    std: option('--std <s>', 'normal: standard deviation s', real(1e-12).optional(), 'fitted to the kernels'),
     steps: option(
       '--steps <n>',
-      'most optimiser steps',
+      'largest number of optimiser steps',
       integer(1, 10_000_000).optional(),
       `${refinement.steps}, or ${defaultFit.steps} with --whitening none and for other families`,
     ),
-    batch: option('--batch <n>', 'kernels per step', integer(1, 1_000_000).default(defaultFit.batch)),
-    learningRate: option('--learning-rate <x>', 'of Adam', real(1e-9, 10).default(defaultFit.learningRate)),
+    batch: option(
+      '--batch <n>',
+      'number of kernels in each step',
+      integer(1, 1_000_000).default(defaultFit.batch),
+    ),
+    learningRate: option(
+      '--learning-rate <x>',
+      'learning rate of Adam',
+      real(1e-9, 10).default(defaultFit.learningRate),
+    ),
     samples: option(
       '--samples <K>',
-      'samples of the importance-weighted bound',
+      'number of samples of the importance-weighted bound',
       integer(1, 50_000).default(200),
     ),
     testFraction: kernelOptions.testFraction,

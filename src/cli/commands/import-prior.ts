@@ -28,20 +28,25 @@ interface ImportResult {
 export const importPriorCommand = defineCommand({
   name: 'import-prior',
   description:
-    'Reads a description and ONNX graphs: an encoder and a decoder (normal or t, with a log standard deviation for each ' +
-    'pixel), or a log-density and a sampler. docs/interchange.md has the format, dwp export <prior> --onnx an example. ' +
-    'The result trains (--prior external), evaluates, samples and checks like any other prior.',
+    'Reads a description and ONNX graphs. The graphs are an encoder and a decoder (normal or t, with a log standard ' +
+    'deviation for each pixel), or a log-density and a sampler. docs/interchange.md describes the format; dwp export ' +
+    '<prior> --onnx writes an example. The result can be used like any other prior (dwp train --prior external).',
   arguments: {
-    source: argument('<source>', 'folder with kernel-prior.json, or a .json or .yaml', z.string()),
+    source: argument('<source>', 'folder with kernel-prior.json, or a .json or .yaml file', z.string()),
   },
   options: {
     out: option('--out <dir>', 'prior folder to write; must not exist yet', z.string()),
     kernels: option(
       '--kernels <path>',
-      'kernels to judge it on: a .npy, or a dataset: its test kernels (without: its own samples)',
+      'kernels to judge the prior on: a .npy file, or a dataset, whose test kernels are used',
       z.string().optional(),
+      'samples of the prior',
     ),
-    samples: option('--samples <K>', 'of the importance-weighted bound', integer(1, 50_000).default(200)),
+    samples: option(
+      '--samples <K>',
+      'number of samples of the importance-weighted bound',
+      integer(1, 50_000).default(200),
+    ),
     seed: seedOption,
     ...engineOptions,
   },

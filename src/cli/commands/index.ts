@@ -33,13 +33,13 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'split-kernels',
     group: 'Models and kernels',
-    summary: 'divide a kernel dataset into train and test kernels anew',
+    summary: 'divide a kernel dataset into train and test kernels again',
     load: async () => (await import('./derive-kernels.js')).splitKernels,
   },
   {
     name: 'subset-kernels',
     group: 'Models and kernels',
-    summary: 'take a part of a kernel dataset: sizes, sources, layers, or a number of kernels of each',
+    summary: 'write a part of a kernel dataset, chosen by size, source, layer or number of kernels',
     load: async () => (await import('./derive-kernels.js')).subsetKernels,
   },
   {
@@ -57,13 +57,13 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'compare-priors',
     group: 'Priors',
-    summary: 'held-out density of every family of priors on the same kernels, as one table',
+    summary: 'fit every family of priors to the same kernels and compare their held-out densities',
     load: async () => (await import('./compare-priors.js')).comparePriorsCommand,
   },
   {
     name: 'eval-prior',
     group: 'Priors',
-    summary: 'density of kernels under a fitted prior, in nats per kernel',
+    summary: 'compute the density of kernels under a fitted prior, in nats per kernel',
     load: async () => (await import('./eval-prior.js')).evalPrior,
   },
   {
@@ -99,7 +99,7 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'eval-images',
     group: 'Priors',
-    summary: 'bound the log-likelihood of images under a fitted VAE once more',
+    summary: 'bound the log-likelihood of images under a fitted VAE again, with other settings',
     load: async () => (await import('./eval-images.js')).evalImages,
   },
   {
@@ -117,49 +117,51 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'evaluate',
     group: 'Networks',
-    summary: "accuracy and calibration of a run's predictions, by number of weight draws",
+    summary: "compute the accuracy and calibration of a run's predictions, by number of weight draws",
     load: async () => (await import('./evaluate.js')).evaluate,
   },
   {
     name: 'bounds',
     group: 'Networks',
-    summary: "how far a run's bounds can be from what they bound, from both sides",
+    summary: 'enclose the KL divergence and the evidence bound of a run from below and from above',
     load: async () => (await import('./bounds.js')).bounds,
   },
   {
     name: 'demo',
     group: 'Experiments',
-    summary: 'the whole story on shipped data, in a few minutes',
+    summary: 'run the whole workflow on shipped data, in a few minutes',
     load: async () => (await import('./demo.js')).demo,
   },
   {
     name: 'compare',
     group: 'Experiments',
-    summary: 'carry out a plan of runs (priors × numbers of examples × splits) and report it',
+    summary: 'train all runs of a plan (priors × numbers of examples × splits) and report the results',
     load: async () => (await import('./compare.js')).compare,
   },
   {
     name: 'report',
     group: 'Experiments',
-    summary: 'one self-contained HTML page about finished runs',
+    summary: 'write one self-contained HTML page about finished runs',
     load: async () => (await import('./report.js')).report,
   },
   {
     name: 'export',
     group: 'Networks',
-    summary: 'write a run, a prior, or a network with kernels of priors for other programs (ONNX, Keras)',
+    summary:
+      'write a run or a prior for other programs (ONNX, Keras), or put samples of priors into an ONNX network',
     load: async () => (await import('./export.js')).exportCommand,
   },
   {
     name: 'toy',
     group: 'Experiments',
-    summary: 'test every estimator of a posterior on known densities, beside long Markov chains',
+    summary:
+      'test every estimator of a posterior on known densities, with long Markov chains as the reference',
     load: async () => (await import('./toy.js')).toy,
   },
   {
     name: 'doctor',
     group: 'Experiments',
-    summary: 'which engines, threads, versions and datasets are installed',
+    summary: 'show which engines, devices, versions and datasets are installed',
     load: async () => (await import('./doctor.js')).doctor,
   },
 ];

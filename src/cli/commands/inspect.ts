@@ -24,24 +24,25 @@ type Result = (ModelResult | DatasetResult | SeveralResult) & { html?: string };
 export const inspect = defineCommand({
   name: 'inspect',
   description:
-    'Layers, counts and quality measures; of a dataset by source and size, with the distribution shift between its ' +
-    'sources; of several paths also the shift between them. A warning where kernels look like white noise.',
+    'Shows layers, numbers of kernels and quality measures. For a dataset, it shows them for each source and size, with ' +
+    'the distribution shift between the sources. For several paths, it also shows the shift between the paths. It warns ' +
+    'if kernels look like white noise.',
   arguments: {
     paths: argument(
       '<model-or-dataset...>',
-      'model files, dataset folders or .npy of kernels or weights',
+      'model files, dataset folders, or .npy files of kernels or weights',
       list(z.string()),
     ),
   },
   options: {
     foldBn: option(
       '--fold-bn',
-      'kernels with the batch normalisation after them multiplied into them, where the file tells which that is',
+      'multiply each batch normalisation into the kernels of the convolution before it, if the file says which one that is',
       z.boolean().default(false),
     ),
     html: option(
       '--html <report.html>',
-      'page to write with kernels, spectra and shifts as pictures; must not exist yet',
+      'HTML page with figures of kernels, spectra and shifts to write; must not exist yet',
       z.string().optional(),
     ),
   },

@@ -17,15 +17,15 @@ interface MixResult {
 export const mixPriorsCommand = defineCommand({
   name: 'mix-priors',
   description:
-    'Writes the mixture p(w) = Σ π_m p_m(w) of priors of one kernel size as a prior folder. dwp train --prior fitted ' +
-    'takes it; with --adapt-prior latent it learns the weights along.',
+    'Writes the mixture p(w) = Σ π_m p_m(w) of priors of one kernel size as a prior folder. Use it with dwp train ' +
+    '--prior fitted; with --adapt-prior latent, its weights are trained jointly with the network.',
   arguments: { priors: argument('<priors...>', 'folders of fitted priors', z.array(z.string()).min(2)) },
   options: {
     weights: option(
       '--weights <x...>',
-      'one for each prior, above 0; divided by their sum',
+      'weight of each prior, above 0; weights are divided by their sum',
       z.array(z.coerce.number().positive('must be above 0')).optional(),
-      'equal',
+      'equal weights',
     ),
     out: option('--out <dir>', 'folder to write; must not exist yet', z.string()),
   },
@@ -42,7 +42,7 @@ export const mixPriorsCommand = defineCommand({
     const other = sizes.findIndex((size) => size !== sizes[0]);
     if (other !== -1)
       throw usageError(
-        `${paths[0]} is of ${sizes[0]}, ${paths[other]} of ${sizes[other]}`,
+        `the kernel sizes differ: ${paths[0]} has ${sizes[0]}, ${paths[other]} has ${sizes[other]}`,
         'only priors of one kernel size can be mixed',
       );
     const mixed = mixPriors(

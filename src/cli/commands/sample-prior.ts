@@ -15,18 +15,22 @@ export const samplePriorCommand = defineCommand({
   name: 'sample-prior',
   arguments: { prior: argument('<prior>', 'folder of dwp fit-prior', z.string()) },
   options: {
-    count: option('-n, --count <n>', 'how many', integer(1, 10_000_000).default(64)),
+    count: option('-n, --count <n>', 'number of kernels to draw', integer(1, 10_000_000).default(64)),
     out: option(
       '--out <file.npy>',
-      'float32 [n, h, w] to write, [n, c, h, w] of whole filters; must not exist yet',
+      'file to write, float32 [n, h, w] or, for whole filters, [n, c, h, w]; must not exist yet',
       z.string(),
     ),
     png: option(
       '--png <file.png>',
-      'a grid of the first 256 as a picture, in colour of filters of three channels',
+      'picture of the first 256 kernels to write; filters of three channels are shown in colour',
       z.string().optional(),
     ),
-    denoised: option('--denoised', 'means of p(w|z) instead of samples of it', z.boolean().default(false)),
+    denoised: option(
+      '--denoised',
+      'write the means of p(w|z) instead of samples',
+      z.boolean().default(false),
+    ),
     seed: seedOption,
     ...engineOptions,
   },

@@ -31,42 +31,50 @@ export interface ToyResult {
 export const toy = defineCommand({
   name: 'toy',
   description:
-    'Fits a posterior to densities that are known, with every estimator of E_q log q there is, and compares it with ' +
-    `long chains of Hamiltonian Monte Carlo.\n\nTargets: ${targets.map(({ name, summary }) => `${name} (${summary})`).join('; ')}.\n\n` +
+    'Fits a posterior to known densities with every estimator of E_q log q, and compares it with long chains of ' +
+    `Hamiltonian Monte Carlo.\n\nTargets: ${targets.map(({ name, summary }) => `${name} (${summary})`).join('; ')}.\n\n` +
     `Methods: ${estimators.map(({ name, summary }) => `${name} (${summary})`).join('; ')}.`,
   arguments: {
     targets: argument(
       '[targets...]',
-      'which targets; all of them without',
+      'densities to fit (default: all)',
       list(z.enum(NAMES.targets)).default([]),
     ),
   },
   options: {
     methods: option(
       '--methods <names...>',
-      'which estimators',
+      'estimators to test',
       list(z.enum(NAMES.methods)).default(NAMES.methods.filter((name) => !LEFT_OUT.includes(name))),
       `all but ${LEFT_OUT.join(', ')}`,
     ),
-    seeds: option('--seeds <n>', 'fits of each method on each target', integer(1, 100).default(3)),
-    steps: option('--steps <n>', 'steps of Adam', integer(10, 1_000_000).default(defaultFit.steps)),
-    draws: option('--draws <n>', 'draws of q in a step', integer(8, 1_000).default(defaultFit.draws)),
+    seeds: option('--seeds <n>', 'number of fits of each method on each target', integer(1, 100).default(3)),
+    steps: option('--steps <n>', 'number of steps of Adam', integer(10, 1_000_000).default(defaultFit.steps)),
+    draws: option(
+      '--draws <n>',
+      'number of draws of q in each step',
+      integer(8, 1_000).default(defaultFit.draws),
+    ),
     learningRate: option(
       '--learning-rate <x>',
-      'constant, then falling linearly in the second half',
+      'learning rate of Adam; it falls linearly to 0 in the second half',
       real(1e-6, 1).default(defaultFit.learningRate),
     ),
     quick: option(
       '--quick',
-      'one target, two short fits of each method: shows that it works',
+      'test the program itself: one target, and two short fits of each method',
       z.boolean().default(false),
     ),
-    html: option('--html <file>', 'a page with pictures; must not exist yet', z.string().optional()),
+    html: option(
+      '--html <file>',
+      'HTML page with figures to write; must not exist yet',
+      z.string().optional(),
+    ),
     seed: seedOption,
     ...engineOptions,
     threads: option(
       '--threads <n>',
-      'threads of the native engine; 0 for one per core, which seldom helps graphs as small as these',
+      'number of threads of the native engine; 0 means one per core; more than 1 is seldom faster for these small graphs',
       integer(0, 256).default(1),
     ),
   },

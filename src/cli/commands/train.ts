@@ -108,8 +108,7 @@ const configOptions = Object.fromEntries(
   Object.entries(GROUPS).flatMap(([group, flags]) =>
     Object.entries(flags).map(([name, flag]) => {
       const schema = runConfig.shape[name as keyof RunConfig] as z.ZodType;
-      const text = `${schema.description}${choices(schema)}`;
-      return [name, { ...option(flag, text, schema), group, rare: RARE.has(name) }];
+      return [name, { ...option(flag, schema.description ?? '', schema), group, rare: RARE.has(name) }];
     }),
   ),
 ) as unknown as ConfigOptions;
@@ -121,8 +120,8 @@ export interface TrainResult extends RunSummary {
 export const train = defineCommand({
   name: 'train',
   description:
-    'Writes a run folder, whose config.yaml repeats the run with --config. Ctrl-C writes a checkpoint; ' +
-    '--resume goes on and ends in the same numbers, bit for bit.',
+    'Writes a run folder. To repeat the run, use --config with its config.yaml. Ctrl-C writes a checkpoint. A run that ' +
+    'is continued with --resume gives exactly the results of a run that was never interrupted.',
   arguments: {},
   options: {
     out: {
@@ -130,7 +129,11 @@ export const train = defineCommand({
       group: 'Output',
     },
     resume: {
-      ...option('--resume <run>', 'go on with an interrupted run, in its own folder', z.string().optional()),
+      ...option(
+        '--resume <run>',
+        'folder of an interrupted run to continue, with its own options',
+        z.string().optional(),
+      ),
       group: 'Output',
     },
     ...configOptions,
@@ -250,11 +253,6 @@ function chainLines({ method, chains, draws, acceptance, functions }: ChainRepor
 
 const percent = (x: number) => `${(100 * x).toFixed(2)}%`;
 const nats = (x: number) => x.toFixed(Math.abs(x) < 100 ? 1 : 0);
-
-function choices(schema: z.ZodType): string {
-  const inner = 'unwrap' in schema ? ((schema as z.ZodOptional).unwrap() as z.ZodType) : schema;
-  return inner instanceof z.ZodEnum ? ` (choices: ${inner.options.join(', ')})` : '';
-}
 
 /** Progress of training and predicting as bars; `stop` ends whichever is open. */
 export function progressHooks(effects: Effects, prefix = '') {

@@ -10,7 +10,7 @@ const KEPT = 5000;
 
 export const aggregate: LatentPrior = {
   name: 'aggregate',
-  summary: 'mixture of what the encoder says of the training data',
+  summary: 'mixture of the encodings of training data',
   initial(rows, components, key): LatentStart {
     const kept = drawRows(rows, Math.max(KEPT, components), new RandomStream(key));
     return {

@@ -46,10 +46,13 @@ const cut = (x: tf.Tensor) => tf.split(x, parts(x.shape.at(-1)!), -1);
 
 export const hierarchical: LatentPrior = {
   name: 'hierarchical',
-  summary: 'two layers, p(z₁|z₂) p(z₂), the first learned',
+  summary: 'two layers p(z₁|z₂) p(z₂), of which the first is learned',
   initial(_rows, _components, key, latentSize) {
     if (latentSize < 2)
-      throw usageError(`a hierarchical p(z) with --latent ${latentSize}`, 'its two layers need 2 or more');
+      throw usageError(
+        `--latent ${latentSize} is too small for a hierarchical p(z)`,
+        'its two layers need at least 2',
+      );
     return { trainable: network(latentSize, key), fixed: {}, resampled: {} };
   },
   shapes: (_given, _size, latentSize) =>

@@ -5,7 +5,7 @@ import type { LatentPrior } from './latent-prior.js';
 
 export const vamp: LatentPrior = {
   name: 'vamp',
-  summary: 'mixture of what the encoder says of learned pseudo-inputs',
+  summary: 'mixture of the encodings of learned pseudo-inputs',
   initial: (rows, components, key) => ({
     trainable: { [POINTS]: drawRows(rows, components, new RandomStream(key)) },
     fixed: {},

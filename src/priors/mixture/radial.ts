@@ -17,8 +17,8 @@ const BEYOND = 10;
 const DRAWS = 50_000;
 /** Multiplications spent on draws, n·d²/2: of large kernels fewer are drawn. */
 const WORK = 2e9;
-/** Kernels smaller than the large ones by this, in log ‖w‖, are nothing, and say nothing of norms. */
-const NOTHING = Math.log(1e6);
+/** Kernels smaller than the large ones by this, in log ‖w‖, are negligible, and are left out of the fit of norms. */
+const NEGLIGIBLE = Math.log(1e6);
 /** Knots nearer than this in log ‖w‖ are one: norms that are all the same give no map. */
 const APART = 1e-4;
 
@@ -96,7 +96,7 @@ export function drawnLogNorms(
 export function fitRadial(points: Points, draw: () => Float64Array): NdArray {
   if (points.count < 20 * BEYOND) return identity();
   const norms = logNorms(points).filter(
-    (x, _, all) => x > all[all.length - 1 - Math.floor(all.length / 4)] - NOTHING,
+    (x, _, all) => x > all[all.length - 1 - Math.floor(all.length / 4)] - NEGLIGIBLE,
   );
   if (norms.length < 20 * BEYOND) return identity();
   const drawn = draw();
