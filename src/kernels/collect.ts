@@ -14,6 +14,7 @@ import type { Counts, DatasetDescription, DatasetSource, LayerRecord } from './d
 import { DuplicateFinder } from './duplicates.js';
 import { compareSizes, type KernelSize } from './kernels.js';
 import { type Leak, leaksIn } from './leaks.js';
+import { nearLeaksIn } from './near-leaks.js';
 import type { CollectOptions } from './options.js';
 import { type PlannedLayer, planSizes, type SizePlan } from './plan.js';
 import type { Quality } from './quality/index.js';
@@ -25,6 +26,8 @@ export interface CollectHooks {
   signal?: AbortSignal;
   /** Bytes of the models that are done with, of twice their number: both passes count. */
   progress?(bytes: number, total: number, what: string): void;
+  /** Told when the folder is taken over from a process that is gone. */
+  warn?(line: string): void;
 }
 
 export interface Collection {
@@ -81,6 +84,7 @@ export async function collectKernels(
     out,
     (folder) => collectInto(folder, files, options, hooks, environment),
     ({ description }) => description !== undefined,
+    hooks.warn,
   );
 }
 
@@ -163,7 +167,9 @@ async function collectInto(
     };
     const description = change ? change(collected) : collected;
     writeJson(join(folder, 'dataset.json'), description);
-    return { description, models: used, sizes, skipped, noise, leaks };
+    const near = await nearLeaksIn(folder, description, () => letThrough(hooks.signal));
+    const others = near.filter(({ size }) => leaks.every((leak) => leak.size !== size));
+    return { description, models: used, sizes, skipped, noise, leaks: [...leaks, ...others] };
   } finally {
     finder.close();
     await work.close();

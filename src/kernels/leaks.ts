@@ -8,12 +8,14 @@ export interface Leak {
   /** Test kernels with a near copy among the train kernels. */
   kernels: number;
   test: number;
+  /** How many of them were looked up, where not all were. */
+  sampled?: number;
   /** Names of the models that share them, the pair with the most first. */
   models: [string, string];
 }
 
 /** Up to this share of the test kernels nothing is said. */
-const ALLOWED = 0.01;
+export const ALLOWED = 0.01;
 
 /**
  * Of the layers that are nearly copies of others, by the places of their kernels.
@@ -55,7 +57,11 @@ const isTest = ({ test, testCount }: PlannedLayer, row: number): boolean =>
   test ? hasBit(test, row) : testCount > 0;
 
 /** One line: how many, of which models, and what to do. */
-export const leakWarning = ({ size, kernels, test, models: [a, b] }: Leak): string =>
-  `${kernels} of ${test} test kernels of ${size} are nearly copies of train kernels` +
-  `${a === b ? `, in ${a}` : `, such as those of ${a} and ${b}`}: a prior looks better on them than it is; ` +
-  'drop them with --duplicates near, leave out one of the models, or divide the kernels again with dwp split-kernels';
+export function leakWarning({ size, kernels, test, sampled = test, models: [a, b] }: Leak): string {
+  const of = sampled < test ? `${sampled} sampled (of ${test})` : `${test}`;
+  return (
+    `${kernels} of ${of} test kernels of ${size} (${Math.round((100 * kernels) / sampled)} %) are nearly copies of ` +
+    `train kernels${a === b ? `, in ${a}` : `, such as those of ${a} and ${b}`}: a prior looks better on them than ` +
+    'it is; drop them with --duplicates near, leave out one of the models, or divide the kernels again with dwp split-kernels'
+  );
+}

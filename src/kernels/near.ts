@@ -17,6 +17,7 @@ export const FOUND_WITHIN = 0.25;
  * @param data kernels of channels·h·w values
  * @param rows which of them; none of norm 0
  * @param tolerance the step
+ * @param neighbours whether to look for neighbouring cells, too: of a pair, one of the two is enough
  */
 export function nearCells(
   data: Float32Array,
@@ -25,6 +26,7 @@ export function nearCells(
   rows: Uint32Array<ArrayBuffer>,
   tolerance: number,
   channels = 1,
+  neighbours = true,
 ): HashedRows {
   const size = channels * h * w;
   const seed = seedOf(h, w, channels);
@@ -57,6 +59,7 @@ export function nearCells(
       if (other[c] !== 0) close.push(c);
     }
     hashWords(words, seed, order, hashes, 2 * i);
+    if (!neighbours) continue;
     for (let choice = 1; choice < 1 << close.length; choice++) {
       for (const [bit, c] of close.entries()) if (choice & (1 << bit)) cells[c] += other[c];
       hashWords(words, seed, order, pair, 0);

@@ -46,3 +46,18 @@ test('a prior with weights of 1e38 is refused; samples in blocks are those that 
   expect(code).toBe(3);
   expect(existsSync(at('none.npy'))).toBe(false);
 });
+
+test('samples that are not finite are never written', async () => {
+  writeNpy(at('few.npy'), waves(60, 3, 1));
+  const fit = await dwp('fit-prior', at('few.npy'), '--family', 'flow', '--steps', '2', '--out', at('flow'));
+  expect(fit.code).toBe(0);
+  const { tensors } = readSafetensors(at('flow/weights.safetensors'));
+  for (const logScale of [-88.6, -1000]) {
+    tensors.logScale.data.fill(logScale); // float32 ends at exp(88.7)
+    writeSafetensors(at('flow/weights.safetensors'), tensors as never);
+    const { code, err } = await dwp('sample-prior', at('flow'), '-n', '20000', '--out', at('new/inf.npy'));
+    expect(err).toMatch(/flow: its samples are not finite/);
+    expect(code).toBe(3);
+    expect(existsSync(at('new'))).toBe(false);
+  }
+});

@@ -6,7 +6,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RandomStream, seedKey } from '../../src/engine/random.js';
 import type { ConvLayer } from '../../src/importers/index.js';
 import { cleanAlone } from '../../src/kernels/clean.js';
-import { type CollectOptions, collectKernels, readKernelDataset } from '../../src/kernels/index.js';
+import {
+  type CollectOptions,
+  collectKernels,
+  deriveDataset,
+  leakWarning,
+  openStored,
+  readKernelDataset,
+} from '../../src/kernels/index.js';
 import { filesOf, opener } from './in-memory.js';
 
 let folder: string;
@@ -96,4 +103,42 @@ test('models that are copies of one another are on one side of a split by model'
   expect(by).toBe('model');
   expect(testModels.length).toBeGreaterThan(0);
   for (const model of testModels) expect(testModels).toContain(model ^ 1);
+});
+
+/** The same filters in another order. */
+const shuffled = (data: Float32Array, by: number) => {
+  const count = data.length / 36;
+  return Float32Array.from(data, (_, i) => data[36 * ((Math.floor(i / 36) * by) % count) + (i % 36)]);
+};
+
+test('copies in other rows leak, and are named with their percent; unrelated models do not', async () => {
+  const base = random(36 * 41, 5);
+  const collect = async (name: string, second: Float32Array) => {
+    const models = [[layer(base)], [layer(second)]];
+    const out = join(folder, name);
+    return (await collectKernels(filesOf(models), out, OPTIONS, {}, { open: opener(models) })).leaks;
+  };
+  const leaks = await collect('permuted', half(shuffled(base, 3)));
+  expect(leaks).toMatchObject([{ size: '3x3', models: expect.arrayContaining(['models/m0', 'models/m1']) }]);
+  expect(leaks[0].kernels).toBeGreaterThan(0.5 * leaks[0].test);
+  expect(leakWarning(leaks[0])).toMatch(/ of \d+ test kernels of 3x3 \(\d\d %\) .*m0.*--duplicates near/);
+  expect(await collect('unrelated', random(36 * 41, 6))).toEqual([]);
+});
+
+test('datasets of one model that were split apart leak when they are merged as they were', async () => {
+  const base = random(36 * 41, 7);
+  const other = half(base);
+  const paths = [base, other].map((_, i) => join(folder, `apart${i}`));
+  for (const [i, data] of [base, other].entries()) {
+    const models = [[layer(data), layer(random(36 * 3, 8 + i))]];
+    await collectKernels(filesOf(models), paths[i], { ...OPTIONS, seed: i }, {}, { open: opener(models) });
+  }
+  const datasets = paths.map(openStored);
+  const merge = (name: string, options = {}) =>
+    deriveDataset(datasets, join(folder, name), { seed: 1, ...options });
+  const { leaks } = await merge('merged');
+  expect(leaks).toHaveLength(1);
+  expect(leaks[0].kernels).toBeGreaterThan(0.3 * leaks[0].test);
+  expect((await merge('near', { duplicates: 'near' })).leaks).toEqual([]);
+  for (const dataset of datasets) dataset.close();
 });

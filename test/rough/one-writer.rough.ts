@@ -84,6 +84,32 @@ test('every command that writes a folder for long respects a lock', async () => 
   expect(entries(at())).toEqual(['compared', 'kernels.npy', 'out', 'plan.yaml']);
 });
 
+/** The first is stopped while it holds the folder; the second is refused, and names it. */
+test.each(['collect-kernels', 'fit-prior'])('two %s of one folder at once', async (command) => {
+  const at = scratch();
+  const source = command === 'fit-prior' ? writeKernels(at('kernels.npy')) : 'pretrained';
+  const args = [command, source, '--out', at('same')];
+  const first = startDwp(args);
+  await until(() => textOf(at('.same.lock')).includes(`"pid":${first.pid},`));
+  first.kill('SIGSTOP');
+  const { code, err } = await dwp(...args);
+  expect(err).toContain(`same is being written by another process (${first.pid} on ${hostname()}`);
+  expect(code).toBe(2);
+  first.kill('SIGCONT');
+  expect((await first.ended).code).toBe(0);
+  expect(entries(at()).filter((name) => name !== 'kernels.npy')).toEqual(['same']);
+});
+
+test.each(['collect-kernels', 'fit-prior'])('%s says when it takes a folder over', async (command) => {
+  const at = scratch();
+  const source = command === 'fit-prior' ? writeKernels(at('kernels.npy')) : 'pretrained';
+  writeFileSync(at('.same.lock'), lock(GONE));
+  const family = command === 'fit-prior' ? ['--family', 'gaussian'] : ['--size', '7x7'];
+  const { code, err } = await dwp(command, source, ...family, '--out', at('same'));
+  expect(err).toContain(`same: taken over from process ${GONE}, which ended without finishing`);
+  expect(code).toBe(0);
+});
+
 test('a run knows the priors and the configuration that it was made with', async () => {
   const at = scratch();
   const kernels = writeKernels(at('kernels.npy'));

@@ -247,6 +247,7 @@ export const collectKernelsCommand = defineCommand({
       options,
       {
         signal: effects.signal,
+        warn: effects.warn,
         progress: (bytes, total, what) => {
           progress ??= effects.progress('collecting kernels, bytes', total);
           progress.update(bytes, what);

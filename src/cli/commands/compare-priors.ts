@@ -97,7 +97,7 @@ export const comparePriorsCommand = defineCommand({
       if (folder) writeJson(join(folder, 'comparison.json'), result);
       return result;
     };
-    return out ? wholeFolder(out, compare) : compare();
+    return out ? wholeFolder(out, compare, undefined, effects.warn) : compare();
   },
   render({ size, seeds, samples, kernels, rows, skipped, out }) {
     const over =

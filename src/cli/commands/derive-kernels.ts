@@ -40,6 +40,7 @@ async function derive(
     for (const path of paths) datasets.push(openStored(path));
     const { description, sizes, models, leaks } = await deriveDataset(datasets, out, options, {
       signal: effects.signal,
+      warn: effects.warn,
       progress: (bytes, total, what) => {
         progress ??= effects.progress('taking over kernels, bytes', total);
         progress.update(bytes, what);

@@ -1,6 +1,6 @@
 // dwp fit-images: a VAE of binary images with a latent prior of choice, judged by K-sample bounds.
 import { z } from 'zod';
-import { firstImages, gatherImages, loadDataset } from '../../data/index.js';
+import { firstImages, gatherImages, labelWarnings, loadDataset } from '../../data/index.js';
 import { foldIn, seedKey } from '../../engine/index.js';
 import { DwpError, inputError, usageError } from '../../errors.js';
 import { FEW, type ImageReport, judgeImages } from '../../evaluate/judge-images.js';
@@ -154,6 +154,7 @@ async function fitVae(out: string, resumed: boolean, options: EngineInput, effec
   const test = firstImages(dataset.test, input.testImages);
   if (train.channels !== 1)
     throw usageError(`${input.data} has ${train.channels} channels`, 'binary images have one');
+  for (const line of labelWarnings(dataset.train)) effects.warn(line);
   const validationFraction = Math.min(VALIDATION / train.count, 0.1);
   const key = seedKey(input.seed);
   const engine = await openEngine(options);

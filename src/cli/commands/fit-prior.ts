@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { usageError } from '../../errors.js';
 import type { DensityReport } from '../../evaluate/density.js';
 import { refuseExisting } from '../../formats/files.js';
+import { whileClaimed } from '../../formats/locks.js';
 import { ROLES, type Role, readKernelDataset, slicesOf } from '../../kernels/index.js';
 import { sizeText } from '../../prior-folders/choose-prior.js';
 import {
@@ -187,62 +188,66 @@ export const fitPriorCommand = defineCommand({
   ],
   async run(input, effects): Promise<FitResult> {
     refuseExisting(input.out);
-    const family = families[input.family];
-    const whitening = input.whitening ?? (family === families.vae ? 'mixture' : undefined);
-    const given = Object.fromEntries(
-      FAMILY_OPTIONS.map((name) => [name, name === 'whitening' ? whitening : input[name]]).filter(
-        ([, value]) => value !== undefined,
-      ),
-    );
-    const config = configOf(family, given);
-    const dataset = readKernelDataset(input.dataset, input.size, { roles: input.role });
-    const { origin } = dataset;
-    const { seed, samples } = input;
-    const parts = partsOf(dataset, input.testFraction, seed);
-    const { train, test } = parts;
-    const engine = await openEngine(input);
-    const size = sizeText(train);
-    const options = fitOptions(config, {
-      steps: input.steps,
-      batch: input.batch,
-      learningRate: input.learningRate,
-    });
-    const progress = effects.progress(
-      `fitting ${family.name} on ${train.count} ${size} kernels`,
-      options.steps,
-    );
-    const fit = await fitAndJudge(parts, { family, config, options, samples, seed }, engine, {
-      signal: effects.signal,
-      progress: (step, detail) => progress.update(step, detail),
-    }).finally(() => progress.stop());
-    const { report, seconds } = fit;
-    const baselines = await baselinesOf(parts, engine, seed);
-    const channels = train.channels ?? 1;
-    const slices =
-      channels > 1 && channels * train.count > train.h * train.w
-        ? await heldOutDensity(
-            closedForm(families.gaussian, slicesOf(train), {}),
-            test,
-            samples,
-            engine,
-            seed,
-            effects.signal,
-            channels,
-          )
-        : undefined;
-    writeFit(input.out, fit, dataset, parts, baselines, seed);
-    return {
-      out: input.out,
-      family: family.name,
-      size,
-      ...origin,
-      kernels: { train: train.count, test: test.count },
-      seconds,
-      ...(report && { steps: report.steps, bestStep: report.bestStep }),
-      test: fit.test,
-      baselines,
-      ...(slices && { slices }),
+    const fit = async (): Promise<FitResult> => {
+      refuseExisting(input.out); // another process may have written it meanwhile
+      const family = families[input.family];
+      const whitening = input.whitening ?? (family === families.vae ? 'mixture' : undefined);
+      const given = Object.fromEntries(
+        FAMILY_OPTIONS.map((name) => [name, name === 'whitening' ? whitening : input[name]]).filter(
+          ([, value]) => value !== undefined,
+        ),
+      );
+      const config = configOf(family, given);
+      const dataset = readKernelDataset(input.dataset, input.size, { roles: input.role });
+      const { origin } = dataset;
+      const { seed, samples } = input;
+      const parts = partsOf(dataset, input.testFraction, seed);
+      const { train, test } = parts;
+      const engine = await openEngine(input);
+      const size = sizeText(train);
+      const options = fitOptions(config, {
+        steps: input.steps,
+        batch: input.batch,
+        learningRate: input.learningRate,
+      });
+      const progress = effects.progress(
+        `fitting ${family.name} on ${train.count} ${size} kernels`,
+        options.steps,
+      );
+      const fitted = await fitAndJudge(parts, { family, config, options, samples, seed }, engine, {
+        signal: effects.signal,
+        progress: (step, detail) => progress.update(step, detail),
+      }).finally(() => progress.stop());
+      const { report, seconds } = fitted;
+      const baselines = await baselinesOf(parts, engine, seed);
+      const channels = train.channels ?? 1;
+      const slices =
+        channels > 1 && channels * train.count > train.h * train.w
+          ? await heldOutDensity(
+              closedForm(families.gaussian, slicesOf(train), {}),
+              test,
+              samples,
+              engine,
+              seed,
+              effects.signal,
+              channels,
+            )
+          : undefined;
+      writeFit(input.out, fitted, dataset, parts, baselines, seed);
+      return {
+        out: input.out,
+        family: family.name,
+        size,
+        ...origin,
+        kernels: { train: train.count, test: test.count },
+        seconds,
+        ...(report && { steps: report.steps, bestStep: report.bestStep }),
+        test: fitted.test,
+        baselines,
+        ...(slices && { slices }),
+      };
     };
+    return whileClaimed(input.out, fit, effects.warn);
   },
   render({ out, family, size, roles, kernels, seconds, steps, bestStep, test, baselines, slices }) {
     const rows = [
