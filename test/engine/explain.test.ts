@@ -50,7 +50,7 @@ test('engines that compile nothing say so', async () => {
   await step.release();
 });
 
-test('devices: the CPU takes over what another has not got; one that is not there is refused', async () => {
+test('devices: the CPU takes over what another does not support; a missing one is refused', async () => {
   const providers = [
     { name: 'cpu', bundled: true },
     { name: 'webgpu', bundled: true },
@@ -58,7 +58,7 @@ test('devices: the CPU takes over what another has not got; one that is not ther
   expect(executionProviders('cpu', providers)).toEqual(['cpu']);
   expect(executionProviders('webgpu', providers)).toEqual(['webgpu', 'cpu']);
   expect(() => executionProviders('coreml', providers)).toThrow(
-    '--device coreml: the installed onnxruntime has only cpu, webgpu',
+    '--device coreml: the installed onnxruntime supports only cpu, webgpu',
   );
   await expect(createEngine('cpu', 1, 'webgpu')).rejects.toThrow('--device webgpu works only with --engine native');
   const absent = process.platform === 'darwin' ? 'dml' : 'coreml';

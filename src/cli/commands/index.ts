@@ -105,7 +105,7 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'describe',
     group: 'Networks',
-    summary: "a network's layers: shapes, parameters, kernels, and the priors they would get",
+    summary: 'show the layers of a network: shapes, parameters, kernels, and the priors they would get',
     load: async () => (await import('./describe.js')).describe,
   },
   {
