@@ -9,7 +9,7 @@ import {
 } from './architecture.js';
 
 /** Stands for the number of classes, as `units` of a dense layer or `channels` of a convolution. */
-const CLASSES = 'classes';
+export const CLASSES = 'classes';
 
 const MOST_LAYERS = 1000;
 

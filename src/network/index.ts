@@ -3,6 +3,7 @@ export * from './architecture.js';
 export * from './architectures/index.js';
 export * from './described.js';
 export * from './forward.js';
+export * from './from-onnx.js';
 export { networkFromYaml } from './from-yaml.js';
 export { layerKinds } from './kinds/index.js';
 export * from './layer.js';
