@@ -13,6 +13,7 @@ import {
   layerNoise,
   layerPart,
   logLikelihood,
+  type Mode,
   randomLayers,
   weightShape,
 } from '../network/index.js';
@@ -106,9 +107,9 @@ const weightCount = (layer: Layer): number => weightShape(layer).reduce((a, b) =
 const LAYERS = 'layers';
 
 /**
- * Logits [n, classes] of a batch under random weights, and the next running averages in training.
+ * Logits [n, classes] of a batch under random weights, and the next running averages in training, or the statistics of
+ * the batch.
  * @param averages running averages of the network; they are among the parameters where nothing is said
- * @param training whether statistics are those of the batch
  */
 export function randomOutputs(
   model: Model,
@@ -116,12 +117,13 @@ export function randomOutputs(
   images: tf.Tensor4D,
   noise: Tensors,
   averages: Tensors = parameters,
-  training = false,
+  mode: Mode = 'prediction',
 ): { outputs: tf.Tensor2D; averages: Tensors } {
   return forward(model.architecture, images, {
     parameters,
     state: averages,
-    ...(training && { training: { noise: nested(noise, LAYERS) } }),
+    mode,
+    noise: nested(noise, LAYERS),
     random: (layer, x) =>
       model.posterior.apply(
         layer,
@@ -147,7 +149,14 @@ export function boundTerms(
   priorParameters: Tensors,
   averages: Tensors = {},
 ): BoundTerms & { averages: Tensors } {
-  const { outputs, averages: next } = randomOutputs(model, parameters, batch.images, noise, averages, true);
+  const { outputs, averages: next } = randomOutputs(
+    model,
+    parameters,
+    batch.images,
+    noise,
+    averages,
+    'training',
+  );
   const ofBatch = (model.logLikelihood ?? logLikelihood)(outputs, batch.labels);
   const scale = model.examples / batch.labels.shape[0]; // (8)
   let priorTerm: tf.Tensor = tf.scalar(0);

@@ -1,4 +1,5 @@
 // Predictive distribution, metrics, calibration.
+export * from './batch-statistics.js';
 export * from './ensemble.js';
 export * from './metrics.js';
 export * from './predict.js';

@@ -2,8 +2,14 @@
 import type { Model } from '../bounds/elbo.js';
 import { gatherImages, type ImageSet } from '../data/index.js';
 import { type Engine, f32, foldIn, type Key, noiseFor, spec, tf } from '../engine/index.js';
-import { applyWeights, layerPart, networkLogits, randomLayers } from '../network/index.js';
+import { applyWeights, type ForwardContext, forward, layerPart, randomLayers } from '../network/index.js';
 import type { Arrays, Specs, Tensors } from '../priors/index.js';
+import {
+  type DrawStatistics,
+  drawStatistics,
+  type StatisticsSource,
+  statisticsSpecs,
+} from './batch-statistics.js';
 
 export type Network = Pick<Model, 'architecture' | 'posterior'>;
 
@@ -15,25 +21,34 @@ export const weightNoise = ({ architecture, posterior }: Network): Specs =>
     ),
   );
 
-/** Logits of images [n, h, w, c] under one draw of the weights. */
-export const sampledLogits = (
+/** Images [n, h, w, c] through the network with one draw of the weights; running averages are among the parameters. */
+export const sampledForward = (
   { architecture, posterior }: Network,
   parameters: Tensors,
   images: tf.Tensor4D,
   noise: Tensors,
-): tf.Tensor2D =>
-  networkLogits(
-    architecture,
-    {
-      parameters,
-      random: (layer, x) =>
-        applyWeights(
-          layer,
-          x,
-          posterior.sample(layer, layerPart(parameters, layer), layerPart(noise, layer)),
-        ),
-    },
-    images,
+  mode: ForwardContext['mode'] = 'prediction',
+) =>
+  forward(architecture, images, {
+    parameters,
+    mode,
+    random: (layer, x) =>
+      applyWeights(layer, x, posterior.sample(layer, layerPart(parameters, layer), layerPart(noise, layer))),
+  });
+
+/** Statistics of batch normalisation, draw by draw: with the weights that a draw's noise gives. */
+export const sampledStatistics = (
+  network: Network,
+  parameters: Arrays,
+  source: StatisticsSource,
+  engine: Engine,
+): Promise<DrawStatistics> =>
+  drawStatistics(
+    (parameters, images, noise) => sampledForward(network, parameters, images, noise, 'statistics').averages,
+    weightNoise(network),
+    parameters,
+    source,
+    engine,
   );
 
 /** Images in a run: few enough for the activations of a layer to stay in a processor's cache. */
@@ -44,6 +59,8 @@ const MOST_DRAWS = 5;
 /**
  * Probabilities [n, classes] of all images under draw 0, 1, 2, … of the weights.
  * The generator's arrays are used again.
+ * @param source where the network has batch normalisation: what its statistics are computed from for each draw; without it
+ *   they are the running averages among the parameters
  */
 export async function* predictions(
   network: Network,
@@ -52,20 +69,33 @@ export async function* predictions(
   samples: number,
   engine: Engine,
   key: Key,
+  source?: StatisticsSource,
 ): AsyncGenerator<Float32Array> {
   const { classes } = network.architecture;
   const size = Math.min(BATCH, images.count);
   const pixels = f32([size, images.height, images.width, images.channels]);
   const noiseSpecs = weightNoise(network);
   const draws = largestDivisor(samples, MOST_DRAWS);
+  const statisticsShapes = source ? statisticsSpecs(network.architecture) : {};
+  const measured =
+    source && Object.keys(statisticsShapes).length > 0
+      ? await sampledStatistics(network, parameters, source, engine)
+      : undefined;
+  const statisticsOf = async (noise: Arrays): Promise<Arrays> => (measured ? measured.of(noise) : {});
   const step = await engine.compile(
-    ({ images, noise }, parameters) => ({
+    ({ images, noise, statistics }, parameters) => ({
       probabilities: tf.stack(
-        noise.map((draw) => tf.softmax(sampledLogits(network, parameters, images, draw))),
+        noise.map((draw, i) =>
+          tf.softmax(sampledForward(network, { ...parameters, ...statistics[i] }, images, draw).outputs),
+        ),
       ), // [draws, size, classes]
     }),
     {
-      inputs: { images: spec(pixels.shape), noise: Array<Specs>(draws).fill(noiseSpecs) },
+      inputs: {
+        images: spec(pixels.shape),
+        noise: Array<Specs>(draws).fill(noiseSpecs),
+        statistics: Array<Specs>(draws).fill(statisticsShapes),
+      },
       constants: parameters,
     },
   );
@@ -75,6 +105,8 @@ export async function* predictions(
   try {
     for (let m = 0; m < samples; m += draws) {
       const noise = all.map((_, i) => noiseFor(noiseSpecs, foldIn(key, m + i)));
+      const statistics: Arrays[] = [];
+      for (const draw of noise) statistics.push(await statisticsOf(draw));
       for (let start = 0; start < images.count; start += size) {
         const from = Math.min(start, images.count - size); // the last batch looks back, so that all have one shape
         gatherImages(
@@ -82,7 +114,7 @@ export async function* predictions(
           rows.map((_, i) => from + i),
           pixels.data,
         );
-        await step.run({ images: pixels, noise }, { probabilities });
+        await step.run({ images: pixels, noise, statistics }, { probabilities });
         all.forEach((draw, i) => {
           const count = size * classes;
           draw.set(probabilities.data.subarray(i * count, (i + 1) * count), from * classes);
@@ -92,6 +124,7 @@ export async function* predictions(
     }
   } finally {
     await step.release();
+    await measured?.release();
   }
 }
 

@@ -6,7 +6,7 @@ import { createEngine } from '../engine/index.js';
 import { usageError } from '../errors.js';
 import { saveFile } from '../formats/files.js';
 import { readComponents } from '../runs/checkpoint.js';
-import { buildArchitecture, posteriorOf, prepare } from '../runs/problem.js';
+import { buildArchitecture, posteriorOf, prepare, statisticsOf } from '../runs/problem.js';
 import { readRunConfig } from '../runs/run.js';
 import { readSubstitutes } from '../runs/substitutes.js';
 import { isSampler } from '../train/sample-network.js';
@@ -25,6 +25,8 @@ export interface ExportedRun {
 }
 
 /**
+ * Statistics of batch normalisation are computed from the training images for the posterior means, as predictions do for
+ * each draw; with `batchNormStatistics: running` they are the running averages.
  * @param run folder of dwp train
  * @throws DwpError USAGE when it is a run by Markov chains or a mixture that Keras cannot hold, INPUT when it is no run
  */
@@ -53,8 +55,10 @@ export async function exportRun(
       'use --onnx, or train with --components 1',
     );
   const engine = await createEngine(config.engine, config.threads, config.device);
+  const statistics = statisticsOf(config, dataset.train);
   const weights: PlainWeights[] = [];
-  for (const parameters of components) weights.push(await plainWeights(network, parameters, engine));
+  for (const parameters of components)
+    weights.push(await plainWeights(network, parameters, engine, statistics));
   const files: ExportedRun['files'] = [];
   const { height, width, channels } = architecture.input;
   const first: ExportedRun['files'][number]['images'] = ['batch', channels, height, width];

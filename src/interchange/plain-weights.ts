@@ -1,7 +1,13 @@
 // A trained network as plain arrays, the means of its posterior: what other programs can be given.
 import { type Arrays, type Engine, f32, foldIn, type NdArray, seedKey } from '../engine/index.js';
-import type { Network } from '../evaluate/index.js';
+import {
+  type Network,
+  type StatisticsSource,
+  sampledStatistics,
+  statisticsSpecs,
+} from '../evaluate/index.js';
 import { kindOf, layerPart, weightShape } from '../network/index.js';
+import { posteriors } from '../posteriors/index.js';
 import { posteriorMeans } from '../train/sample-posterior.js';
 
 /**
@@ -10,16 +16,22 @@ import { posteriorMeans } from '../train/sample-posterior.js';
  */
 export type PlainWeights = Readonly<Record<string, Arrays>>;
 
-/** @param parameters with running averages */
+/**
+ * @param parameters with running averages
+ * @param source images that statistics of batch normalisation are computed from, for these weights: the running averages are
+ *   of other ones. Without it they are the running averages
+ */
 export async function plainWeights(
   network: Network,
   parameters: Arrays,
   engine: Engine,
+  source?: StatisticsSource,
 ): Promise<PlainWeights> {
   const means = await posteriorMeans(network, parameters, engine, foldIn(seedKey(0), 'means'));
+  const statistics = source ? await statisticsOfMeans(network, parameters, means, source, engine) : {};
   return Object.fromEntries(
     network.architecture.layers.map((layer): [string, Arrays] => {
-      const all = layerPart(parameters, layer);
+      const all = layerPart({ ...parameters, ...statistics }, layer);
       const kind = kindOf(layer);
       const names = Object.keys({ ...kind.parameters(layer), ...kind.state(layer) });
       const ordinary = Object.fromEntries(names.map((name) => [name, all[name]]));
@@ -28,6 +40,24 @@ export async function plainWeights(
       return [layer.name, { weights, ...ordinary }];
     }),
   );
+}
+
+async function statisticsOfMeans(
+  { architecture }: Network,
+  parameters: Arrays,
+  means: Arrays,
+  source: StatisticsSource,
+  engine: Engine,
+): Promise<Arrays> {
+  if (Object.keys(statisticsSpecs(architecture)).length === 0) return {};
+  const atMeans = Object.fromEntries(Object.entries(means).map(([name, mean]) => [`${name}.mean`, mean]));
+  const network = { architecture, posterior: posteriors.point };
+  const measured = await sampledStatistics(network, { ...parameters, ...atMeans }, source, engine);
+  try {
+    return await measured.of({});
+  } finally {
+    await measured.release();
+  }
 }
 
 /** [in, out] → [out, in, 1, 1] */

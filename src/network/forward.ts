@@ -1,7 +1,7 @@
 // Images through a network, whatever its weights are: the one place where layers follow each other.
 import { nested, prefixed, type Specs, type Tensors, tf } from '../engine/index.js';
 import type { Architecture } from './architecture.js';
-import { IMAGES, type Layer } from './layer.js';
+import { IMAGES, type Layer, type Mode } from './layer.js';
 import { isBiased, kindOf } from './weights.js';
 
 export interface ForwardContext {
@@ -9,8 +9,10 @@ export interface ForwardContext {
   parameters: Tensors;
   /** Running averages, `layer.part`; they are among the parameters where nothing is said. */
   state?: Tensors;
-  /** Of training alone: standard normals of layers, `layer.part`. Statistics are then those of the batch. */
-  training?: { noise: Tensors };
+  /** `prediction` where nothing is said. */
+  mode?: Mode;
+  /** Of training alone: standard normals of layers, `layer.part`. */
+  noise?: Tensors;
   /** x through a layer with random weights, without its bias. */
   random(layer: Layer, x: tf.Tensor): tf.Tensor;
 }
@@ -21,12 +23,13 @@ export const layerPart = <T>(all: Readonly<Record<string, T>>, layer: { name: st
 
 /**
  * @param images [n, h, w, c]
- * @returns outputs of the last layer [n, classes], and in training the next running averages, `layer.part`
+ * @returns outputs of the last layer [n, classes], and in training the next running averages, `layer.part`; in the mode
+ *   `statistics` those of this batch
  */
 export function forward(
   { layers }: Pick<Architecture, 'layers'>,
   images: tf.Tensor4D,
-  { parameters, state = parameters, training, random }: ForwardContext,
+  { parameters, state = parameters, mode = 'prediction', noise = {}, random }: ForwardContext,
 ): { outputs: tf.Tensor2D; averages: Tensors } {
   const made = new Map<string, tf.Tensor>([[IMAGES, images]]);
   const next: Record<string, tf.Tensor> = {};
@@ -44,8 +47,8 @@ export function forward(
     const result = kind.apply!(layer, inputs, {
       parameters: layerPart(parameters, layer),
       state: layerPart(state, layer),
-      noise: training ? layerPart(training.noise, layer) : {},
-      training: training !== undefined,
+      noise: layerPart(noise, layer),
+      mode,
     });
     made.set(layer.name, result.output);
     Object.assign(next, prefixed(result.state ?? {}, layer.name));
@@ -56,7 +59,7 @@ export function forward(
 /** Outputs [n, classes] of a network that is not being trained. */
 export const networkLogits = (
   architecture: Pick<Architecture, 'layers'>,
-  context: Omit<ForwardContext, 'training'>,
+  context: Omit<ForwardContext, 'mode' | 'noise'>,
   images: tf.Tensor4D,
 ): tf.Tensor2D => forward(architecture, images, context).outputs;
 

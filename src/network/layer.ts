@@ -32,6 +32,12 @@ export interface Filled {
   start: number;
 }
 
+/**
+ * `training`: dropout drops, statistics are those of the batch, and running averages follow them. `statistics`: as in
+ * training, without dropout, to learn the statistics of the batch. `prediction`: statistics are those that are given.
+ */
+export type Mode = 'training' | 'statistics' | 'prediction';
+
 /** What a layer without weights is given beside its inputs. */
 export interface LayerContext {
   /** The layer's own parameters. */
@@ -40,14 +46,13 @@ export interface LayerContext {
   state: Tensors;
   /** Standard normals as `noise` of the kind asks for them; none outside of training. */
   noise: Tensors;
-  /** Whether statistics are those of the batch, and dropout drops. */
-  training: boolean;
+  mode: Mode;
 }
 
 export interface LayerResult {
   /** [n, ...shape] */
   output: tf.Tensor;
-  /** The next running averages, in training. */
+  /** The next running averages in training; the statistics of the batch in the mode `statistics`. */
   state?: Tensors;
 }
 

@@ -7,9 +7,10 @@ import { classificationMetrics, mean, PredictiveMean, reliabilityBins } from '..
 import { UNIT_DECAY } from '../runs/classifier.js';
 import { initOf } from '../runs/config.js';
 import { readNetwork } from '../runs/network-file.js';
-import { type Problem, prepare } from '../runs/problem.js';
+import { type Problem, prepare, startKey } from '../runs/problem.js';
 import { makeSubstitutes } from '../runs/substitutes.js';
 import { classify, featureMap, labelsOf, linearClassifier } from '../train/random-features.js';
+import { hiddenDenseStart } from '../train/train-network.js';
 import type { CompareHooks, FinishedRun } from './compare.js';
 import type { Plan, PlannedRun } from './plan.js';
 
@@ -46,7 +47,7 @@ export async function runFeatures(plan: Plan, hooks: CompareHooks = {}): Promise
 
 async function runOne(
   { label, config }: PlannedRun,
-  { model, train, judged, weights }: Problem,
+  { model, train, judged, weights, key }: Problem,
   engine: Engine,
   { signal, progress }: CompareHooks,
 ): Promise<FeatureRun> {
@@ -63,10 +64,11 @@ async function runOne(
     for (let draw = 0; draw < config.samples; draw++) {
       if (signal?.aborted)
         throw new DwpError('INTERRUPTED', `interrupted at ${label}`, 'give the command again');
-      const kernels = await weights(engine, draw);
-      const { values, scale } = await map.features(kernels, images, rows);
-      const classifier = await linearClassifier(values, labels, classes, decay, engine);
-      const probabilities = classify(await map.features(kernels, judged, all, scale), classifier);
+      const hidden = hiddenDenseStart(model.architecture, startKey(key, draw));
+      const kernels = { ...hidden, ...(await weights(engine, draw)) };
+      const features = await map.features(kernels, images, rows);
+      const classifier = await linearClassifier(features.values, labels, classes, decay, engine);
+      const probabilities = classify(await map.features(kernels, judged, all, features), classifier);
       predictive.add(probabilities);
       singles.push(classificationMetrics(probabilities, judged.labels, classes).accuracy);
       progress?.('predicting', draw + 1, config.samples, `accuracy ${mean(singles).toFixed(4)}`);

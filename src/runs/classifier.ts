@@ -1,5 +1,5 @@
 // The classifier of a run where it is a point: the prior N(0, 1/λ) of its weights, and what it starts with. Both look at
-// its features, what the convolutions make of training images before the first step.
+// its features, what the layers before it make of training images before the first step.
 import { type Engine, foldIn, type NdArray, RandomStream } from '../engine/index.js';
 import {
   featureMap,
@@ -7,8 +7,9 @@ import {
   type LinearClassifier,
   NEGLIGIBLE_SCALE,
 } from '../train/random-features.js';
+import { classifierLayer, DENSE_START, hiddenDenseStart } from '../train/train-network.js';
 import { denseDecayOf, denseStartOf, type RunConfig } from './config.js';
-import { componentKey, type Problem } from './problem.js';
+import { componentKey, type Problem, startKey } from './problem.js';
 
 /** λ for features whose mean square is 1; docs/networks.md says where it comes from. */
 export const UNIT_DECAY = 5;
@@ -31,6 +32,8 @@ export async function classifierOf(config: RunConfig, problem: Problem, engine: 
   const [denseDecay, denseStart] = [denseDecayOf(config), denseStartOf(config)];
   const { model, train, key, weights } = problem;
   const { architecture } = model;
+  if (!classifierLayer(architecture))
+    return { decay: denseDecay === 'auto' ? 0 : denseDecay, start: async () => DENSE_START };
   const rowsOf = (component: number) => {
     const stream = new RandomStream(foldIn(componentKey(key, component), 'classifier'));
     return train.rows.length <= MOST_EXAMPLES
@@ -40,10 +43,12 @@ export async function classifierOf(config: RunConfig, problem: Problem, engine: 
           .slice(0, MOST_EXAMPLES)
           .map((i) => train.rows[i]);
   };
+  const hiddenOf = (component: number) => hiddenDenseStart(architecture, startKey(key, component));
   const meanSquare = async () => {
     const map = await featureMap(architecture, train.images, engine);
     try {
-      const { scale } = await map.features(await weights(engine, 0), train.images, rowsOf(0));
+      const start = { ...hiddenOf(0), ...(await weights(engine, 0)) };
+      const { scale } = await map.features(start, train.images, rowsOf(0));
       return scale > NEGLIGIBLE_SCALE ? scale ** 2 : 1;
     } finally {
       await map.release();
@@ -54,7 +59,14 @@ export async function classifierOf(config: RunConfig, problem: Problem, engine: 
     decay,
     start: async (component, convolutions) =>
       denseStart === 'fitted'
-        ? fittedClassifier(architecture, convolutions, train.images, rowsOf(component), decay, engine)
+        ? fittedClassifier(
+            architecture,
+            { ...hiddenOf(component), ...convolutions },
+            train.images,
+            rowsOf(component),
+            decay,
+            engine,
+          )
         : denseStart,
   };
 }

@@ -31,6 +31,7 @@ export type PriorName = (typeof PRIORS)[number];
 export const FALLBACKS = ['resample', 'normal', 'none'] as const;
 export const MIXES = ['none', 'equal', 'learned'] as const;
 export const DENSE_PRIORS = ['none', 'normal', 'fitted'] as const;
+export const BATCH_NORM_STATISTICS = ['per-draw', 'running'] as const;
 export const INITS = ['prior', 'samples', 'filters', 'xavier'] as const;
 
 const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
@@ -218,6 +219,13 @@ export const runConfig = z.object({
     .default(4)
     .describe('with --posterior sgld or sghmc: number of cycles of the step size'),
   seed: whole(0).default(0).describe('seed of all random numbers'),
+  batchNormStatistics: z
+    .enum(BATCH_NORM_STATISTICS)
+    .default('per-draw')
+    .describe(
+      'means and variances that batch normalisation predicts with: computed from the training examples for each draw of the ' +
+        'weights, or the running averages of training',
+    ),
   engine: z
     .enum(ENGINES)
     .default('native')

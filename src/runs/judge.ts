@@ -32,7 +32,7 @@ export function judge(
 
 /** Probabilities [n, classes] of the judged images under draws of the components in turn, `count` in all. */
 async function* drawsOfComponents(
-  { model, judged, key }: Problem,
+  { model, judged, key, statistics }: Problem,
   components: readonly Arrays[],
   count: number,
   engine: Engine,
@@ -48,6 +48,7 @@ async function* drawsOfComponents(
         shares[c],
         engine,
         componentKey(foldIn(key, 'predict'), c),
+        statistics,
       );
 }
 

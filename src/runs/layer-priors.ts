@@ -124,14 +124,16 @@ export function layerPrior(
     return { need, ...choice, prior: priors.length > 1 ? mixPriors(priors, equal) : priors[0] };
   }
   const { h, w } = need.size;
-  if (fallback === 'normal')
+  if (fallback === 'normal') {
+    const std = Math.sqrt(2 / (need.inputs * h * w)); // He et al. 2015
     return {
       need,
-      prior: isotropicNormal({ h, w }, {}, Math.sqrt(2 / (need.inputs * h * w))),
+      prior: isotropicNormal({ h, w }, {}, std),
       offers: [],
-      reason: 'N(0, 2/(inputs·h·w)), as no prior fits',
+      reason: `no given prior fits its ${sizeText(need.size)} kernels: N(0, σ²) by He's rule, σ = √(2/(inputs·h·w)) = ${std.toPrecision(3)}`,
       substitute: true,
     };
+  }
   const other = fallback === 'resample' ? chooseSubstitute(need, offers) : undefined;
   if (!other) throw nothingFits(need, offers, why);
   const { offers: from, reason, resampled } = other;

@@ -4,6 +4,7 @@ import { boundSettings } from '../bounds/settings.js';
 import { type Dataset, type ImageSet, loadDataset, stratifiedSplit } from '../data/index.js';
 import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, seedKey } from '../engine/index.js';
 import { usageError } from '../errors.js';
+import type { StatisticsSource } from '../evaluate/index.js';
 import { type Kernels, kernelSize, readKernelDataset, weightsOf } from '../kernels/index.js';
 import {
   type Architecture,
@@ -38,6 +39,8 @@ import {
 export interface Problem {
   model: Model;
   train: { images: ImageSet; rows: Int32Array };
+  /** What predictions compute statistics of batch normalisation from; without it they are the running averages. */
+  statistics?: StatisticsSource;
   /** What the run is judged on. */
   judged: ImageSet;
   /** Root of all randomness of the training. */
@@ -73,6 +76,16 @@ export const buildArchitecture = (
   return config.densePrior === 'none' ? architecture : withRandomDense(architecture);
 };
 
+/** Rows to train on and to judge on. The draw depends on the split alone: every prior and seed sees the same ones. */
+const splitOf = ({ split, examples, validation }: RunConfig, { labels, classes }: ImageSet) =>
+  stratifiedSplit(labels, classes, examples, validation, foldIn(seedKey(0), 'split', split));
+
+/** Statistics of batch normalisation: what they are computed from, where they are not the running averages. */
+export const statisticsOf = (config: RunConfig, train: ImageSet): StatisticsSource | undefined =>
+  config.batchNormStatistics === 'per-draw'
+    ? { images: train, rows: splitOf(config, train).train }
+    : undefined;
+
 /** The posterior that `config` asks for: a point when there is no prior, and for each draw of a Markov chain. */
 export const posteriorOf = ({ prior, posterior }: RunConfig) =>
   posteriors[prior === 'none' || isSampler(posterior) ? 'point' : posterior];
@@ -89,15 +102,7 @@ export function prepare(
   const { train, test } = dataset;
   const network = buildArchitecture(config, train);
   const layers = convLayers(network);
-  // The draw of examples depends on the split alone: every prior and seed sees the same ones.
-  const splitKey = foldIn(seedKey(0), 'split', config.split);
-  const { train: rows, validation } = stratifiedSplit(
-    train.labels,
-    train.classes,
-    config.examples,
-    config.validation,
-    splitKey,
-  );
+  const { train: rows, validation } = splitOf(config, train);
 
   const fitted = config.priorPath.map(readOffer);
   const needs = layerNeeds(network);
@@ -148,7 +153,7 @@ export function prepare(
       `--components ${config.components} cannot be used with a learned prior: every component would learn a different one`,
       'leave one of them out',
     );
-  if (isSampler(config.posterior)) requireDensity(config);
+  if (isSampler(config.posterior)) requireDensity(config, network);
   const learned = adaptPriors(priors, config.prior === 'none' ? [] : layers.map(({ name }) => name), config);
   requireAdaptable(config, Object.keys(learned.adapted).length > 0);
   const spans = Object.entries(priors).map(([name, { size }]) => [name, size.channels]);
@@ -169,6 +174,7 @@ export function prepare(
       bound: boundSettings(config.bound, config.boundSamples, config.encoder),
     },
     train: { images: train, rows },
+    statistics: statisticsOf(config, train),
     judged: config.validation > 0 ? takeImages(train, validation) : test,
     key,
     choices: Object.values(chosen),
@@ -195,6 +201,9 @@ export function prepare(
 /** Randomness of component 0, 1, …: the first has the key itself, as a run of one component. */
 export const componentKey = (key: Key, component: number): Key =>
   component === 0 ? key : foldIn(key, 'component', component);
+
+/** Randomness of everything that a component starts with, but its convolutions. */
+export const startKey = (key: Key, component: number): Key => foldIn(componentKey(key, component), 'initial');
 
 function filtersFor(layer: Layer, paths: readonly string[]): Kernels {
   if (paths.length === 0)
@@ -232,7 +241,17 @@ function takeImages(set: ImageSet, rows: Int32Array): ImageSet {
 }
 
 /** @throws DwpError USAGE where a network's weights have no posterior that chains could walk in */
-function requireDensity({ posterior, prior, densePrior, temperature }: RunConfig): void {
+function requireDensity(
+  { posterior, prior, densePrior, temperature }: RunConfig,
+  { name, layers }: Architecture,
+): void {
+  const norm = layers.find(({ kind }) => kind === 'batch-norm');
+  if (norm)
+    throw usageError(
+      `--posterior ${posterior} with --arch ${name}: its layer ${norm.name} normalises over batches`,
+      'so the likelihood of an image depends on the images beside it, and the weights have no posterior that chains could ' +
+        'draw from; use a variational --posterior, or a network without batch normalisation',
+    );
   if (prior === 'none')
     throw usageError(
       `--posterior ${posterior} cannot be used with --prior none`,

@@ -45,7 +45,7 @@ import { componentsOf, initOf, type RunConfig, runConfig, stepsOf, withDefaults 
 import type { RunHooks } from './hooks.js';
 import { type Judgement, judge } from './judge.js';
 import { choiceLine, type LayerPriorReport, reportOf } from './layer-priors.js';
-import { componentKey, type Problem, prepare } from './problem.js';
+import { componentKey, type Problem, prepare, startKey } from './problem.js';
 import { makeSubstitutes, readSubstitutes, standIns, writeSubstitutes } from './substitutes.js';
 
 export interface RunSummary {
@@ -178,7 +178,7 @@ async function startingState(
     posterior,
     convolutions,
     config.initialLogStd,
-    foldIn(componentKey(key, component), 'initial'),
+    startKey(key, component),
     auxiliaryParameters(model),
     await classifier.start(component, convolutions),
   );
@@ -242,7 +242,7 @@ async function continueRun(
   start: Progress,
   hooks: RunHooks,
 ): Promise<RunSummary> {
-  const { model, train, key } = problem;
+  const { model, train, key, statistics } = problem;
   const trace = readTrace(folder);
   const options = networkOptions(config, classifier);
   const [steps, components] = [options.steps, componentsOf(config)];
@@ -283,7 +283,7 @@ async function continueRun(
   const trained = readComponents(folder, model);
   const judgement = await judge(problem, trained, config.samples, engine, hooks);
   const bound = model.posterior.kernels
-    ? await finalBound(model, train.images, train.rows, trained, engine, foldIn(key, 'bound'))
+    ? await finalBound(model, train.images, train.rows, trained, engine, foldIn(key, 'bound'), statistics)
     : undefined;
   return finish(config, folder, problem, judgement, seconds, { ...(bound && { bound }) }, latest.parameters);
 }

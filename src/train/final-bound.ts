@@ -4,6 +4,7 @@ import type { Model } from '../bounds/elbo.js';
 import { HIERARCHICAL } from '../bounds/settings.js';
 import type { ImageSet } from '../data/index.js';
 import { type Engine, foldIn, type Key } from '../engine/index.js';
+import type { StatisticsSource } from '../evaluate/batch-statistics.js';
 import { type LayerDraw, layerBounds } from '../evaluate/layer-bounds.js';
 import { mean, standardError } from '../evaluate/summary.js';
 import { randomLayers } from '../network/index.js';
@@ -38,6 +39,7 @@ const INNER_FACTOR = 4;
  * @param components parameters of each component of q. The bound is the left side of (120), the mean of theirs: that of
  *   their mixture is up to log M above it, by as much as they lie apart, and equal where they are equal. The inner gap,
  *   which takes many samples, is that of the first
+ * @param statistics as of {@link logLikelihoods}
  */
 export async function finalBound(
   model: Model,
@@ -46,13 +48,14 @@ export async function finalBound(
   components: readonly Arrays[],
   engine: Engine,
   key: Key,
+  statistics?: StatisticsSource,
 ): Promise<BoundReport> {
   const reports: Omit<BoundReport, 'innerGap'>[] = [];
   const share = (draws: number) => Math.max(2, Math.ceil(draws / components.length));
   let innerGap = 0;
   for (const [c, parameters] of components.entries()) {
     const own = c === 0 ? key : foldIn(key, 'component', c);
-    reports.push(await boundOfOne(model, images, rows, parameters, share, engine, own));
+    reports.push(await boundOfOne(model, images, rows, parameters, share, engine, own, statistics));
     if (c === 0) innerGap = await innerGapOf(model, parameters, engine, own);
   }
   const average = (part: keyof (typeof reports)[number]) => mean(reports.map((report) => report[part]));
@@ -75,10 +78,12 @@ async function boundOfOne(
   share: (draws: number) => number,
   engine: Engine,
   key: Key,
+  statistics?: StatisticsSource,
 ): Promise<Omit<BoundReport, 'innerGap'>> {
   const draws = share(DRAWS);
   const likelihood = await logLikelihoods(model, images, rows, parameters, draws, engine, key, {
     examples: EXAMPLES,
+    statistics,
   });
   const { priorSamples, posteriorSamples } = model.bound ?? HIERARCHICAL;
   const used = Math.max(priorSamples, posteriorSamples);

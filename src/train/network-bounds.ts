@@ -4,6 +4,7 @@ import type { Model } from '../bounds/elbo.js';
 import { HIERARCHICAL } from '../bounds/settings.js';
 import type { ImageSet } from '../data/index.js';
 import { type Engine, foldIn, type Key } from '../engine/index.js';
+import type { StatisticsSource } from '../evaluate/batch-statistics.js';
 import { type Enclosure, type LayerDraw, layerBounds } from '../evaluate/layer-bounds.js';
 import { mean, standardError } from '../evaluate/summary.js';
 import { kernelCount, kernelLayout, randomLayers, weightShape } from '../network/index.js';
@@ -74,6 +75,8 @@ export interface NetworkBounds {
 export interface BoundsHooks {
   /** May throw, to end the work. */
   progress?(phase: 'log-likelihood' | 'bounds', done: number, total: number): void;
+  /** As of {@link logLikelihoods}. */
+  statistics?: StatisticsSource;
 }
 
 /**
@@ -89,7 +92,7 @@ export async function networkBounds(
   draws: number,
   engine: Engine,
   key: Key,
-  { progress }: BoundsHooks = {},
+  { progress, statistics }: BoundsHooks = {},
 ): Promise<NetworkBounds> {
   const likelihood = await logLikelihoods(
     model,
@@ -99,7 +102,7 @@ export async function networkBounds(
     draws,
     engine,
     foldIn(key, 'likelihood'),
-    { done: (m) => progress?.('log-likelihood', m, draws) },
+    { done: (m) => progress?.('log-likelihood', m, draws), statistics },
   );
   const layers = randomLayers(model.architecture).filter(({ name }) => model.priors[name]);
   const bounds = await Promise.all(

@@ -1,4 +1,4 @@
-// Random features: convolutions that stay as they were drawn, and a classifier on what they make of images. It takes a
+// Random features: weights that stay as they were drawn, and a classifier on what they make of images. It takes a
 // second where training takes a minute, and orders sources of kernels (docs/networks.md).
 import { gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
 import {
@@ -12,16 +12,19 @@ import {
   unpack,
   valueAndGradients,
 } from '../engine/index.js';
+import { drawStatistics, statisticsSpecs } from '../evaluate/batch-statistics.js';
 import {
   type Architecture,
   applyWeights,
-  convLayers,
+  type ForwardContext,
+  forward,
   inputChannels,
-  networkLogits,
   ordinaryParameters,
+  weightLayers,
   weightShape,
+  withRandomDense,
 } from '../network/index.js';
-import type { Arrays } from '../priors/index.js';
+import type { Arrays, Tensors } from '../priors/index.js';
 import { adam, packAdam } from './adam.js';
 import { descend } from './loop.js';
 
@@ -31,19 +34,26 @@ const BATCH = 100;
 const STEPS = 300;
 const LEARNING_RATE = 0.05;
 
-/** Features of images, [n, f]; `scale` is what they were divided by. */
-export interface Features {
-  values: NdArray<readonly [number, number]>;
+/** How features were made: what they were divided by, and the statistics of batch normalisation. */
+export interface FeatureScale {
   scale: number;
+  statistics: Arrays;
+}
+
+/** Features of images, [n, f]. */
+export interface Features extends FeatureScale {
+  values: NdArray<readonly [number, number]>;
 }
 
 export interface FeatureMap {
   /**
    * What the network's last layer sees of the given rows.
-   * @param weights of each convolution, [out, in, h, w]; their biases are 0
-   * @param scale what features are divided by: their own root mean square where nothing is said
+   * @param weights of each convolution, [out, in, h, w], and of dense layers before the last layer, [out, in, 1, 1]; other
+   *   parameters are as before training
+   * @param as statistics and scale of other features; those of these images and the root mean square of these features where
+   *   nothing is said
    */
-  features(weights: Arrays, images: ImageSet, rows: Int32Array, scale?: number): Promise<Features>;
+  features(weights: Arrays, images: ImageSet, rows: Int32Array, as?: FeatureScale): Promise<Features>;
   release(): Promise<void>;
 }
 
@@ -54,30 +64,52 @@ export async function featureMap(
   engine: Engine,
 ): Promise<FeatureMap> {
   const last = architecture.layers.at(-1)!;
-  const layers = architecture.layers.slice(0, -1);
+  const before = withRandomDense({ ...architecture, layers: architecture.layers.slice(0, -1) });
   const { height, width, channels } = shape;
   const pixels = f32([BATCH, height, width, channels]);
-  const convolutions = convLayers(architecture);
-  const weightSpecs = Object.fromEntries(convolutions.map((layer) => [layer.name, spec(weightShape(layer))]));
-  const biases: Arrays = Object.assign(
+  const weighted = weightLayers(before);
+  const weightSpecs = Object.fromEntries(weighted.map((layer) => [layer.name, spec(weightShape(layer))]));
+  const parameters: Arrays = Object.assign(
     {},
-    ...convolutions.map((layer) => prefixed(ordinaryParameters(layer), layer.name)),
+    ...before.layers.map((layer) => prefixed(ordinaryParameters(layer), layer.name)),
   );
+  const run = (
+    parameters: Tensors,
+    images: tf.Tensor4D,
+    weights: Tensors,
+    context: Partial<ForwardContext>,
+  ) =>
+    forward(before, images, {
+      parameters,
+      random: (layer, x) => applyWeights(layer, x, weights[layer.name]),
+      ...context,
+    });
+  const statisticsShapes = statisticsSpecs(before);
   const step = await engine.compile(
-    ({ images, weights }, biases) => ({
-      features: tf.clone(
-        networkLogits(
-          { layers },
-          { parameters: biases, random: (layer, x) => applyWeights(layer, x, weights[layer.name]) },
-          images,
-        ),
-      ),
+    ({ images, weights, statistics }, parameters) => ({
+      features: tf.clone(run(parameters, images, weights, { state: statistics }).outputs),
     }),
-    { inputs: { images: spec(pixels.shape), weights: weightSpecs }, constants: biases },
+    {
+      inputs: { images: spec(pixels.shape), weights: weightSpecs, statistics: statisticsShapes },
+      constants: parameters,
+    },
   );
+  const statisticsFor = async (weights: Arrays, images: ImageSet, rows: Int32Array): Promise<Arrays> => {
+    if (Object.keys(statisticsShapes).length === 0) return {};
+    const measured = await drawStatistics(
+      (parameters, images, weights) => run(parameters, images, weights, { mode: 'statistics' }).averages,
+      weightSpecs,
+      parameters,
+      { images, rows },
+      engine,
+    );
+    return measured.of(weights).finally(() => measured.release());
+  };
   const size = inputChannels(last);
   return {
-    async features(weights, images, rows, scale) {
+    async features(given, images, rows, as) {
+      const weights = Object.fromEntries(weighted.map(({ name }) => [name, given[name]]));
+      const statistics = as?.statistics ?? (await statisticsFor(weights, images, rows));
       const values = f32([rows.length, size]);
       for (let start = 0; start < rows.length; start += BATCH) {
         const part = rows.subarray(start, start + BATCH);
@@ -87,12 +119,13 @@ export async function featureMap(
           Int32Array.from({ length: BATCH }, (_, i) => part[i] ?? part[0]),
           pixels.data,
         );
-        const out = await step.run({ images: pixels, weights });
+        const out = await step.run({ images: pixels, weights, statistics });
         values.data.set(out.features.data.subarray(0, part.length * size), start * size);
       }
-      const used = scale ?? Math.sqrt(values.data.reduce((sum, x) => sum + x * x, 0) / values.data.length);
+      const used =
+        as?.scale ?? Math.sqrt(values.data.reduce((sum, x) => sum + x * x, 0) / values.data.length);
       for (let i = 0; i < values.data.length; i++) values.data[i] /= used || 1;
-      return { values, scale: used };
+      return { values, scale: used, statistics };
     },
     release: () => step.release(),
   };
@@ -168,7 +201,7 @@ function oneHot(labels: Int32Array, classes: number): NdArray<[number, number]> 
 
 /** Class probabilities of features [n, f], [n · classes]. */
 export function classify(
-  { values: { shape, data } }: Features,
+  { values: { shape, data } }: Pick<Features, 'values'>,
   { weights, bias }: LinearClassifier,
 ): Float64Array {
   const [n, f] = shape;
@@ -196,9 +229,9 @@ export const labelsOf = (images: ImageSet, rows: Int32Array): Int32Array =>
 export const NEGLIGIBLE_SCALE = 1e-6;
 
 /**
- * The classifier that is likeliest a posteriori on what a network's convolutions make of images, with a prior
+ * The classifier that is likeliest a posteriori on what the layers before it make of images, with a prior
  * N(0, 1/decay) of every weight, for features as they are (125).
- * @param weights of each convolution, [out, in, h, w]
+ * @param weights as of {@link FeatureMap}
  * @returns weights [f, classes] and bias [classes] of the network's last layer; 0 where all features are next to 0
  */
 export async function fittedClassifier(

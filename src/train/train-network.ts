@@ -26,6 +26,7 @@ import {
   denseLayers,
   glorotDense,
   initialAverages,
+  isConvolution,
   kernelCount,
   kindOf,
   type Layer,
@@ -94,8 +95,8 @@ export const DENSE_START = 0.1;
  * @param weights start of each convolution by name, [out, in, h, w]
  * @param logStd log standard deviation that the posterior starts with
  * @param auxiliary parameters of r(z|w) that are trained along, `layer.auxiliary.name`
- * @param denseStart of dense layers: a random one of this many times Glorot's standard deviation √(2 / (inputs + outputs)),
- *   or the last one's weights [in, out] and bias
+ * @param denseStart of the classifier: a random one of this many times Glorot's standard deviation √(2 / (inputs + outputs)),
+ *   or its weights [in, out] and bias. Dense layers before it start at Glorot's, {@link hiddenDenseStart}
  */
 export function initialState(
   architecture: Architecture,
@@ -107,7 +108,7 @@ export function initialState(
   denseStart: number | LinearClassifier = DENSE_START,
 ): TrainingState {
   const parameters: Record<string, NdArray> = {};
-  const classifier = denseLayers(architecture).at(-1);
+  const classifier = classifierLayer(architecture);
   for (const layer of inOrderOfStart(architecture)) {
     const given = typeof denseStart !== 'number' && layer === classifier ? denseStart : undefined;
     const parts: Arrays = weightsAtStart(layer, given);
@@ -125,12 +126,37 @@ export function initialState(
       return posterior.initial(layer, weights[layer.name], logStd, foldIn(key, layer.name));
     if (!kindOf(layer).weights) return {};
     const factor = typeof denseStart === 'number' ? denseStart : DENSE_START;
-    const kernel = given?.weights ?? glorotDense(layer, factor, foldIn(key, layer.name)); // [in, out]
+    const kernel =
+      layer !== classifier
+        ? hiddenStart(layer, key)
+        : (given?.weights ?? glorotDense(layer, factor, foldIn(key, layer.name))); // [in, out]
     if (!layer.random) return { kernel };
     const rows = transposed(kernel, weightShape(layer));
     return posterior.initial(layer, rows, logStd, foldIn(key, layer.name, 'posterior'));
   }
 }
+
+/** The layer that makes the logits, where it is dense. */
+export const classifierLayer = ({ layers }: Pick<Architecture, 'layers'>): Layer | undefined => {
+  const last = layers.at(-1)!;
+  return kindOf(last).weights && !isConvolution(last) ? last : undefined;
+};
+
+/** Glorot's, whole: a hidden layer that began at a tenth of it would hide from the classifier what it sees. [in, out] */
+const hiddenStart = (layer: Layer, key: Key): NdArray => glorotDense(layer, 1, foldIn(key, layer.name));
+
+/**
+ * Weights [out, in, 1, 1] that dense layers before the classifier start with.
+ * @param key as that of {@link initialState}
+ */
+export const hiddenDenseStart = (architecture: Architecture, key: Key): Record<string, NdArray> => {
+  const classifier = classifierLayer(architecture);
+  return Object.fromEntries(
+    denseLayers(architecture)
+      .filter((layer) => layer !== classifier)
+      .map((layer) => [layer.name, transposed(hiddenStart(layer, key), weightShape(layer))]),
+  );
+};
 
 /** Convolutions, then dense layers, then all others: the order of parameters in the optimiser's vector. */
 const inOrderOfStart = (architecture: Architecture): Layer[] => {

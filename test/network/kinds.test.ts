@@ -90,7 +90,7 @@ test.each(examples)('$title: shapes, both engines, gradients', async (example) =
       forward(architecture, inputs.images, {
         parameters,
         state: inputs.averages,
-        ...(training && { training: { noise: inputs.noise } }),
+        ...(training && { mode: 'training', noise: inputs.noise }),
         random: (layer, x) => applyWeights(layer, x, parameters[`${layer.name}.mean`]),
       });
     const { gradients } = valueAndGradients(

@@ -2,7 +2,9 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { ImageSet } from '../../src/data/index.js';
 import { createEngine, type Engine, f32, RandomStream, seedKey } from '../../src/engine/index.js';
-import { convLayers, namedArchitecture, xavier } from '../../src/network/index.js';
+import { predictions } from '../../src/evaluate/index.js';
+import { buildArchitecture, convLayers, namedArchitecture, xavier } from '../../src/network/index.js';
+import { posteriors } from '../../src/posteriors/index.js';
 import {
   classify,
   featureMap,
@@ -10,6 +12,7 @@ import {
   labelsOf,
   linearClassifier,
 } from '../../src/train/random-features.js';
+import { hiddenDenseStart, initialState } from '../../src/train/train-network.js';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -30,7 +33,7 @@ test('the classifier is where the gradient of its objective is 0, and shrinks wi
   const norms: number[] = [];
   for (const decay of [1, 10]) {
     const classifier = await linearClassifier(values, labels, classes, decay, engine);
-    const p = classify({ values, scale: 1 }, classifier);
+    const p = classify({ values }, classifier);
     for (let c = 0; c < classes; c++) {
       const residual = (i: number) => Number(labels[i] === c) - p[i * classes + c];
       const sum = (g: (i: number) => number) => labels.reduce((total, _, i) => total + g(i), 0);
@@ -57,7 +60,7 @@ test('probabilities are those of the softmax, however large the logits', () => {
     weights: f32([1, 2], Float32Array.of(1000, 0)),
     bias: f32([2], Float32Array.of(0, Math.log(3))),
   };
-  const p = classify({ values: f32([2, 1], Float32Array.of(0, 1)), scale: 1 }, classifier);
+  const p = classify({ values: f32([2, 1], Float32Array.of(0, 1)) }, classifier);
   expect(p[0]).toBeCloseTo(1 / 4, 6);
   expect(p[2]).toBe(1);
   expect(p[3]).toBe(0);
@@ -84,7 +87,7 @@ test('features: the same on both engines, with a root mean square of 1, of rows 
   expect(values.shape).toEqual([3, 3 * 1 * 1]); // 20 → 14 → 7 → 3 → 1
   for (const [i, x] of values.data.entries()) expect(x).toBeCloseTo(other.values.data[i], 4);
   expect(squares(values.data as Float32Array) / values.data.length).toBeCloseTo(1, 5);
-  const one = await native.features(weights, images, Int32Array.of(0), scale);
+  const one = await native.features(weights, images, Int32Array.of(0), { scale, statistics: {} });
   expect(one.values.data).toEqual(values.data.subarray(3, 6));
   await native.release();
   await cpu.release();
@@ -122,7 +125,7 @@ test('a fitted classifier is at the optimum for features as they are, whatever t
     );
     const fit = await fittedClassifier(architecture, weights, images, rows, decay, engine);
     const map = await featureMap(architecture, images, engine);
-    const features = await map.features(weights, images, rows, 1); // as the network has them
+    const features = await map.features(weights, images, rows, { scale: 1, statistics: {} }); // as the network has them
     await map.release();
     const p = classify(features, fit);
     const [, f] = features.values.shape;
@@ -136,4 +139,40 @@ test('a fitted classifier is at the optimum for features as they are, whatever t
         expect(Math.abs(slope)).toBeLessThan(0.02 * steep + 1e-3);
       }
   }
+});
+
+test('with hidden dense layers and batch normalisation, features are those of the network that training starts with', async () => {
+  const count = 30;
+  const images: ImageSet = {
+    ...{ height: 12, width: 12, channels: 1, count, classes: 3 },
+    images: Uint8Array.from(random(7, count * 144), (x, p) => 60 + 40 * x + 20 * (Math.floor(p / 144) % 3)),
+    labels: Uint8Array.from({ length: count }, (_, i) => i % 3),
+  };
+  const rows = Int32Array.from({ length: count }, (_, i) => i);
+  const architecture = buildArchitecture('hidden', images, 3, [
+    { kind: 'conv', name: 'conv', channels: 3, kernel: 5, stride: 2, bias: false },
+    { kind: 'batch-norm' },
+    { kind: 'relu' },
+    { kind: 'flatten' },
+    { kind: 'dense', name: 'hidden', units: 7 },
+    { kind: 'relu' },
+    { kind: 'dense', name: 'logits', units: 3 },
+  ]);
+  const key = seedKey(8);
+  const weights = { conv: xavier(architecture.layers[0], key) };
+  const before = { ...weights, ...hiddenDenseStart(architecture, key) };
+  const fit = await fittedClassifier(architecture, before, images, rows, 0.1, engine);
+  const { parameters, averages } = initialState(architecture, posteriors.point, weights, -5, key, {}, fit);
+  const network = { architecture, posterior: posteriors.point };
+  const source = { images, rows };
+  const all = { ...parameters, ...averages };
+  const { value: p } = await predictions(network, all, images, 1, engine, key, source).next();
+  const map = await featureMap(architecture, images, engine);
+  const { values, statistics } = await map.features(before, images, rows);
+  const features = await map.features(before, images, rows, { scale: 1, statistics });
+  await map.release();
+  expect(values.shape).toEqual([count, 7]);
+  const expected = classify(features, fit);
+  for (const [i, x] of expected.entries()) expect(Math.abs(p![i] - x)).toBeLessThan(1e-5);
+  expect(expected.some((x) => x > 0.6)).toBe(true); // the classifier says something
 });

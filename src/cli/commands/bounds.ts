@@ -83,7 +83,11 @@ export const bounds = defineCommand({
         'use a run with a variational posterior',
       );
     const dataset = loadDataset(config.data, config.dataDir);
-    const { model, train } = prepare(config, dataset, readSubstitutes(run, config, dataset.train));
+    const { model, train, statistics } = prepare(
+      config,
+      dataset,
+      readSubstitutes(run, config, dataset.train),
+    );
     const state = readCheckpoint(run, model);
     requireFinished(run, config, state);
     const engine = await createEngine(config.engine, config.threads, config.device);
@@ -94,12 +98,13 @@ export const bounds = defineCommand({
         model,
         train.images,
         train.rows,
-        state.parameters,
+        { ...state.parameters, ...state.averages },
         samples,
         draws,
         engine,
         key,
         {
+          statistics,
           progress(phase, done, total) {
             if (effects.signal.aborted)
               throw new DwpError('INTERRUPTED', 'interrupted', 'nothing was written');

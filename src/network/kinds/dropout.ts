@@ -16,8 +16,8 @@ export const dropout: LayerKind<DropoutOptions> = {
   options,
   inputs: 'one',
   shape: (_, [input]) => input,
-  apply({ options: { rate } }, [x], { noise: { normals }, training }) {
-    if (!training || rate === 0) return { output: x };
+  apply({ options: { rate } }, [x], { noise: { normals }, mode }) {
+    if (mode !== 'training' || rate === 0) return { output: x };
     const kept = tf.step(tf.sub(normals, normalQuantile(rate))); // a standard normal is below it with probability `rate`
     return { output: tf.mul(x, tf.div(kept, 1 - rate)) };
   },
