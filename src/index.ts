@@ -28,6 +28,6 @@ export { families, type KernelPrior, type PriorFamily } from './priors/index.js'
 export { type LatentPrior, latentPriors } from './priors/latent/index.js';
 export { type RunConfig, runConfig } from './runs/config.js';
 export { readSummary, resumeRun, startRun } from './runs/run.js';
-export { type FitOptions, fitPrior } from './train/fit-prior.js';
+export { defaultFit, type FitOptions, fitPrior } from './train/fit-prior.js';
 export { samplePrior } from './train/sample-prior.js';
-export { trainNetwork } from './train/train-network.js';
+export { initialState, type NetworkOptions, trainNetwork } from './train/train-network.js';
