@@ -17,7 +17,7 @@ const BLOCK = 2 ** 20;
 
 /**
  * Every train kernel is read once, in blocks of 4 MB; of the test kernels a sample is kept, with eight cells each on
- * average: about 10 MB. Time is linear in the train kernels, about a second for a million of 3x3.
+ * average, about 10 MB. Time is linear in the train kernels.
  *
  * @param folder with the arrays that the description tells of
  * @param between called after every block; what it throws ends the search
