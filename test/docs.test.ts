@@ -107,6 +107,7 @@ const flagsOf = (text: string): string[] => text.match(/(?<![\w-])--[a-z][a-z-]*
 /** Options that the command line gives to every command, from where it does so. */
 const COMMON = [
   '--help',
+  '--help-all',
   '--version',
   ...[
     ...readFileSync(join(ROOT, 'src/cli/main.ts'), 'utf8').matchAll(/(?:new Option|\.option)\(\s*'([^']*)'/g),
@@ -137,7 +138,8 @@ function unknownCommands(name: string, markdown: string): string[] {
       if (calls.length === 0 && /^\s*--/.test(before)) loose.push(...flagsOf(before));
       for (const call of calls) {
         const [command] = call.trim().split(/\s+/);
-        if (!/^[a-z][a-z-]*$/.test(command)) continue; // dwp --help, dwp <command>, dwp(...)
+        // dwp --help, dwp <command>, dwp(...), import * as dwp from
+        if (!/^[a-z][a-z-]*$/.test(command) || command === 'from') continue;
         const options = optionsOf.get(command);
         if (!options) {
           wrong.push(`${at}: dwp ${command}: no such command`);

@@ -201,7 +201,7 @@ export const mutations: readonly Mutation[] = [
   ...mutationsOf(51, 'priors/latent/aggregate.ts', '{ [POINTS]: components } : {}', [
     ['all rows, not K of them', 'M2', '{ [POINTS]: kept.shape[0] } : {}'],
   ]),
-  ...mutationsOf(51, 'train/fit-prior.ts', "foldIn(key, 'resampled', name, t)", [
+  ...mutationsOf(51, 'train/fit-prior.ts', "foldIn(key, 'resampled', name, t + i)", [
     ['the same rows in every step', 'M2', "foldIn(key, 'resampled', name)"],
   ]),
 ];
