@@ -60,7 +60,9 @@ test('devices: the CPU takes over what another does not support; a missing one i
   expect(() => executionProviders('coreml', providers)).toThrow(
     '--device coreml: the installed onnxruntime supports only cpu, webgpu',
   );
-  await expect(createEngine('cpu', 1, 'webgpu')).rejects.toThrow('--device webgpu works only with --engine native');
+  await expect(createEngine('cpu', 1, 'webgpu')).rejects.toThrow(
+    '--device webgpu works only with --engine native',
+  );
   const absent = process.platform === 'darwin' ? 'dml' : 'coreml';
   await expect(createEngine('native', 1, absent)).rejects.toThrow(`--device ${absent}`);
 });

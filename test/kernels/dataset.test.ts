@@ -327,7 +327,9 @@ describe('a folder', () => {
     const out = join(folder, 'kernels');
     await collect({}, MODELS, out);
     expect(failure(out, '7x7')).toBe('INPUT /kernels: no kernels of 7x7 — it has 3x1, 2x2');
-    expect(failure(out)).toBe('INPUT /kernels: kernels of several sizes (3x1, 2x2) — choose one size with --size');
+    expect(failure(out)).toBe(
+      'INPUT /kernels: kernels of several sizes (3x1, 2x2) — choose one size with --size',
+    );
     expect(failure(folder, '7x7')).toMatch(/^INPUT : no kernel dataset/);
     expect(failure(join(folder, 'nowhere'))).toMatch(/^INPUT \/nowhere: no such file/);
   });
