@@ -56,7 +56,7 @@ export const runConfig = z.object({
     .describe('dataset: mnist, fashion-mnist, or any name together with --data-dir'),
   dataDir: z.string().optional().describe('folder with the four IDX files of a dataset'),
   examples: whole(1).default(100).describe('number of training examples, balanced over the classes'),
-  split: whole(0).default(0).describe('number that selects which training examples are drawn'),
+  split: whole(0).default(0).describe('selects which training examples are drawn'),
   validation: whole(0)
     .default(0)
     .describe(
@@ -113,9 +113,8 @@ export const runConfig = z.object({
     .enum([...Object.keys(posteriors).filter((name) => name !== 'point'), ...SAMPLERS])
     .default('mean-field')
     .describe(
-      'posterior: independent normals (mean-field), mixtures of normals for each kernel, filter or layer (semi-implicit, ' +
-        'semi-implicit-filter, semi-implicit-layer), multiplicative normalising flows (mnf), or draws by Markov chains ' +
-        '(hmc, sgld, sghmc)',
+      'family of the posterior: independent normals, semi-implicit mixtures, multiplicative normalising flows; or ' +
+        'draws by Markov chains',
     ),
   densePrior: z
     .enum(DENSE_PRIORS)

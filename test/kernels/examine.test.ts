@@ -90,7 +90,9 @@ test('a dataset whose layers lie outside its arrays is an error', () => {
   expect(() => examineDatasetSize(folder, size, bad({ train: { offset: 1e9, count: 3 } }))).toThrow(
     /3 kernels of .* at 1000000000/,
   );
-  expect(() => examineDatasetSize(folder, size, bad({ model: 7 }))).toThrow(/source 7 of 2/);
+  expect(() => examineDatasetSize(folder, size, bad({ model: 7 }))).toThrow(
+    /names source 7, but there are 2/,
+  );
 });
 
 test('samples are spread over all kernels', () => {

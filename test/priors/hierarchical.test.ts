@@ -191,5 +191,5 @@ test('of whole filters, with convolutional networks', () => {
 });
 
 test('one latent number has no two layers', () => {
-  expect(() => start(1)).toThrow(/hierarchical p\(z\) with --latent 1/);
+  expect(() => start(1)).toThrow(/--latent 1 is too small for a hierarchical p\(z\)/);
 });

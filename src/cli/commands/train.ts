@@ -131,11 +131,7 @@ export const train = defineCommand({
       group: 'Output',
     },
     resume: {
-      ...option(
-        '--resume <run>',
-        'folder of an interrupted run to continue, with its own options',
-        z.string().optional(),
-      ),
+      ...option('--resume <run>', 'interrupted run to continue, with its own options', z.string().optional()),
       group: 'Output',
     },
     ...configOptions,
