@@ -64,7 +64,7 @@ test.each([
     'engines that differ',
     { methods: [{ label: 'x' }, { label: 'y', threads: 2 }] },
     2,
-    /method "y".*one engine/,
+    /method "y".*same dataset and engine/,
   ],
   ['another kind', { kind: 'random' }, 2, /kind/],
 ])('%s', async (name, changes, exit, message) => {
