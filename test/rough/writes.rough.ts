@@ -51,7 +51,7 @@ test.each(['ENOSPC', 'EROFS', 'EFBIG', 'EDQUOT', 'EIO'])(
   async (code) => {
     const at = scratch();
     const kernels = writeKernels(at('kernels.npy'));
-    const failing = { calls: ['writeSync'], at: 2, code };
+    const failing = { calls: ['writeSync'], at: 4, code }; // two probes of the folder and its lock come first
     const outcome = await dwpWith(failing, ...fitPrior(kernels, at('prior')));
     expect(outcome.code).toBe(3);
     expect(outcome.err).toContain(at('prior'));
