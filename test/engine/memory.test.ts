@@ -24,7 +24,7 @@ import { initialState, trainNetwork } from '../../src/train/train-network.js';
 import { allRows, tinyImages, tinyModel, tinyOptions, tinyState } from '../train/tiny.js';
 
 const FULL = Number(process.env.DWP_MEMORY_STEPS ?? 0);
-const TOLERANCE = FULL ? 0.05 : 0.1; // a short run has less time to settle
+const TOLERANCE = FULL ? 0.1 : 0.2; // a short run has less time to settle
 const key = seedKey(60);
 
 type Arrays = Record<string, NdArray>;
@@ -48,11 +48,11 @@ function residentMemory(warmUp: number) {
         const part = samples.slice(i * length, (i + 1) * length).sort((a, b) => a - b);
         return part[length >> 1];
       });
-      const middle = (Math.max(...parts) + Math.min(...parts)) / 2;
-      const spread = Math.max(...parts) / middle - 1;
-      const seen = `${name}: ${parts.map((x) => x.toFixed(0)).join(' ')} MiB, ±${(100 * spread).toFixed(1)} %`;
+      // the largest rise from a part to a later one; memory of earlier tests, given back meanwhile, is none
+      const rise = Math.max(...parts.map((part, i) => Math.max(...parts.slice(i)) / part - 1));
+      const seen = `${name}: ${parts.map((x) => x.toFixed(0)).join(' ')} MiB, risen by ${(100 * rise).toFixed(1)} %`;
       if (FULL) console.info(seen);
-      expect(spread, seen).toBeLessThan(TOLERANCE);
+      expect(rise, seen).toBeLessThan(TOLERANCE);
     },
   };
 }
