@@ -7,9 +7,8 @@ const { train, test } = dwp.loadDataset('mnist');
 const { train: rows } = dwp.stratifiedSplit(train.labels, 10, 100, 0, key); // ten of each digit
 
 const kernels = dwp.readKernelDataset('kernels-dataset', '5x5').train; // [n, 5, 5]
-const family = dwp.families.gaussian;
-const config = family.config.parse({});
-const { prior } = await dwp.fitPrior(family, kernels, config, dwp.defaultFit, engine, key);
+const gaussian = dwp.families.get('gaussian');
+const { prior } = await dwp.fitPrior(gaussian, kernels, {}, {}, engine, key); // with all defaults
 
 const input = { height: 28, width: 28, channels: 1 };
 const architecture = dwp.buildArchitecture('mine', input, 10, [

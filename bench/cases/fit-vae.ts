@@ -24,7 +24,7 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
     all,
     Array.from({ length: COUNT + 1 }, (_, i) => i),
   );
-  const config = families.vae.config.parse({ latent: LATENT, hidden: HIDDEN });
+  const config = families.get('vae')!.config.parse({ latent: LATENT, hidden: HIDDEN, whitening: 'none' });
   const options = {
     batch: BATCH,
     learningRate: LEARNING_RATE,
@@ -36,14 +36,14 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
   // Twice as many steps as are compared: the learning rate falls in the second half.
   const steps = 2 * COMPARED_STEPS;
   const { report } = await fitPrior(
-    families.vae,
+    families.get('vae')!,
     kernels,
     config,
     { ...options, steps, validateEvery: 1 },
     recorder,
     KEY,
   );
-  const { fit } = families.vae;
+  const { fit } = families.get('vae')!;
   if (fit.kind !== 'gradient') throw new Error('the VAE is learned by gradients');
   const { trainable } = fit.initial(kernels, config, foldIn(KEY, 'initial')); // as fitPrior starts
   const tensors: Inputs = {
@@ -66,7 +66,7 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
       const half = Math.max(units, WARM_UP) * STEPS_PER_EPOCH;
       const times: number[] = [];
       await fitPrior(
-        families.vae,
+        families.get('vae')!,
         kernels,
         config,
         { ...options, steps: 2 * half, validateEvery: half },

@@ -36,8 +36,8 @@ const architecture = namedArchitecture('lenet', { height: 28, width: 28, channel
 /** Full-covariance Gaussians of the shipped kernels, or VAEs with their first weights: cost does not depend on values. */
 function priorOf(family: 'gaussian' | 'vae', size: string): KernelPrior {
   const { train } = readKernelDataset(KERNELS, size);
-  const { config, fit, prior } = families[family];
-  const settings = config.parse({});
+  const { config, fit, prior } = families.get(family)!;
+  const settings = config.parse({ whitening: 'none' });
   if (fit.kind === 'iterative') throw new Error(`${family} is fitted step by step`);
   if (fit.kind === 'closed-form') return prior(train, settings, fit.parameters(train, settings));
   const { trainable, fixed } = fit.initial(train, settings, foldIn(KEY, size));

@@ -5,24 +5,18 @@ import { DwpError } from '../errors.js';
 import type { DensityReport } from '../evaluate/density.js';
 import { mean, standardError } from '../evaluate/index.js';
 import type { KernelDataset } from '../kernels/index.js';
-import { families, freeNumbers, type PriorFamily } from '../priors/index.js';
-import type { FitOptions } from '../train/fit-prior.js';
+import { freeNumbers, type PriorFamily } from '../priors/index.js';
+import { type FitOptions, fitSettings } from '../train/fit-prior.js';
 import type { ComparedPrior } from './compared-priors.js';
-import {
-  type Baselines,
-  baselinesOf,
-  fitAndJudge,
-  fitOptions,
-  type Parts,
-  partsOf,
-  writeFit,
-} from './fit-and-judge.js';
+import { type Baselines, baselinesOf, fitAndJudge, type Parts, partsOf, writeFit } from './fit-and-judge.js';
 
 export interface ComparedRow {
   name: string;
   label: string;
   family: string;
   config: Readonly<Record<string, unknown>>;
+  /** The density fitted before the first step, where the steps start from one. */
+  startsFrom?: string;
   /** Held-out nats per kernel, mean over seeds; `kind` says whether of the density or of a lower bound. */
   nats: number;
   standardError: number;
@@ -76,7 +70,7 @@ const WORK: Readonly<Record<PriorFamily['fit']['kind'], number>> = {
   iterative: 50,
   gradient: 400,
 };
-const workOf = ({ family }: ComparedPrior) => WORK[families[family].fit.kind];
+const workOf = ({ family }: ComparedPrior) => WORK[family.fit.kind];
 export const totalWork = ({ priors, seeds }: Pick<CompareRequest, 'priors' | 'seeds'>): number =>
   seeds.length * priors.reduce((sum, prior) => sum + workOf(prior), 0);
 
@@ -118,9 +112,9 @@ export async function comparePriors(
   };
 
   async function fitRow(row: ComparedPrior, parts: Parts, seed: number, baselines?: Baselines) {
-    const family = families[row.family];
+    const { family } = row;
     const config = family.config.parse(row.config);
-    const options = fitOptions(config, request.options);
+    const options = fitSettings(family, config, request.options);
     const at = (part: number, detail: string) =>
       progress?.(done + part * workOf(row), `${row.name}, seed ${seed}${detail && `: ${detail}`}`);
     at(0, '');
@@ -140,12 +134,15 @@ export async function comparePriors(
 
 function rowOf({ name, label, family, config }: ComparedPrior, seeds: ComparedRow['seeds']): ComparedRow {
   const values = seeds.map(({ test }) => test.bound ?? test.logDensity!);
+  const startsFrom =
+    family.fit.kind === 'gradient' ? family.fit.startsFrom?.(family.config.parse(config)) : undefined;
   const several = seeds.length > 1;
   return {
     name,
     label,
-    family,
+    family: family.name,
     config,
+    ...(startsFrom && { startsFrom }),
     nats: mean(values),
     standardError: several ? standardError(values) : seeds[0].test.standardError,
     errorOver: several ? 'seeds' : 'kernels',

@@ -3,9 +3,11 @@ import { type Engine, foldIn, type Key, RandomStream, seedKey } from '../engine/
 import { DwpError, inputError } from '../errors.js';
 import { type DensityReport, evaluateDensity } from '../evaluate/density.js';
 import { holdOut, type KernelDataset, type Kernels, takeKernels } from '../kernels/index.js';
-import { families, type KernelPrior, type PriorFamily, type TrainingKernels } from '../priors/index.js';
+import { gaussian } from '../priors/gaussian.js';
+import type { KernelPrior, PriorFamily, TrainingKernels } from '../priors/index.js';
+import { normal } from '../priors/normal.js';
 import { requireSpread } from '../priors/parameters.js';
-import { defaultFit, type FitOptions, type FitReport, fitPrior, refinement } from '../train/fit-prior.js';
+import { type FitOptions, type FitReport, fitPrior } from '../train/fit-prior.js';
 import { LARGEST_SIDE, writePriorFolder } from './prior-folder.js';
 
 /** Kernels to fit on, and kernels that are used once, to judge the result. */
@@ -40,12 +42,6 @@ export function partsOf(dataset: KernelDataset, fraction: number, seed: number):
     throw error;
   }
   return { train, test };
-}
-
-/** How long a family is fitted: a VAE that starts from a fitted mixture has less to learn. */
-export function fitOptions(config: Record<string, unknown>, given: Partial<FitOptions>): FitOptions {
-  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { ...(config.whitening === 'mixture' ? refinement : defaultFit), ...set };
 }
 
 export interface JudgedFit {
@@ -125,22 +121,16 @@ export type BaselineName = 'standardNormal' | 'isotropic' | 'gaussian';
 export type Baselines = Readonly<Record<BaselineName, DensityReport>>;
 
 /** The closed-form densities that every fit is compared with. */
-const BASELINES: readonly [BaselineName, string, Record<string, unknown>][] = [
-  ['standardNormal', 'normal', { std: 1 }],
-  ['isotropic', 'normal', {}],
-  ['gaussian', 'gaussian', {}],
+const BASELINES: readonly [BaselineName, PriorFamily, Record<string, unknown>][] = [
+  ['standardNormal', normal, { std: 1 }],
+  ['isotropic', normal, {}],
+  ['gaussian', gaussian, {}],
 ];
 
 export async function baselinesOf({ train, test }: Parts, engine: Engine, seed: number): Promise<Baselines> {
   const baselines: Partial<Record<BaselineName, DensityReport>> = {};
   for (const [name, family, config] of BASELINES)
-    baselines[name] = await heldOutDensity(
-      closedForm(families[family], train, config),
-      test,
-      1,
-      engine,
-      seed,
-    );
+    baselines[name] = await heldOutDensity(closedForm(family, train, config), test, 1, engine, seed);
   return baselines as Baselines;
 }
 

@@ -102,6 +102,7 @@ export const correlated: PriorFamily<Config> = {
   name: 'correlated',
   summary: 'stationary normal with four parameters: variance, correlation length, roughness and white noise',
   config,
+  compared: [{ name: 'correlated', label: 'stationary normal', config: {} }],
   fit: { kind: 'closed-form', parameters: fit },
   prior: (size, config, given) => gaussianPrior('correlated', size, config, given),
   freeNumbers: ({ channels = 1 }) => triangle(channels) + 3,

@@ -4,14 +4,15 @@
 import { z } from 'zod';
 import { logStandardDensity } from '../distributions/normal.js';
 import { f32, foldIn, spec, tf } from '../engine/index.js';
+import { wholeNumber } from './fields.js';
 import { gaussian, gaussianNumbers } from './gaussian.js';
 import { requirePositive, requireShapes } from './parameters.js';
 import { type Arrays, kernelLength, numbersIn, type PriorFamily, type Tensors } from './prior.js';
 import { stack, stackParameters } from './vae-dense.js';
 
 const config = z.object({
-  layers: z.number().int().min(1).max(64).default(6).describe('number of coupling layers'),
-  hidden: z.number().int().min(1).max(4096).default(64).describe('width of the hidden layers'),
+  layers: wholeNumber(1, 64).default(6).describe('number of coupling layers'),
+  hidden: wholeNumber(1, 4096).default(64).describe('width of the hidden layers'),
 });
 type Config = z.infer<typeof config>;
 
@@ -68,6 +69,7 @@ export const flow: PriorFamily<Config> = {
   name: 'flow',
   summary: 'normalising flow of coupling layers (RealNVP) on whitened kernels',
   config,
+  compared: [{ name: 'flow', label: 'RealNVP', config: {} }],
   fit: {
     kind: 'gradient',
     initial(kernels, config, key) {

@@ -3,6 +3,7 @@ import { CholeskyDecomposition, type Matrix } from 'ml-matrix';
 import { z } from 'zod';
 import { LOG_2PI } from '../distributions/normal.js';
 import { f32, RandomStream, seedKey, spec, tf } from '../engine/index.js';
+import { positiveNumber } from './fields.js';
 import { lowerInverse, secondMoment } from './mixture/linear-algebra.js';
 import { chooseRidge, meanOf } from './mixture/ridge.js';
 import { requirePositive, requireShapes, requireSpread } from './parameters.js';
@@ -17,9 +18,7 @@ import {
 } from './prior.js';
 
 const config = z.object({
-  jitter: z
-    .number()
-    .positive()
+  jitter: positiveNumber()
     .default(1e-6)
     .describe('number added to the diagonal of Σ, relative to the mean of the diagonal'),
 });
@@ -88,6 +87,7 @@ export const gaussian: PriorFamily<Config> = {
   name: 'gaussian',
   summary: 'normal with a full covariance, fitted by maximum likelihood',
   config,
+  compared: [{ name: 'gaussian', label: 'N(μ, Σ)', config: {} }],
   fit: { kind: 'closed-form', parameters: fit },
   prior: (size, config, given) => gaussianPrior('gaussian', size, config, given),
   freeNumbers: (size) => gaussianNumbers(kernelLength(size)),

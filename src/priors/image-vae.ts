@@ -6,28 +6,17 @@ import { binarise, logBernoulli } from '../distributions/bernoulli.js';
 import type { LatentDensity } from '../distributions/latent.js';
 import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
 import { foldIn, type Key, spec, tf } from '../engine/index.js';
+import { wholeNumber } from './fields.js';
 import { LATENT_PRIORS, type LatentMarginal, latentPriors } from './latent/index.js';
 import { requireShapes } from './parameters.js';
 import { type Arrays, kernelLength, type PriorFamily, type Tensors } from './prior.js';
 import { dense, denseParameters } from './vae-dense.js';
 
 export const imageVaeConfig = z.object({
-  latent: z.number().int().min(1).max(256).default(40).describe('dimension of the latent variable z'),
-  hidden: z
-    .number()
-    .int()
-    .min(1)
-    .max(4096)
-    .default(300)
-    .describe('number of gated units in each hidden layer'),
+  latent: wholeNumber(1, 256).default(40).describe('dimension of the latent variable z'),
+  hidden: wholeNumber(1, 4096).default(300).describe('number of gated units in each hidden layer'),
   latentPrior: z.enum(LATENT_PRIORS).default('standard').describe('latent prior p(z)'),
-  components: z
-    .number()
-    .int()
-    .min(1)
-    .max(50_000)
-    .default(500)
-    .describe('number of normals of p(z) in a step'),
+  components: wholeNumber(1, 50_000).default(500).describe('number of normals of p(z) in a step'),
 });
 export type ImageVaeConfig = z.infer<typeof imageVaeConfig>;
 

@@ -31,22 +31,32 @@ export { isotropicNormal } from './normal.js';
 export * from './prior.js';
 export { LOG_SCALE } from './scaled.js';
 
-export const families: Readonly<Record<string, PriorFamily>> = Object.fromEntries(
-  [vae, mixture, flow, studentT, scaleMixture, gaussian, correlated, laplace, normal, logUniform].map(
-    (family) => [family.name, family as unknown as PriorFamily],
-  ),
-);
+/** From the richest to the plainest. */
+const all: readonly PriorFamily[] = [
+  vae,
+  mixture,
+  flow,
+  studentT,
+  scaleMixture,
+  gaussian,
+  correlated,
+  laplace,
+  normal,
+  logUniform,
+];
 
-/** Those that a folder may hold: imported ones, too. */
-export const storedFamilies: Readonly<Record<string, StoredFamily>> = {
-  ...families,
-  external: external as unknown as StoredFamily,
-};
+/** Those that can be fitted, by name; a program may add families of its own. */
+export const families: Map<string, PriorFamily> = new Map(all.map((family) => [family.name, family]));
+
+/** Of a prior that a folder holds, which may be an imported one. */
+const storedFamily = (name: string): StoredFamily | undefined =>
+  name === external.name ? external : families.get(name);
 
 /** Priors that are made of others. */
-export const compositions: Readonly<Record<string, PriorComposition>> = Object.fromEntries(
-  [mixed, scaled].map((each) => [each.name, each as unknown as PriorComposition]),
-);
+const compositions: ReadonlyMap<string, PriorComposition> = new Map<string, PriorComposition>([
+  [mixed.name, mixed],
+  [scaled.name, scaled],
+]);
 
 /**
  * A prior of its description and arrays.
@@ -57,14 +67,15 @@ export function makePrior(
   size: KernelSize,
   parameters: Arrays,
 ): KernelPrior {
-  const family = Object.hasOwn(storedFamilies, name) ? storedFamilies[name] : undefined;
-  const composition = Object.hasOwn(compositions, name) ? compositions[name] : undefined;
+  const family = storedFamily(name);
+  const composition = compositions.get(name);
   if (!family && !composition)
     throw inputError(
       `unknown family ${name}`,
-      `known: ${[...Object.keys(storedFamilies), ...Object.keys(compositions)].join(', ')}`,
+      `known: ${[...families.keys(), external.name, ...compositions.keys()].join(', ')}`,
     );
-  const parsed = (family ?? composition)!.config.safeParse(config);
+  const schema = family ? (family.storedConfig ?? family.config) : composition!.config;
+  const parsed = schema.safeParse(config);
   if (!parsed.success) {
     const [{ path, message }] = parsed.error.issues;
     throw inputError(`config.${path.join('.')}: ${message}`, 'the prior folder is damaged');
@@ -76,6 +87,6 @@ export function makePrior(
 
 /** Numbers that the fit of a prior chose: its parameters, none of them counted twice. */
 export function freeNumbers({ family: name, size, config, parameters }: KernelPrior): number {
-  const family = storedFamilies[name];
+  const family = storedFamily(name);
   return family?.freeNumbers?.(size, family.config.parse(config), parameters) ?? numbersIn(parameters);
 }

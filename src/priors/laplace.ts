@@ -11,6 +11,7 @@ export const laplace: PriorFamily<Config> = {
   name: 'laplace',
   summary: 'independent Laplace densities, with a width for each pixel',
   config,
+  compared: [{ name: 'laplace', label: 'Laplace', config: {} }],
   fit: {
     kind: 'closed-form',
     // b_j = mean of |w_j|, which is maximum likelihood

@@ -2,14 +2,12 @@
 // (b + a)/(|w| + a)² beyond; a is where it stops to rise towards 0. Every value on its own.
 import { z } from 'zod';
 import { f32, spec, tf } from '../engine/index.js';
+import { positiveNumber } from './fields.js';
 import { requirePositive, requireShapes } from './parameters.js';
 import { kernelLength, type PriorFamily } from './prior.js';
 
 const config = z.object({
-  floor: z
-    .number()
-    .positive()
-    .max(1)
+  floor: positiveNumber(1)
     .default(1e-3)
     .describe(
       'value of |w| below which the density is constant, relative to the root mean square of the kernels',
@@ -21,6 +19,7 @@ export const logUniform: PriorFamily<Config> = {
   name: 'log-uniform',
   summary: 'independent weights with the density 1/|w| between a floor and the largest value',
   config,
+  compared: [{ name: 'log-uniform', label: 'log-uniform', config: {} }],
   fit: {
     kind: 'closed-form',
     parameters({ data }, { floor }) {

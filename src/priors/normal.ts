@@ -2,14 +2,14 @@
 import { z } from 'zod';
 import { LOG_2PI } from '../distributions/normal.js';
 import { f32, spec, tf } from '../engine/index.js';
+import { positiveNumberOr } from './fields.js';
 import { requirePositive, requireShapes } from './parameters.js';
 import { type KernelPrior, type KernelSize, kernelLength, type PriorFamily } from './prior.js';
 
 const config = z.object({
-  std: z
-    .union([z.number().positive(), z.literal('fitted')])
+  std: positiveNumberOr('fitted')
     .default('fitted')
-    .describe('standard deviation, or "fitted"'),
+    .describe('standard deviation s; fitted means the root mean square of the kernels'),
 });
 type Config = z.infer<typeof config>;
 
@@ -17,6 +17,10 @@ export const normal: PriorFamily<Config> = {
   name: 'normal',
   summary: 'isotropic normal N(0, s²I); s is given or fitted',
   config,
+  compared: [
+    { name: 'standard-normal', label: 'N(0, I)', config: { std: 1 } },
+    { name: 'normal', label: 'N(0, s²I)', config: {} },
+  ],
   fit: {
     kind: 'closed-form',
     parameters: ({ data }, { std }) => ({

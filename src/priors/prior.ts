@@ -118,6 +118,8 @@ export interface LearnerStart {
 
 /** A family whose parameters are found by stochastic gradients of a bound. */
 export interface Learner<C> {
+  /** The density fitted before the first step, where the steps start from one: a noun phrase, such as "the mixture". */
+  startsFrom?(config: C): string | undefined;
   /** Fixed arrays that are fitted before the first step. */
   prepare?(kernels: TrainingKernels, config: C, key: Key, tick: Tick): Promise<Arrays>;
   initial(kernels: TrainingKernels, config: C, key: Key, prepared?: Arrays): LearnerStart;
@@ -132,15 +134,31 @@ export interface StoredFamily<C extends Record<string, unknown> = Record<string,
   name: string;
   summary: string;
   config: z.ZodType<C>;
+  /** Reads a configuration that is stored, where a field that older folders lack means another value than its default. */
+  storedConfig?: z.ZodType<C>;
   /** @throws DwpError INPUT when the arrays are not those of this family, size and configuration */
   prior(size: KernelSize, config: C, parameters: Arrays): KernelPrior;
   /** Numbers that the fit chose; all that are stored unless given, which counts nothing twice. */
   freeNumbers?(size: KernelSize, config: C, parameters: Arrays): number;
 }
 
+/** A row of dwp compare-priors: a family with some of its configuration. */
+export interface ComparedFit {
+  /** On the command line, and of the folder of the prior. */
+  name: string;
+  /** In the table. */
+  label: string;
+  /** What differs from the family's defaults. */
+  config: Readonly<Record<string, unknown>>;
+}
+
 /** A family of priors: one file, one line in index.ts. */
 export interface PriorFamily<C extends Record<string, unknown> = Record<string, unknown>>
   extends StoredFamily<C> {
+  /** Its fields are options of dwp fit-prior, with their descriptions and defaults. */
+  config: z.ZodType<C> & { readonly shape: Readonly<Record<string, z.ZodType>> };
+  /** Rows of dwp compare-priors, from the plainest to the richest: one of the defaults unless given. */
+  compared?: readonly ComparedFit[];
   fit:
     | { kind: 'closed-form'; parameters(kernels: TrainingKernels, config: C): Arrays }
     | {

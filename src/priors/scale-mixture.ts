@@ -3,6 +3,7 @@
 import { Matrix } from 'ml-matrix';
 import { z } from 'zod';
 import { RandomStream, seedKey } from '../engine/index.js';
+import { wholeNumber } from './fields.js';
 import { storedComponents } from './mixture/components.js';
 import { type Component, componentOf, normalise, type Points, squaredDistances } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
@@ -11,7 +12,7 @@ import { chooseRidge } from './mixture/ridge.js';
 import { kernelLength, type PriorFamily, type TrainingKernels, triangle } from './prior.js';
 
 const config = z.object({
-  components: z.number().int().min(1).max(100).default(10).describe('number of scales'),
+  components: wholeNumber(1, 100).default(10).describe('number of scales'),
 });
 type Config = z.infer<typeof config>;
 
@@ -111,6 +112,7 @@ export const scaleMixture: PriorFamily<Config> = {
   name: 'scale-mixture',
   summary: 'N(0, s²Σ) with a learned distribution of the scale s',
   config,
+  compared: [{ name: 'scale-mixture', label: 'scale mixture', config: {} }],
   fit: { kind: 'closed-form', parameters: fit },
   prior: (size, config, given) => mixturePrior('scale-mixture', size, config, given, undefined),
   // Σ, and of the scales and of the weights all but one

@@ -1,6 +1,7 @@
 // Student's t with a full scale matrix: a normal whose width varies from kernel to kernel, so that its tails are heavy.
 import { z } from 'zod';
 import { f32, foldIn, RandomStream } from '../engine/index.js';
+import { wholeNumberOr } from './fields.js';
 import { mixtureNumbers, storedComponents } from './mixture/components.js';
 import { expectationMaximisation, meanLogDensity } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
@@ -10,10 +11,11 @@ import { requireShapes } from './parameters.js';
 import { kernelLength, type PriorFamily } from './prior.js';
 
 const config = z.object({
-  tails: z
-    .union([z.number().int().min(1).max(1000), z.literal('auto')])
+  tails: wholeNumberOr('auto', 1, 1000)
     .default('auto')
-    .describe('degrees of freedom, or "auto" for the number that is best on a tenth of the kernels'),
+    .describe(
+      'degrees of freedom; fewer give heavier tails; auto means the number that is best on a tenth of the kernels',
+    ),
 });
 type Config = z.infer<typeof config>;
 
@@ -24,6 +26,7 @@ export const studentT: PriorFamily<Config> = {
   name: 'student-t',
   summary: "Student's t with a full scale matrix, which has heavy tails",
   config,
+  compared: [{ name: 'student-t', label: "Student's t", config: {} }],
   fit: {
     kind: 'iterative',
     async parameters(kernels, { tails }, key, tick) {

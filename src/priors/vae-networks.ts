@@ -1,51 +1,48 @@
 // What the encoder and decoder of a kernel VAE are, and the options that choose them.
 import { z } from 'zod';
 import type { Key, tf } from '../engine/index.js';
-import { LATENT_PRIORS } from './latent/index.js';
+import { wholeNumber } from './fields.js';
+import { LATENT_PRIORS, latentPriors } from './latent/index.js';
 import type { Arrays, KernelSize, Tensors } from './prior.js';
 
 export const vaeConfig = z.object({
-  networks: z.enum(['dense', 'convolutional']).default('dense').describe('networks of encoder and decoder'),
-  latent: z.number().int().min(1).max(256).default(16).describe('dimension of the latent variable z'),
-  hidden: z
-    .number()
-    .int()
-    .min(1)
-    .max(4096)
+  networks: z
+    .enum(['dense', 'convolutional'])
+    .default('dense')
+    .describe('networks of encoder and decoder; the published ones are convolutional'),
+  latent: wholeNumber(1, 256).default(16).describe('dimension of the latent variable z'),
+  hidden: wholeNumber(1, 4096)
     .default(128)
     .describe('width of the hidden layers; of convolutional networks, the number of channels'),
-  whitening: z
-    .enum(['none', 'mixture'])
-    .default('none')
-    .describe(
-      'none: the decoder models pixels directly; mixture: it models coordinates of the components of a mixture',
-    ),
-  members: z
-    .number()
-    .int()
-    .min(1)
-    .max(100)
-    .default(8)
-    .describe('whitening: number of mixtures, fitted from different starts, that are averaged'),
-  tails: z
-    .number()
-    .int()
-    .min(1)
-    .max(1000)
-    .default(15)
-    .describe('whitening: degrees of freedom of its components'),
-  latentPrior: z.enum(LATENT_PRIORS).default('standard').describe('latent prior p(z)'),
-  components: z
-    .number()
-    .int()
-    .min(1)
-    .max(50_000)
-    .default(500)
-    .describe('number of normals of a vamp or aggregate p(z) in a step of the fit'),
   variance: z
     .enum(['latent', 'shared'])
     .default('latent')
-    .describe('variance σ² of the decoder: a function of z, or one shared vector'),
+    .describe('variance σ² of the decoder: latent (a function of z) or shared (one vector)'),
+  whitening: z
+    .enum(['none', 'mixture'])
+    .default('mixture')
+    .describe(
+      'none (the decoder models pixels directly) or mixture (the decoder modifies a mixture that is fitted first)',
+    ),
+  members: wholeNumber(1, 100)
+    .default(8)
+    .describe('number of mixtures, fitted from different starts, that are averaged by --whitening mixture'),
+  tails: wholeNumber(1, 1000)
+    .default(15)
+    .describe('degrees of freedom of the components of --whitening mixture'),
+  latentPrior: z
+    .enum(LATENT_PRIORS)
+    .default('standard')
+    .describe(
+      `latent prior p(z): ${Object.values(latentPriors)
+        .map(({ name, summary }) => `${name} (${summary})`)
+        .join(', ')}`,
+    ),
+  components: wholeNumber(1, 50_000)
+    .default(500)
+    .describe(
+      'number of pseudo-inputs of --latent-prior vamp, or of kernels in each step of --latent-prior aggregate',
+    ),
 });
 export type VaeConfig = z.infer<typeof vaeConfig>;
 

@@ -82,12 +82,32 @@ const damped = (arrays: Arrays, name: string, factor: number): Arrays => ({
   ),
 });
 
+/** The decoder that models pixels directly. */
+const PIXELS = { whitening: 'none' };
+
 export const vae: PriorFamily<VaeConfig> = {
   name: 'vae',
   summary: 'variational auto-encoder of kernels: the deep weight prior',
   config: vaeConfig,
+  // Folders that were written before there was a whitening have none.
+  storedConfig: vaeConfig.extend({ whitening: vaeConfig.shape.whitening.unwrap().default('none') }),
+  compared: [
+    { name: 'vae-pixels', label: 'VAE of pixels', config: PIXELS },
+    {
+      name: 'vae-convolutional',
+      label: 'VAE of pixels, convolutional',
+      config: { ...PIXELS, networks: 'convolutional', hidden: 32 },
+    },
+    ...(['vamp', 'aggregate', 'hierarchical'] as const).map((latentPrior) => ({
+      name: `vae-${latentPrior}`,
+      label: `VAE of pixels, p(z) ${latentPrior}`,
+      config: { ...PIXELS, latentPrior },
+    })),
+    { name: 'vae', label: 'VAE, default settings', config: {} },
+  ],
   fit: {
     kind: 'gradient',
+    startsFrom: ({ whitening }) => (whitening === 'mixture' ? 'the mixture' : undefined),
     async prepare(kernels, config, key, tick) {
       if (config.whitening === 'none') return {};
       const { members, tails } = config;

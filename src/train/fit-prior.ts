@@ -77,19 +77,35 @@ export interface FitHooks {
   progress?(step: number, steps: number, detail: string): void;
 }
 
+/** The options of a fit, with the family's defaults where nothing is given. */
+export function fitSettings<C extends Record<string, unknown>>(
+  { fit }: PriorFamily<C>,
+  config: C,
+  given: Partial<FitOptions> = {},
+): FitOptions {
+  const start = fit.kind === 'gradient' ? fit.startsFrom?.(config) : undefined;
+  const set = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { ...(start ? refinement : defaultFit), ...Object.fromEntries(set) };
+}
+
 /**
+ * Fits what `dwp fit-prior --seed s` fits with the key foldIn(seedKey(s), 'fit').
+ * @param givenConfig what differs from the family's defaults
+ * @param givenOptions what differs from {@link fitSettings}
  * @returns the fitted prior and, for families learned by gradients, how the fit went
  * @throws DwpError INPUT for fewer than three kernels or equal ones, DIVERGED when the bound becomes NaN, INTERRUPTED when `hooks.signal` aborts
  */
 export async function fitPrior<C extends Record<string, unknown>>(
   family: PriorFamily<C>,
   kernels: TrainingKernels,
-  config: C,
-  options: FitOptions,
+  givenConfig: Partial<C>,
+  givenOptions: Partial<FitOptions>,
   engine: Engine,
   key: Key,
   hooks: FitHooks = {},
 ): Promise<{ prior: KernelPrior; report?: FitReport }> {
+  const config = family.config.parse(givenConfig);
+  const options = fitSettings(family, config, givenOptions);
   const { channels = 1, h, w } = kernels;
   const size: KernelSize = { h, w, ...(channels > 1 && { channels }) };
   if (family.fit.kind === 'closed-form')

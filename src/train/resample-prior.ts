@@ -2,9 +2,10 @@
 // A refit serves every family alike and gives a proper density with samples; a linear image of the density itself is known
 // for normals only, and is none at all where the new size is larger.
 import { type Engine, foldIn, type Key } from '../engine/index.js';
-import { families, type KernelPrior, type KernelSize } from '../priors/index.js';
+import type { KernelPrior, KernelSize } from '../priors/index.js';
+import { mixture } from '../priors/mixture.js';
 import { resampleKernels } from '../priors/resample.js';
-import { defaultFit, type FitHooks, fitPrior } from './fit-prior.js';
+import { type FitHooks, fitPrior } from './fit-prior.js';
 import { samplePrior } from './sample-prior.js';
 
 /** Kernels that are drawn, and normals in the mixture that is fitted to them. */
@@ -20,8 +21,7 @@ export async function resamplePrior(
 ): Promise<KernelPrior> {
   const data = await samplePrior(prior, RESAMPLED, engine, foldIn(key, 'draw'));
   const kernels = resampleKernels({ ...prior.size, data, count: RESAMPLED }, size, foldIn(key, 'noise'));
-  const { mixture } = families;
-  const config = mixture.config.parse({ components: COMPONENTS });
-  const fitted = await fitPrior(mixture, kernels, config, defaultFit, engine, foldIn(key, 'fit'), hooks);
+  const config = { components: COMPONENTS };
+  const fitted = await fitPrior(mixture, kernels, config, {}, engine, foldIn(key, 'fit'), hooks);
   return fitted.prior;
 }

@@ -95,7 +95,7 @@ test('without --families, what the kernels do not allow is left out and said', a
 test('a fit that its networks did not improve is said to be its start', () => {
   const report = { n: 80, samples: 200, standardError: 0.5 };
   const row = (label: string, nats: number, ...bestSteps: number[]) => ({
-    ...{ name: 'vae', label, family: 'vae', config: { whitening: 'mixture' }, nats, standardError: 0.5 },
+    ...{ name: 'vae', label, family: 'vae', config: {}, startsFrom: 'the mixture', nats, standardError: 0.5 },
     ...{ errorOver: 'seeds' as const, kind: 'bound' as const, parameters: 10, seconds: 1 },
     seeds: bestSteps.map((bestStep, seed) => ({
       ...{ seed, parameters: 10, seconds: 1, bestStep, test: report },

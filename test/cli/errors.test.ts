@@ -165,7 +165,13 @@ const cases: Case[] = [
     'fit-prior: option of another family',
     () => fitPrior(at('good.npy'), '--family', 'gaussian', '--latent', '3'),
     2,
-    /--latent/,
+    /--latent is an option of the family vae, not of gaussian/,
+  ],
+  [
+    'fit-prior: a value that the family does not take',
+    () => fitPrior(at('good.npy'), '--family', 'scale-mixture', '--components', '101'),
+    2,
+    /--components 101 of the family scale-mixture: must be at most 100/,
   ],
 
   // Options

@@ -60,7 +60,7 @@ describe.each(random)('%s: native and cpu agree', (posterior) => {
   // chains over ζ take a minute to compile here, and have tests of their own
   const chains = ALL && posteriors[posterior].latent;
   for (const name of BOUNDS.filter((name) => name !== 'uivi' || chains))
-    test.each(two && (ALL || name === 'multisample') ? Object.keys(families) : ['vae'])(
+    test.each(two && (ALL || name === 'multisample') ? [...families.keys()] : ['vae'])(
       `--bound ${name}, prior %s`,
       (family) =>
         expectAgreement({ posterior, family, bound: quickChains(boundSettings(name, 3, 'frozen')) }),

@@ -46,8 +46,8 @@ export function priorOf(family: string, size: KernelSize): KernelPrior {
   const d = size.h * size.w;
   const count = 200;
   const data = new RandomStream(seedKey(401)).fillNormal(new Float32Array(count * d)).map((x) => 0.3 * x);
-  const { config, fit, prior } = families[family];
-  const settings = config.parse({});
+  const { config, fit, prior } = families.get(family)!;
+  const settings = config.parse({ whitening: 'none' });
   const kernels = { ...size, data, count };
   if (fit.kind === 'iterative') {
     const dof = family === 'student-t' ? 5 : Number.POSITIVE_INFINITY;

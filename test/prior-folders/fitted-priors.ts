@@ -17,9 +17,9 @@ export function testKernels(h: number, w: number, count = 300): TrainingKernels 
   return { h, w, data, count };
 }
 
-const VAE = { latent: 3, hidden: 6 };
+const VAE = { latent: 3, hidden: 6, whitening: 'none' };
 export const KINDS: Readonly<Record<string, [family: string, config: Record<string, unknown>]>> = {
-  ...Object.fromEntries(Object.keys(families).map((name) => [name, [name, {}]])),
+  ...Object.fromEntries([...families.keys()].map((name) => [name, [name, {}]])),
   flow: ['flow', { layers: 3, hidden: 6 }],
   mixture: ['mixture', { components: 3 }],
   vae: ['vae', { ...VAE, whitening: 'mixture', members: 2 }],
@@ -33,7 +33,7 @@ export const KINDS: Readonly<Record<string, [family: string, config: Record<stri
 
 export async function fittedPrior(kind: string, engine: Engine, h = 3, w = 2): Promise<KernelPrior> {
   const [name, config] = KINDS[kind];
-  const family = families[name];
+  const family = families.get(name)!;
   const options = { ...defaultFit, steps: 20, validateEvery: 10, batch: 50 };
   const parsed = family.config.parse(config);
   return (await fitPrior(family, testKernels(h, w), parsed, options, engine, seedKey(501))).prior;

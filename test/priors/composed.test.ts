@@ -46,10 +46,10 @@ function gaussian(mean: number, std: number, seed = 1): KernelPrior {
   const stream = new RandomStream(seedKey(seed));
   const data = Float32Array.from({ length: 200 }, () => mean + std * stream.normal());
   for (let i = 0; i < 200; i += 2) data[i + 1] += 0.5 * (data[i] - mean);
-  const { fit, config } = families.gaussian;
+  const { fit, config } = families.get('gaussian')!;
   if (fit.kind !== 'closed-form') throw new Error('closed form');
   const whole = config.parse({});
-  return families.gaussian.prior(SIZE, whole, fit.parameters({ ...SIZE, data, count: 100 }, whole));
+  return families.get('gaussian')!.prior(SIZE, whole, fit.parameters({ ...SIZE, data, count: 100 }, whole));
 }
 
 async function evaluate(

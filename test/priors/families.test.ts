@@ -41,16 +41,16 @@ const CONFIG: Record<string, Record<string, unknown>> = {
 const fitted = async (name: string, data: TrainingKernels): Promise<KernelPrior> =>
   (
     await fitPrior(
-      families[name],
+      families.get(name)!,
       data,
-      families[name].config.parse(CONFIG[name] ?? {}),
+      families.get(name)!.config.parse(CONFIG[name] ?? {}),
       QUICK,
       native,
       seedKey(401),
     )
   ).prior;
 
-const EXACT = Object.keys(families).filter((name) => name !== 'vae');
+const EXACT = [...families.keys()].filter((name) => name !== 'vae');
 
 async function logDensities(engine: Engine, { density, parameters }: KernelPrior, w: NdArray) {
   if (density.kind !== 'exact') throw new Error('an exact density');
@@ -219,7 +219,7 @@ test('a mixture fitted to two clusters finds them, and how many there are', asyn
     for (let j = 0; j < 2; j++) data[2 * i + j] = centre + 0.3 * stream.normal();
   }
   const two = await fitPrior(
-    families.mixture,
+    families.get('mixture')!,
     { h: 1, w: 2, data, count },
     { components: 2, members: 1 },
     QUICK,
@@ -236,7 +236,7 @@ test('a mixture fitted to two clusters finds them, and how many there are', asyn
   expectMean({ mean: mean.data[2], standardError: 0.3 / Math.sqrt(500) }, 2, 'second');
   expect(root.data[0]).toBeCloseTo(0.3, 1);
   const auto = await fitPrior(
-    families.mixture,
+    families.get('mixture')!,
     { h: 1, w: 2, data, count },
     { components: 'auto', members: 1 },
     QUICK,

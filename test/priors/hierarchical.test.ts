@@ -177,6 +177,7 @@ test('of whole filters, with convolutional networks', () => {
   const config = vae.config.parse({
     latent: 4,
     hidden: 3,
+    whitening: 'none',
     networks: 'convolutional',
     latentPrior: 'hierarchical',
   });

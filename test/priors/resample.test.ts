@@ -76,7 +76,7 @@ test.each([
     expect(ratio).toBeGreaterThan(1); // ε adds its own
     expect(ratio).toBeLessThan(1.3);
   }
-  const { fit, config, prior } = families.gaussian;
+  const { fit, config, prior } = families.get('gaussian')!;
   if (fit.kind !== 'closed-form') throw new Error('closed form');
   const whole = config.parse({ jitter: 1e-12 });
   const made = prior({ h: m, w: m }, whole, fit.parameters({ h: m, w: m, data, count: 500 }, whole));
@@ -113,7 +113,7 @@ describe('a resampled prior, 7×7 to 5×5', () => {
   const n = 400;
   /** Smooth kernels of several scales. */
   const source = () => {
-    const { fit, config, prior } = families['scale-mixture'];
+    const { fit, config, prior } = families.get('scale-mixture')!;
     if (fit.kind !== 'closed-form') throw new Error('closed form');
     const kernels = ramps(7, 1000);
     for (let i = 0; i < kernels.data.length; i++) kernels.data[i] *= i % 147 < 49 ? 3 : 1;
@@ -139,7 +139,7 @@ describe('a resampled prior, 7×7 to 5×5', () => {
 
 test('a resampled Gaussian has the moments of N(Aμ, AΣAᵀ), scaled', async () => {
   const kernels = ramps(4, 400);
-  const { fit, config, prior } = families.gaussian;
+  const { fit, config, prior } = families.get('gaussian')!;
   if (fit.kind !== 'closed-form') throw new Error('closed form');
   const whole = config.parse({});
   const parameters = fit.parameters(kernels, whole);

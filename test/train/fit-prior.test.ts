@@ -42,7 +42,7 @@ function trueLogDensity({ data, count }: TrainingKernels): Float64Array {
 
 const train = draw(1500, 180);
 const held = draw(600, 181);
-const config = vae.config.parse({ latent: 4, hidden: 32 });
+const config = vae.config.parse({ latent: 4, hidden: 32, whitening: 'none' });
 const options: FitOptions = { ...defaultFit, steps: 1200, batch: 100, learningRate: 4e-3 };
 
 let engine: Engine;

@@ -35,7 +35,7 @@ export const allRows = Int32Array.from({ length: COUNT }, (_, i) => i);
 
 /** A fitted-looking VAE: random networks, for kernels of standard deviation about 0.2. */
 export function randomVae(size: KernelSize, config: Partial<VaeConfig> = {}, seed = 81): KernelPrior {
-  const whole = vae.config.parse({ latent: 2, hidden: 6, ...config });
+  const whole = vae.config.parse({ latent: 2, hidden: 6, whitening: 'none', ...config });
   const d = size.h * size.w;
   const data = new RandomStream(seedKey(seed)).fillNormal(new Float32Array(50 * d)).map((x) => 0.2 * x);
   const kernels: TrainingKernels = { ...size, data, count: 50 };

@@ -25,7 +25,8 @@ interface CompareResult extends PriorComparison {
   out?: string;
 }
 
-const NAMES = comparedPriors.map(({ name }) => name);
+const PRIORS = comparedPriors();
+const NAMES = PRIORS.map(({ name }) => name);
 
 export const comparePriorsCommand = defineCommand({
   name: 'compare-priors',
@@ -38,7 +39,7 @@ export const comparePriorsCommand = defineCommand({
     size: kernelOptions.size,
     families: option(
       '--families <name...>',
-      `priors to compare: ${comparedPriors.map(({ name, label }) => `${name} (${label})`).join(', ')}`,
+      `priors to compare: ${PRIORS.map(({ name, label }) => `${name} (${label})`).join(', ')}`,
       list(z.enum(NAMES))
         .pipe(z.array(z.enum(NAMES)).min(1))
         .optional(),
@@ -79,7 +80,7 @@ export const comparePriorsCommand = defineCommand({
     if (out) refuseExisting(out);
     const dataset = readKernelDataset(input.dataset, input.size);
     const seeds = [...new Set(input.seeds)];
-    const priors = comparedPriors.filter(({ name }) => input.families?.includes(name) ?? true);
+    const priors = PRIORS.filter(({ name }) => input.families?.includes(name) ?? true);
     const engine = await openEngine(input);
     const size = sizeText(dataset.train);
     const request = {
@@ -131,10 +132,10 @@ export const comparePriorsCommand = defineCommand({
 });
 
 /** Said of a fit by gradients that came to nothing: its row is the density that it started from. */
-function unmoved({ label, config, seeds }: ComparedRow): string[] {
+function unmoved({ label, startsFrom, seeds }: ComparedRow): string[] {
   const kept = seeds.filter(({ bestStep }) => bestStep === 0).map(({ seed }) => seed);
   if (kept.length === 0) return [];
   const where = seeds.length > 1 ? ` with ${kept.length > 1 ? 'seeds' : 'seed'} ${kept.join(', ')}` : '';
-  const start = config.whitening === 'mixture' ? ', the mixture fitted before it' : '';
+  const start = startsFrom ? `, ${startsFrom} fitted before it` : '';
   return [`${label}: no step was better than its start${start}; what is shown${where} is that start.`];
 }

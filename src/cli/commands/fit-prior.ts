@@ -1,6 +1,5 @@
 // dwp fit-prior: kernels → a generative model of them.
 import { z } from 'zod';
-import { usageError } from '../../errors.js';
 import type { DensityReport } from '../../evaluate/density.js';
 import { refuseExisting } from '../../formats/files.js';
 import { whileClaimed } from '../../formats/locks.js';
@@ -12,15 +11,16 @@ import {
   baselinesOf,
   closedForm,
   fitAndJudge,
-  fitOptions,
   heldOutDensity,
   partsOf,
   writeFit,
 } from '../../prior-folders/fit-and-judge.js';
-import { families, type PriorFamily } from '../../priors/index.js';
-import { LATENT_PRIORS, latentPriors } from '../../priors/latent/index.js';
-import { defaultFit, refinement } from '../../train/fit-prior.js';
+import { gaussian } from '../../priors/gaussian.js';
+import { families } from '../../priors/index.js';
+import { vae } from '../../priors/vae.js';
+import { defaultFit, fitSettings, refinement } from '../../train/fit-prior.js';
 import { argument, defineCommand, integer, option, real } from '../command.js';
+import { familyConfig, familyOptions } from '../family-options.js';
 import { engineOptions, kernelOptions, openEngine, seedOption } from '../options.js';
 import { table } from '../table.js';
 
@@ -49,21 +49,14 @@ const BASELINES: readonly [BaselineName, string][] = [
   ['gaussian', 'N(μ, Σ), full covariance'],
 ];
 
-/** Options that are fields of a family's configuration. */
-const FAMILY_OPTIONS = [
-  'networks',
-  'latent',
-  'hidden',
-  'variance',
-  'whitening',
-  'latentPrior',
-  'components',
-  'std',
-  'members',
-  'tails',
-  'layers',
-  'floor',
-] as const;
+const FAMILIES = [...families.values()];
+const FAMILY_OPTIONS = familyOptions(FAMILIES);
+
+/** Families whose steps start from another fitted density, and so are fewer. */
+const REFINED = FAMILIES.filter((family) => {
+  const { steps } = fitSettings(family, family.config.parse({}));
+  return family.fit.kind === 'gradient' && steps === refinement.steps;
+}).map(({ name }) => name);
 
 export const fitPriorCommand = defineCommand({
   name: 'fit-prior',
@@ -83,81 +76,16 @@ export const fitPriorCommand = defineCommand({
     ),
     family: option(
       '--family <name>',
-      `family of the prior: ${Object.values(families)
-        .map(({ name, summary }) => `${name} (${summary})`)
-        .join(', ')}`,
-      z.enum(Object.keys(families)).default('vae'),
+      `family of the prior: ${FAMILIES.map(({ name, summary }) => `${name} (${summary})`).join(', ')}`,
+      z.enum(FAMILIES.map(({ name }) => name)).default(vae.name),
     ),
     out: option('--out <dir>', 'folder to write; must not exist yet', z.string()),
-    networks: option(
-      '--networks <kind>',
-      'vae: networks of encoder and decoder; the published ones are convolutional',
-      z.enum(['dense', 'convolutional']).optional(),
-      'dense',
-    ),
-    latent: option(
-      '--latent <n>',
-      'vae: dimension of the latent variable z',
-      integer(1, 256).optional(),
-      '16',
-    ),
-    hidden: option(
-      '--hidden <n>',
-      'vae and flow: width of the hidden layers; of convolutional networks, the number of channels',
-      integer(1, 4096).optional(),
-      '128; flow: 64',
-    ),
-    variance: option(
-      '--variance <kind>',
-      'vae: variance σ² of the decoder: latent (a function of z) or shared (one vector)',
-      z.enum(['latent', 'shared']).optional(),
-      'latent',
-    ),
-    whitening: option(
-      '--whitening <kind>',
-      'vae: none (the decoder models pixels directly) or mixture (the decoder modifies a mixture that is fitted first)',
-      z.enum(['none', 'mixture']).optional(),
-      'mixture',
-    ),
-    latentPrior: option(
-      '--latent-prior <name>',
-      `vae: latent prior p(z): ${Object.values(latentPriors)
-        .map(({ name, summary }) => `${name} (${summary})`)
-        .join(', ')}`,
-      z.enum(LATENT_PRIORS).optional(),
-      'standard',
-    ),
-    components: option(
-      '--components <K>',
-      'mixture: number of normals; scale-mixture: number of scales; vae: number of pseudo-inputs of --latent-prior vamp, or of kernels in each step of aggregate',
-      integer(1, 50_000).optional(),
-      'mixture: the best on held-out kernels; scale-mixture: 10; vae: 500',
-    ),
-    members: option(
-      '--members <n>',
-      'mixture and vae: number of mixtures, fitted from different starts, that are averaged',
-      integer(1, 100).optional(),
-      'mixture: 1; vae: 8',
-    ),
-    tails: option(
-      '--tails <n>',
-      'student-t and vae: degrees of freedom; fewer give heavier tails',
-      integer(1, 1000).optional(),
-      'student-t: the best on held-out kernels; vae: 15',
-    ),
-    layers: option('--layers <n>', 'flow: number of coupling layers', integer(1, 64).optional(), '6'),
-    floor: option(
-      '--floor <part>',
-      'log-uniform: value of |w| below which the density is constant, relative to the root mean square of the kernels',
-      real(1e-9, 1).optional(),
-      '0.001',
-    ),
-    std: option('--std <s>', 'normal: standard deviation s', real(1e-12).optional(), 'fitted to the kernels'),
+    ...FAMILY_OPTIONS,
     steps: option(
       '--steps <n>',
       'largest number of optimiser steps',
       integer(1, 10_000_000).optional(),
-      `${refinement.steps}, or ${defaultFit.steps} with --whitening none and for other families`,
+      `${defaultFit.steps}; ${refinement.steps} where the steps start from another fitted density, as those of ${REFINED.join(' and ')} with its defaults do`,
     ),
     batch: option(
       '--batch <n>',
@@ -188,16 +116,11 @@ export const fitPriorCommand = defineCommand({
   ],
   async run(input, effects): Promise<FitResult> {
     refuseExisting(input.out);
+    const family = families.get(input.family)!;
+    const given = Object.keys(FAMILY_OPTIONS).map((name) => [name, (input as Record<string, unknown>)[name]]);
+    const config = familyConfig(family, Object.fromEntries(given), FAMILIES);
     const fit = async (): Promise<FitResult> => {
       refuseExisting(input.out); // another process may have written it meanwhile
-      const family = families[input.family];
-      const whitening = input.whitening ?? (family === families.vae ? 'mixture' : undefined);
-      const given = Object.fromEntries(
-        FAMILY_OPTIONS.map((name) => [name, name === 'whitening' ? whitening : input[name]]).filter(
-          ([, value]) => value !== undefined,
-        ),
-      );
-      const config = configOf(family, given);
       const dataset = readKernelDataset(input.dataset, input.size, { roles: input.role });
       const { origin } = dataset;
       const { seed, samples } = input;
@@ -205,7 +128,7 @@ export const fitPriorCommand = defineCommand({
       const { train, test } = parts;
       const engine = await openEngine(input);
       const size = sizeText(train);
-      const options = fitOptions(config, {
+      const options = fitSettings(family, config, {
         steps: input.steps,
         batch: input.batch,
         learningRate: input.learningRate,
@@ -224,7 +147,7 @@ export const fitPriorCommand = defineCommand({
       const slices =
         channels > 1 && channels * train.count > train.h * train.w
           ? await heldOutDensity(
-              closedForm(families.gaussian, slicesOf(train), {}),
+              closedForm(gaussian, slicesOf(train), {}),
               test,
               samples,
               engine,
@@ -264,7 +187,7 @@ export const fitPriorCommand = defineCommand({
       '',
       table(['density', 'nats per kernel', ''], rows),
       '',
-      family === 'gaussian'
+      family === gaussian.name
         ? ''
         : `${difference >= 0 ? 'Above' : 'Below'} the full-covariance Gaussian by ${Math.abs(difference).toFixed(1)} nats per kernel.`,
       `Written to ${out}. Look at samples:  dwp sample-prior ${out} --out samples.npy --png samples.png`,
@@ -278,17 +201,3 @@ const value = (d: DensityReport) =>
   `${(d.bound ?? d.logDensity!).toFixed(1)} ± ${d.standardError.toFixed(1)}`;
 const kind = (d: DensityReport) =>
   d.bound === undefined ? 'exact' : `lower bound, K = ${d.samples} (ELBO ${d.elbo!.toFixed(1)})`;
-
-/** As it is typed: `--latent-prior` for latentPrior. */
-const optionName = (key: string) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-
-function configOf(family: PriorFamily, given: Record<string, unknown>): Record<string, unknown> {
-  const config = family.config.parse(given);
-  const unknown = Object.keys(given).find((name) => !(name in config));
-  if (unknown)
-    throw usageError(
-      `the family ${family.name} has no option ${optionName(unknown)}`,
-      'leave it out, or choose another --family: see dwp fit-prior --help',
-    );
-  return config;
-}

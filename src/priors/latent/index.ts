@@ -7,10 +7,5 @@ import { vamp } from './vamp.js';
 
 export * from './latent-prior.js';
 
-export const LATENT_PRIORS = ['standard', 'vamp', 'aggregate', 'hierarchical'] as const;
-export const latentPriors: Readonly<Record<(typeof LATENT_PRIORS)[number], LatentPrior>> = {
-  standard,
-  vamp,
-  aggregate,
-  hierarchical,
-};
+export const latentPriors = { standard, vamp, aggregate, hierarchical } satisfies Record<string, LatentPrior>;
+export const LATENT_PRIORS = Object.keys(latentPriors) as (keyof typeof latentPriors)[];

@@ -36,7 +36,7 @@ export function exactRegression({ families }: Subject): Regression {
     cholesky: array(lower),
     inverseCholesky: array(inverse(lower)),
   };
-  const prior = families.gaussian.prior({ h: 2, w: 3 }, { jitter: 1e-6 }, parameters);
+  const prior = families.get('gaussian')!.prior({ h: 2, w: 3 }, { jitter: 1e-6 }, parameters);
   return regression({ prior, mean: B, covariance: COVARIANCE, channels: CHANNELS, apart: true });
 }
 
