@@ -99,6 +99,41 @@ test('imports go downwards, only the engine knows its backends, the mathematical
   expect(sources.flatMap(offences)).toEqual([]);
 });
 
+/** Files of src/ that a file imports, types included; those that it loads when it needs them are left out. */
+const importedFiles = ({ file, text }: Source): string[] =>
+  [...withoutComments(text).matchAll(/^\s*(?:import|export)\s[^;'"]*?\bfrom\s*['"](\.[^'"]+)['"]/gm)].map(
+    ([, name]) => posix.normalize(posix.join(dirname(file), name)).replace(/\.js$/, '.ts'),
+  );
+
+/** The first circle of imports, as a path that ends where it starts. */
+function importCircle(all: readonly Source[]): string[] | undefined {
+  const imports = new Map(all.map((source) => [source.file, importedFiles(source)]));
+  const done = new Set<string>();
+  const search = (file: string, path: readonly string[]): string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return undefined;
+    for (const next of imports.get(file) ?? []) {
+      const circle = search(next, [...path, file]);
+      if (circle) return circle;
+    }
+    done.add(file);
+    return undefined;
+  };
+  for (const { file } of all) {
+    const circle = search(file, []);
+    if (circle) return circle;
+  }
+  return undefined;
+}
+
+test('no file imports itself by way of others', () => {
+  expect(importCircle(sources)).toBeUndefined();
+  const text = (name: string) => `import type { A } from './${name}.js';`;
+  const three = ['b', 'c', 'a'].map((name, i) => ({ file: `priors/${'abc'[i]}.ts`, text: text(name) }));
+  expect(importCircle(three)).toEqual(['priors/a.ts', 'priors/b.ts', 'priors/c.ts', 'priors/a.ts']);
+  expect(importCircle(three.slice(1))).toBeUndefined();
+});
+
 describe('the rules see an offence', () => {
   test.each<[string, string, string, RegExp]>([
     [

@@ -2,10 +2,11 @@
 import * as tf from '#tfjs';
 import { usageError } from '../errors.js';
 import { callSite, checkInputs, hasNaN, lineOf, notFinite, StepError } from './contract.js';
-import type { ArraysOf, CompiledStep, CompileInput, Engine, TensorsOf } from './engine.js';
+import type { CompiledStep, CompileInput, Engine } from './engine.js';
 import { loadTensorflow } from './tensorflow.js';
 import { trace, UnsupportedError } from './trace.js';
 import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
+import type { ArraysOf, TensorsOf } from './typed-tree.js';
 
 /** TensorFlow.js in plain JavaScript: slow, everywhere, and the reference for the compiled engine. */
 export async function cpuEngine(): Promise<Engine> {

@@ -4,7 +4,7 @@ import './tape.js';
 
 export { StepError } from './contract.js';
 export { DEVICES, type Device } from './devices.js';
-export type { ArraysOf, CompiledStep, Engine, TensorsOf } from './engine.js';
+export type { CompiledStep, Engine } from './engine.js';
 export type { Explanation } from './explain.js';
 export { type FreeSpec, functionToOnnx } from './free-sizes.js';
 export { scaleGradient, stopGradient, valueAndGradients } from './gradients.js';
@@ -46,3 +46,4 @@ export async function createEngine(name: EngineName, threads = 0, device: Device
   const eager = await import('./eager.js');
   return name === 'cpu' ? eager.cpuEngine() : eager.tensorflowEngine(threads);
 }
+export type { ArraysOf, TensorsOf } from './typed-tree.js';

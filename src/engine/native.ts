@@ -2,13 +2,14 @@
 import type * as Ort from '#onnxruntime';
 import { callSite, checkInputs, hasNaN, lineOf } from './contract.js';
 import { type Device, executionProviders, refuseWrong } from './devices.js';
-import type { ArraysOf, CompiledStep, CompileInput, Engine, TensorsOf } from './engine.js';
+import type { CompiledStep, CompileInput, Engine } from './engine.js';
 import { type Explanation, explainGraph } from './explain.js';
 import { firstNotFinite, SUMMED_FROM, SUMS, sumsOf } from './not-finite.js';
 import { encodeOnnx } from './onnx.js';
 import { channelBlockOf, onnxruntime, startDevice } from './onnxruntime.js';
 import { type ResultName, trace } from './trace.js';
 import { type Dtype, dtypeOf, f32, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
+import type { ArraysOf, TensorsOf } from './typed-tree.js';
 
 export interface NativeOptions {
   /** Threads within an operator; 0 leaves the choice to onnxruntime. */

@@ -1,13 +1,13 @@
 // The tracing backend: runs a step function once with TensorFlow.js, computing nothing and recording everything.
 import * as tf from '#tfjs';
 import { callSite, lineOf, randomOperation, StepError, withoutRandomness } from './contract.js';
-import type { TensorsOf } from './engine.js';
 import { type ConstantData, Graph, type GraphDtype, type Origin, type Value } from './graph.js';
 import { advice } from './ops/advice.js';
 import { lowerings } from './ops/index.js';
 import { TRACING_BACKEND as BACKEND, type Lowering } from './ops/lowering.js';
 import { recorder } from './tape.js';
 import { dtypeOf, leaves, mapTree, type NdArray, type TensorSpec } from './tree.js';
+import type { TensorsOf } from './typed-tree.js';
 
 class TraceBackend extends tf.KernelBackend {
   graph = new Graph();

@@ -2,8 +2,8 @@
 // by how far a test function f can take E_q [ ∇log p·f + ∇·f ] from zero, its value for q = p. Neither log q nor a
 // constant of p is needed; but what is made small is a Fisher divergence, not KL(q ‖ p).
 import { type Key, scaleGradient, tf } from '../engine/index.js';
+import { denseParameters } from '../priors/dense-stack.js';
 import type { Arrays, Tensors } from '../priors/index.js';
-import { denseParameters } from '../priors/vae-dense.js';
 import type { Estimator } from './estimator.js';
 
 const HIDDEN = 100;

@@ -3,16 +3,9 @@ import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, normalize, sep } from 'node:path';
 import { inputError, messageOf } from '../errors.js';
 import { statOf } from '../formats/read-file.js';
+import type { ModelFile } from './importer.js';
 import { joinShards } from './join-shards.js';
 import { isUnknownKind, otherKind } from './other-kinds.js';
-
-export interface ModelFile {
-  path: string;
-  /** For the record: the path from the folder that was named, or the file's own name. */
-  name: string;
-  /** Of all files of a model in several, where it is one. */
-  bytes?: number;
-}
 
 /** A file of a folder that may hold a network and is not read. */
 export interface PassedOver {

@@ -7,6 +7,15 @@ export interface ReadOptions {
   foldBatchNorm?: boolean;
 }
 
+/** A file to read, or the first of a model in several. */
+export interface ModelFile {
+  path: string;
+  /** For the record: the path from the folder that was named, or the file's own name. */
+  name: string;
+  /** Of all files of a model in several, where it is one. */
+  bytes?: number;
+}
+
 export interface Importer {
   /** Short name, as it is recorded in a dataset. */
   format: string;

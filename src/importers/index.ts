@@ -16,8 +16,8 @@ import { tfjs } from './tfjs.js';
 import { tflite } from './tflite.js';
 import { torch } from './torch.js';
 
-export { type FoundFiles, type ModelFile, type PassedOver, passedOverText } from './find.js';
-export type { Importer, ReadOptions } from './importer.js';
+export { type FoundFiles, type PassedOver, passedOverText } from './find.js';
+export type { Importer, ModelFile, ReadOptions } from './importer.js';
 export type { BatchNormRecord, ConvLayer, LayerKind, ModelLayers } from './layers.js';
 
 /** Asked in this order whether they recognise a file. */

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { DwpError } from '../errors.js';
 import { openSource } from '../formats/source.js';
-import type { ModelFile } from './find.js';
+import type { ModelFile } from './importer.js';
 import { isShardIndex, shardName, shardsOfIndex } from './shards.js';
 
 /** Extensions of formats whose files are read together. */

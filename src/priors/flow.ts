@@ -4,11 +4,11 @@
 import { z } from 'zod';
 import { logStandardDensity } from '../distributions/normal.js';
 import { f32, foldIn, spec, tf } from '../engine/index.js';
+import { stack, stackParameters } from './dense-stack.js';
 import { wholeNumber } from './fields.js';
 import { gaussian, gaussianNumbers } from './gaussian.js';
 import { requirePositive, requireShapes } from './parameters.js';
 import { type Arrays, kernelLength, numbersIn, type PriorFamily, type Tensors } from './prior.js';
-import { stack, stackParameters } from './vae-dense.js';
 
 const config = z.object({
   layers: wholeNumber(1, 64).default(6).describe('number of coupling layers'),

@@ -6,11 +6,11 @@ import { binarise, logBernoulli } from '../distributions/bernoulli.js';
 import type { LatentDensity } from '../distributions/latent.js';
 import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
 import { foldIn, type Key, spec, tf } from '../engine/index.js';
+import { dense, denseParameters } from './dense-stack.js';
 import { wholeNumber } from './fields.js';
 import { LATENT_PRIORS, type LatentMarginal, latentPriors } from './latent/index.js';
 import { requireShapes } from './parameters.js';
 import { type Arrays, kernelLength, type PriorFamily, type Tensors } from './prior.js';
-import { dense, denseParameters } from './vae-dense.js';
 
 export const imageVaeConfig = z.object({
   latent: wholeNumber(1, 256).default(40).describe('dimension of the latent variable z'),

@@ -3,6 +3,7 @@
 // factor 1 + e⁻⁴ that the floor of log σ makes of 0, and with it a nearly tight bound. The VAE starts near there, and what
 // is kept is only what is better on validation kernels.
 import { type Key, tf } from '../engine/index.js';
+import { stack, stackParameters } from './dense-stack.js';
 import {
   componentCount,
   componentLogDensities,
@@ -12,7 +13,6 @@ import {
 } from './mixture/components.js';
 import { bend, RADIAL, straighten } from './mixture/radial.js';
 import { type Arrays, kernelLength } from './prior.js';
-import { stack, stackParameters } from './vae-dense.js';
 import type { VaeConfig } from './vae-networks.js';
 import type { ObservationModel } from './vae-observation.js';
 

@@ -10,8 +10,8 @@ import {
 } from '../../distributions/normal.js';
 import { f32, type Key, spec, tf } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
+import { stack, stackParameters } from '../dense-stack.js';
 import type { Arrays, Tensors } from '../prior.js';
-import { stack, stackParameters } from '../vae-dense.js';
 import type { LatentPrior } from './latent-prior.js';
 
 const NETWORK = 'latent.upper';
