@@ -14,12 +14,12 @@ import {
   examineKernels,
   examineModel,
   type KernelGroup,
-  type KernelSize,
-  kernelSize,
   noiseWarning,
   type Quality,
   readDatasetDescription,
   readKernelDataset,
+  type SizeText,
+  sizeText,
 } from '../kernels/index.js';
 import type { Effects } from './effects.js';
 
@@ -53,7 +53,7 @@ export interface ModelResult {
     name: string;
     kind: LayerKind;
     shape: number[];
-    size: KernelSize;
+    size: SizeText;
     kernels: number;
     dtype: string;
     /** Over the layer's finite weights. */
@@ -61,7 +61,7 @@ export interface ModelResult {
     /** Slices that cleaning would drop, duplicates within the layer; null for 1x1. */
     dropped: Dropped | null;
   } & Measures)[];
-  sizes: Record<KernelSize, GroupResult>;
+  sizes: Record<SizeText, GroupResult>;
   skipped: { layer: string; reason: string }[];
   /** What was assumed or done where the file leaves it open. */
   notes?: string[];
@@ -75,7 +75,7 @@ export interface DatasetResult {
   kind: 'dataset';
   path: string;
   sizes: Record<
-    KernelSize,
+    SizeText,
     {
       train: number;
       test: number;
@@ -92,10 +92,10 @@ export interface DatasetResult {
     licence?: string;
     layers: number;
     kernels: number;
-    sizes: Record<KernelSize, GroupResult>;
+    sizes: Record<SizeText, GroupResult>;
   }[];
   /** Between the sources. */
-  shift: Record<KernelSize, ComparedGroups>;
+  shift: Record<SizeText, ComparedGroups>;
 }
 
 export interface NamedGroup {
@@ -106,9 +106,9 @@ export interface NamedGroup {
 export interface Inspection {
   result: ModelResult | DatasetResult;
   /** Everything of one size. */
-  all: Map<KernelSize, KernelGroup>;
+  all: Map<SizeText, KernelGroup>;
   /** By source, where there are some. */
-  sources: Map<KernelSize, NamedGroup[]>;
+  sources: Map<SizeText, NamedGroup[]>;
 }
 
 /**
@@ -159,7 +159,7 @@ async function inspectModel(path: string, effects: Effects, options: ReadOptions
           name,
           kind,
           shape,
-          size: kernelSize(shape[2], shape[3]),
+          size: sizeText({ h: shape[2], w: shape[3] }),
           kernels: shape[0] * shape[1],
           dtype,
           std: quality.std,
@@ -222,7 +222,7 @@ async function inspectDataset(path: string, effects: Effects): Promise<Inspectio
 function inspectArray(path: string, effects: Effects): Inspection {
   const { train, mean, std } = readKernelDataset(path);
   const group = examineKernels(train);
-  const size = kernelSize(train.h, train.w);
+  const size = sizeText({ h: train.h, w: train.w });
   const all = new Map([[size, group]]);
   warnOfNoise(path, all, effects);
   const counts = { train: train.count, test: 0, mean, std, split: 'none' };
@@ -257,7 +257,7 @@ const describe = ({ layers, kernels, quality, orthogonality, looksLikeNoise }: K
   explainedVariance: quality.explainedVariance,
 });
 
-function warnOfNoise(whose: string, groups: ReadonlyMap<KernelSize, KernelGroup>, effects: Effects): void {
+function warnOfNoise(whose: string, groups: ReadonlyMap<SizeText, KernelGroup>, effects: Effects): void {
   for (const [size, { kernels, quality }] of groups) {
     const warning = noiseWarning(`${whose}: ${kernels} kernels of ${size}`, quality);
     if (warning) effects.warn(warning);

@@ -1,4 +1,5 @@
 // Trees of arrays: the shape of everything that goes into and comes out of a step.
+import { sizeOf } from '../formats/shape.js';
 
 export type Dtype = 'float32' | 'int32' | 'bool';
 
@@ -20,7 +21,7 @@ export interface TensorSpec<S extends Shape = Shape> {
 /** The same tree, of records and lists, with other leaves. */
 export type MapLeaves<T, From, To> = T extends From ? To : { [K in keyof T]: MapLeaves<T[K], From, To> };
 
-export const sizeOf = (shape: Shape): number => shape.reduce((a, b) => a * b, 1);
+export { sizeOf };
 
 export const f32 = <S extends Shape | []>(
   shape: S,

@@ -3,6 +3,7 @@ import { inputError, messageOf } from '../errors.js';
 import { writeFileAtomic } from './files.js';
 import { type FloatType, toFloat32 } from './floats.js';
 import { readBytes } from './read-file.js';
+import { sizeOf } from './shape.js';
 import { type ByteSource, memorySource, shown } from './source.js';
 
 /** Row-major values with their shape; `[]` is a scalar of one value. */
@@ -55,7 +56,6 @@ const byCodeUnit = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 /**
  * Bytes of a safetensors file. Names are sorted, so that equal tensors give equal bytes; values begin at a

@@ -3,6 +3,7 @@
 import { Worker } from 'node:worker_threads';
 import { DwpError, escapeControls, inputError, messageOf } from '../errors.js';
 import { type FloatType, toFloat32 } from '../formats/floats.js';
+import { sizeOf } from '../formats/shape.js';
 import { type ByteSource, shown } from '../formats/source.js';
 
 export interface Hdf5Dataset {
@@ -215,7 +216,7 @@ export async function openHdf5(source: ByteSource): Promise<Hdf5File> {
     ...tree,
     reader,
     read: async (dataset) => {
-      const count = dataset.shape.reduce((a, b) => a * b, 1);
+      const count = sizeOf(dataset.shape);
       try {
         const { bytes, dtype } = await ask<ReturnType<Hdf5Reader['values']>>(
           { values: dataset.path },

@@ -32,7 +32,7 @@ export const importers: readonly Importer[] = [
   onnx,
 ];
 
-export interface Model extends ModelLayers {
+export interface OpenedModel extends ModelLayers {
   path: string;
   format: string;
   /** Of the file, hexadecimal; computed when first asked for, while the model is open. */
@@ -92,7 +92,7 @@ function beginsLikeModel(path: string): boolean {
  *
  * @throws DwpError INPUT when the file is missing, of no known format, or damaged
  */
-export async function openModel(path: string, options: ReadOptions = {}): Promise<Model> {
+export async function openModel(path: string, options: ReadOptions = {}): Promise<OpenedModel> {
   const source = openSource(path);
   let model: ModelLayers | undefined;
   const close = () => {

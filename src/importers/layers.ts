@@ -1,4 +1,5 @@
 // What every importer returns: the weights of 2-D convolutions in one layout, and what was left out and why.
+import { sizeOf } from '../formats/shape.js';
 
 /** `transposed` covers every transposed (fractionally strided) convolution, depthwise or not. */
 export type LayerKind = 'conv' | 'depthwise' | 'transposed';
@@ -99,7 +100,7 @@ function mergedAxes(shape: readonly number[], order: readonly number[]): Axis[] 
   let to = 1;
   for (const axis of [...order].reverse()) {
     const size = shape[axis];
-    const from = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const from = sizeOf(shape.slice(axis + 1));
     const inner = axes[0];
     if (inner && from === inner.from * inner.size) inner.size *= size;
     else if (size > 1) axes.unshift({ size, from, to });

@@ -2,6 +2,7 @@
 import { inputError } from '../errors.js';
 import { FLOAT_BYTES, type FloatType, toFloat32 } from '../formats/floats.js';
 import type { PickleState } from '../formats/pickle.js';
+import { sizeOf } from '../formats/shape.js';
 import { shown } from '../formats/source.js';
 import { permuteAxes } from './layers.js';
 import type { NamedTensor } from './state-dict-tensors.js';
@@ -60,7 +61,7 @@ export function numpyTensor({ state }: NumpyArray, name: string, path: string): 
   if (!isShape(shape) || !(type instanceof NumpyType)) throw bad('no shape or type');
   const code = type.code.replace(/^[<>=|]/, '');
   const big = type.bigEndian || type.code.startsWith('>');
-  const count = shape.reduce((a, b) => a * b, 1);
+  const count = sizeOf(shape);
   const float = Object.hasOwn(FLOATS, code) ? FLOATS[code] : undefined;
   const whole = SMALL_INTEGERS.includes(code);
   const width = float ? FLOAT_BYTES[float] : 1;

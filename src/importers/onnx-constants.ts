@@ -3,6 +3,7 @@
 import type { EngineArray, Operator, OperatorRunner } from '../engine/operator.js';
 import { inputError, messageOf } from '../errors.js';
 import { toFloat32 } from '../formats/floats.js';
+import { sizeOf } from '../formats/shape.js';
 import { type ByteSource, shown } from '../formats/source.js';
 import type { OnnxFunction, OnnxNode } from './onnx-file.js';
 import { COMPUTED } from './onnx-operators.js';
@@ -120,11 +121,7 @@ export class ConstantEvaluator {
 
   private stored(tensor: FileTensor | string, run: Evaluation): EngineArray {
     if (typeof tensor === 'string') throw new Refusal(tensor);
-    this.charge(
-      tensor.shape.reduce((a, b) => a * b, 1),
-      run,
-      'its constants are',
-    );
+    this.charge(sizeOf(tensor.shape), run, 'its constants are');
     return tensor.readExactly();
   }
 

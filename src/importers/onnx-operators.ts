@@ -1,6 +1,7 @@
 // The ONNX operators that constants may be computed with, and how many values each makes at most: known before it
 // runs, so that a small file cannot ask for gigabytes. None is random, none reads a file, none holds a graph.
 import type { EngineArray } from '../engine/arrays.js';
+import { sizeOf } from '../formats/shape.js';
 
 export interface Arguments {
   inputs: readonly (EngineArray | undefined)[];
@@ -12,9 +13,8 @@ export interface Arguments {
 /** Values that are made or multiplied, over all outputs; NaN where that cannot be told. */
 type Bound = (call: Arguments) => number;
 
-const product = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 const shapeOf = (array: EngineArray | undefined): readonly number[] => array?.shape ?? [Number.NaN];
-const sizeOf = (array: EngineArray | undefined) => product(shapeOf(array));
+const countOf = (array: EngineArray | undefined) => sizeOf(shapeOf(array));
 /** Of an input that says a shape or counts. */
 const numbersOf = (array: EngineArray | undefined): number[] =>
   array && array.data.length <= 64 ? Array.from<number | bigint, number>(array.data, Number) : [Number.NaN];
@@ -26,16 +26,16 @@ function broadcast(shapes: readonly (readonly number[])[]): number[] {
   );
 }
 
-const first: Bound = ({ inputs }) => sizeOf(inputs[0]);
-const all: Bound = ({ inputs }) => inputs.reduce((sum, array) => sum + (array ? sizeOf(array) : 0), 0);
+const first: Bound = ({ inputs }) => countOf(inputs[0]);
+const all: Bound = ({ inputs }) => inputs.reduce((sum, array) => sum + (array ? countOf(array) : 0), 0);
 const together: Bound = ({ inputs }) =>
-  product(broadcast(inputs.flatMap((array) => (array ? [array.shape] : []))));
+  sizeOf(broadcast(inputs.flatMap((array) => (array ? [array.shape] : []))));
 
 const matrices: Bound = ({ inputs: [a, b] }) => {
   const [left, right] = [shapeOf(a), shapeOf(b)];
   const inner = left.at(-1) ?? 1;
   return (
-    product(broadcast([left.slice(0, -2), right.slice(0, -2)])) *
+    sizeOf(broadcast([left.slice(0, -2), right.slice(0, -2)])) *
     (left.at(-2) ?? 1) *
     inner *
     (right.length > 1 ? right.at(-1)! : 1)
@@ -45,13 +45,13 @@ const matrices: Bound = ({ inputs: [a, b] }) => {
 const gemm: Bound = ({ inputs: [a, b], int }) => {
   const [rows, inner] = int('transA') ? [1, 0] : [0, 1];
   const columns = int('transB') ? 0 : 1;
-  return product([shapeOf(a)[rows], shapeOf(a)[inner], shapeOf(b)[columns]]);
+  return sizeOf([shapeOf(a)[rows], shapeOf(a)[inner], shapeOf(b)[columns]]);
 };
 
 const gather: Bound = ({ inputs: [data, indices], int }) => {
   const shape = shapeOf(data);
   const axis = int('axis') ?? 0;
-  return sizeOf(indices) * product(shape.filter((_, i) => i !== (axis < 0 ? axis + shape.length : axis)));
+  return countOf(indices) * sizeOf(shape.filter((_, i) => i !== (axis < 0 ? axis + shape.length : axis)));
 };
 
 /** Every label's length once. */
@@ -63,13 +63,13 @@ const einsum: Bound = ({ inputs, text }) => {
     for (const [axis, label] of [...term].entries())
       lengths.set(label, Math.max(lengths.get(label) ?? 1, inputs[i]?.shape[axis] ?? 1));
   });
-  return product([...lengths.values()]);
+  return sizeOf([...lengths.values()]);
 };
 
 const pad: Bound = ({ inputs, ints }) => {
   const shape = shapeOf(inputs[0]);
   const most = Math.max(0, ...(ints('pads') ?? numbersOf(inputs[1])));
-  return product(shape.map((n) => n + 2 * most));
+  return sizeOf(shape.map((n) => n + 2 * most));
 };
 
 const range: Bound = ({ inputs }) => {
@@ -79,7 +79,7 @@ const range: Bound = ({ inputs }) => {
 
 const gatherNd: Bound = ({ inputs: [data, indices] }) => {
   const places = shapeOf(indices);
-  return product(places.slice(0, -1)) * product(shapeOf(data).slice(places.at(-1) ?? 0));
+  return sizeOf(places.slice(0, -1)) * sizeOf(shapeOf(data).slice(places.at(-1) ?? 0));
 };
 
 const named = (bound: Bound, names: string) => names.split(' ').map((name) => [name, bound] as const);
@@ -106,14 +106,14 @@ export const COMPUTED: ReadonlyMap<string, Bound> = new Map([
   ...named(matrices, 'MatMul'),
   ['Gemm', gemm],
   ['Einsum', einsum],
-  ['Expand', ({ inputs: [data, shape] }) => product(broadcast([shapeOf(data), numbersOf(shape)]))],
-  ['Tile', ({ inputs: [data, repeats] }) => sizeOf(data) * product(numbersOf(repeats))],
-  ['ConstantOfShape', ({ inputs: [shape] }) => product(numbersOf(shape))],
+  ['Expand', ({ inputs: [data, shape] }) => sizeOf(broadcast([shapeOf(data), numbersOf(shape)]))],
+  ['Tile', ({ inputs: [data, repeats] }) => countOf(data) * sizeOf(numbersOf(repeats))],
+  ['ConstantOfShape', ({ inputs: [shape] }) => sizeOf(numbersOf(shape))],
   ['Range', range],
   ['Pad', pad],
   ['Gather', gather],
-  ['GatherElements', ({ inputs: [, indices] }) => sizeOf(indices)],
+  ['GatherElements', ({ inputs: [, indices] }) => countOf(indices)],
   ['GatherND', gatherNd],
-  ['OneHot', ({ inputs: [indices, depth] }) => sizeOf(indices) * numbersOf(depth)[0]],
-  ['NonZero', ({ inputs: [data] }) => sizeOf(data) * Math.max(1, shapeOf(data).length)],
+  ['OneHot', ({ inputs: [indices, depth] }) => countOf(indices) * numbersOf(depth)[0]],
+  ['NonZero', ({ inputs: [data] }) => countOf(data) * Math.max(1, shapeOf(data).length)],
 ]);

@@ -3,6 +3,7 @@
 import { ARRAYS, type EngineArray } from '../engine/arrays.js';
 import { inputError } from '../errors.js';
 import { FLOAT_BYTES, type FloatType, floatToHalf, toFloat32 } from '../formats/floats.js';
+import { sizeOf } from '../formats/shape.js';
 import { type ByteSource, partOf, shown } from '../formats/source.js';
 import type { OnnxTensor } from './onnx-file.js';
 
@@ -73,7 +74,7 @@ export function storedTensor(tensor: OnnxTensor, source: ByteSource): FileTensor
       `${source.path}: tensor ${shown(tensor.name)} is damaged: ${why}`,
       'fetch or export the model again',
     );
-  const count = dims.reduce((a, b) => a * b, 1);
+  const count = sizeOf(dims);
   if (dims.some((n) => n < 0) || !Number.isSafeInteger(count)) throw damaged(`impossible shape [${dims}]`);
   const bytes = Math.ceil((count * bits) / 8);
   const about = { shape: dims, dtype, isFloat: dtype in FLOAT_BYTES };
@@ -139,7 +140,7 @@ function itemsOf({ buffer }: Uint8Array<ArrayBuffer>, dtype: string): EngineArra
 
 function exactArray(bytes: Uint8Array<ArrayBuffer>, dtype: string, shape: number[]): EngineArray {
   if (dtype in ARRAYS) return { type: dtype as EngineArray['type'], shape, data: itemsOf(bytes, dtype) };
-  const count = shape.reduce((a, b) => a * b, 1);
+  const count = sizeOf(shape);
   return exactNumbers(fromBytes(bytes, dtype, count), dtype, shape);
 }
 

@@ -1,6 +1,7 @@
 // From the name of a value to the numbers behind it: constants, and nodes that only rearrange, cast or (de-)quantise
 // one. Nothing is computed before the weights are read.
 import { inputError } from '../errors.js';
+import { sizeOf } from '../formats/shape.js';
 import { type ByteSource, shown } from '../formats/source.js';
 import { permuteAxes } from './layers.js';
 import type { OnnxFunction, OnnxNode } from './onnx-file.js';
@@ -134,7 +135,7 @@ export class WeightResolver {
         if (!(cut >= 0 && cut <= rank)) return `Flatten of its weights [${weights.shape}] by ${axis}`;
         return {
           ...weights,
-          shape: [product(weights.shape.slice(0, cut)), product(weights.shape.slice(cut))],
+          shape: [sizeOf(weights.shape.slice(0, cut)), sizeOf(weights.shape.slice(cut))],
         };
       }
       default:
@@ -145,7 +146,7 @@ export class WeightResolver {
   /** Whole numbers of a small constant, such as the target of a Reshape. */
   private integers(name: string, scope: Scope, depth: number): number[] | undefined {
     const value = this.resolve(name, scope, depth);
-    if (typeof value === 'string' || value.isFloat || product(value.shape) > 64) return undefined;
+    if (typeof value === 'string' || value.isFloat || sizeOf(value.shape) > 64) return undefined;
     return [...value.read()];
   }
 
@@ -231,7 +232,7 @@ export class WeightResolver {
   ): (() => (i: number) => number) | string {
     const factor = this.resolve(name, scope, depth + ASIDE);
     if (typeof factor === 'string') return 'the scale or zero point of its weights is not constant';
-    const count = product(factor.shape);
+    const count = sizeOf(factor.shape);
     if (count === 1)
       return () => {
         const [only] = factor.read();
@@ -240,7 +241,7 @@ export class WeightResolver {
     const along = axis < 0 ? axis + shape.length : axis;
     if (!(along >= 0 && along < shape.length))
       return `its scale lies along axis ${axis} of weights [${shape}]`;
-    const inner = product(shape.slice(along + 1));
+    const inner = sizeOf(shape.slice(along + 1));
     const size = shape[along];
     const unfit = `its scale [${factor.shape}] does not fit its weights [${shape}]`;
     if (block > 0 && factor.shape.length === shape.length) {
@@ -270,8 +271,6 @@ const functionKey = (domain: string, name: string, overload: string) =>
 const brief = (list: readonly number[]) =>
   list.length > 8 ? `[${list.slice(0, 8)},…] (${list.length})` : `[${list}]`;
 
-const product = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
-
 function roundHalfEven(x: number): number {
   const rounded = Math.round(x);
   return rounded - x === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
@@ -283,11 +282,11 @@ function reshaped(
   target: readonly number[],
   allowZero: boolean,
 ): number[] | undefined {
-  const count = product(shape);
+  const count = sizeOf(shape);
   const wanted = target.map((n, axis) => (n === 0 && !allowZero ? shape[axis] : n));
   const known = wanted.reduce((a, n) => (n === -1 ? a : a * n), 1);
   const result = wanted.map((n) => (n === -1 ? count / known : n));
-  return result.every((n) => Number.isInteger(n) && n >= 0) && product(result) === count ? result : undefined;
+  return result.every((n) => Number.isInteger(n) && n >= 0) && sizeOf(result) === count ? result : undefined;
 }
 
 function squeezed(shape: readonly number[], axes: readonly number[] | undefined): number[] | undefined {

@@ -1,5 +1,6 @@
 // Weights that a file keeps in parts, multiplied out: weight normalisation, spectral normalisation and pruning of
 // PyTorch, in the older style (`weight_g`, `weight_orig`) and the newer one (`parametrizations.weight.original`).
+import { sizeOf } from '../formats/shape.js';
 import { type NamedTensor, splitName, type TensorsByName } from './state-dict-tensors.js';
 
 type Parts = Pick<NamedTensor, 'shape' | 'dtype' | 'values'>;
@@ -142,7 +143,6 @@ function combined(
 }
 
 const refused = (base: Parts, reason: string): Parts => ({ ...base, values: reason });
-const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 /** weight ⊙ mask */
 function pruned(base: Parts, mask: NamedTensor): Parts {

@@ -1,6 +1,7 @@
 // Running averages, momentum encoders, teachers and target networks that a file holds beside the network itself:
 // subtrees of names with the same paths and shapes as another one. Only one of the two is collected.
 import { DwpError } from '../errors.js';
+import { sizeOf } from '../formats/shape.js';
 import { shown } from '../formats/source.js';
 import { type NamedTensor, partsOf, type Weight } from './state-dict-tensors.js';
 
@@ -144,9 +145,8 @@ function isCopy(
 
 /** Of the values of the pair with the fewest, but enough of them to tell; 0 where they cannot be read. */
 function correlation(pairs: readonly (readonly [Weight, Weight])[]): number {
-  const sizeOf = ([{ shape }]: readonly [Weight, Weight]) => shape.reduce((a, b) => a * b, 1);
-  const sorted = [...pairs].sort((a, b) => sizeOf(a) - sizeOf(b));
-  const [a, b] = sorted.find((pair) => sizeOf(pair) >= 64) ?? sorted[sorted.length - 1];
+  const sorted = [...pairs].sort(([a], [b]) => sizeOf(a.shape) - sizeOf(b.shape));
+  const [a, b] = sorted.find(([{ shape }]) => sizeOf(shape) >= 64) ?? sorted[sorted.length - 1];
   try {
     const [x, y] = [a.read(), b.read()];
     let [xy, xx, yy] = [0, 0, 0];

@@ -1,6 +1,7 @@
 // Named tensors without a graph (safetensors, PyTorch, NumPy) → convolutions. What a graph would say is told from
 // names, shapes and, in a few cases, values; each question is a file beside this one.
 import { DwpError } from '../errors.js';
+import { sizeOf } from '../formats/shape.js';
 import type { ModelLayers } from './layers.js';
 import { ordersOf } from './state-dict-axes.js';
 import { computedWeights } from './state-dict-computed.js';
@@ -130,13 +131,11 @@ function otherAxes(shape: readonly number[], layer: string, role: string): strin
 
 /** Weights are masks where they are called so, or where all of the file are: if they are nothing but zeros and ones. */
 function maskJudge(weights: readonly Weight[]): (weight: Weight) => boolean {
-  const smallest = [...weights].sort((a, b) => sizeOf(a) - sizeOf(b));
+  const smallest = [...weights].sort((a, b) => sizeOf(a.shape) - sizeOf(b.shape));
   const all = smallest.every(isBinary);
   return (weight) =>
     all || (partsOf(weight.layer).some((part) => /^masks?$|_masks?$/i.test(part)) && isBinary(weight));
 }
-
-const sizeOf = ({ shape }: Weight) => shape.reduce((a, b) => a * b, 1);
 
 function isBinary({ read }: Weight): boolean {
   try {

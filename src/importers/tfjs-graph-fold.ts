@@ -1,4 +1,5 @@
 // --fold-bn for graph models of TensorFlow.js: FusedBatchNorm nodes, and Mul nodes by a constant for each channel.
+import { sizeOf } from '../formats/shape.js';
 import { fieldsOf, listOf, textOf } from '../formats/untyped.js';
 import { type BatchNorm, DEFAULT_EPSILON } from './fold-batch-norm.js';
 import { type GraphPairs, type GraphStep, pairsInGraph } from './graph-fold.js';
@@ -94,7 +95,7 @@ function eachChannel(
     const constant = resolve(which, nodes, weights, 0);
     if (typeof constant === 'string') continue;
     const { shape } = constant;
-    if (shape.length > 0 && shape.reduce((a, b) => a * b, 1) === shape.at(-1)) return { constant, input };
+    if (shape.length > 0 && sizeOf(shape) === shape.at(-1)) return { constant, input };
   }
   return undefined;
 }

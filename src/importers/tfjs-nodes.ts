@@ -1,4 +1,5 @@
 // Nodes of TensorFlow graphs as TensorFlow.js stores them, and the constants that their inputs lead to.
+import { sizeOf } from '../formats/shape.js';
 import { shown } from '../formats/source.js';
 import { fieldsOf, listOf, textOf } from '../formats/untyped.js';
 import { permuteAxes } from './layers.js';
@@ -81,11 +82,10 @@ export function resolve(
       read: () => permuteAxes(value.read(), shape, numbers),
     };
   }
-  const count = shape.reduce((a, b) => a * b, 1);
+  const count = sizeOf(shape);
   const known = numbers.reduce((a, n) => (n === -1 ? a : a * n), 1);
   const target = numbers.map((n) => (n === -1 ? count / known : n));
-  const fits =
-    target.every((n) => Number.isInteger(n) && n > 0) && target.reduce((a, b) => a * b, 1) === count;
+  const fits = target.every((n) => Number.isInteger(n) && n > 0) && sizeOf(target) === count;
   return fits ? { ...value, shape: target } : `a Reshape of its weights [${shape}] to [${numbers}]`;
 }
 

@@ -3,6 +3,7 @@
 import { posix } from 'node:path';
 import { inputError } from '../errors.js';
 import { type FloatType, toFloat32 } from '../formats/floats.js';
+import { sizeOf } from '../formats/shape.js';
 import { type ByteSource, shown } from '../formats/source.js';
 import { fieldsOf, listOf, textOf } from '../formats/untyped.js';
 
@@ -81,7 +82,7 @@ function readWeight(
   const name = textOf(given);
   if (name === undefined) throw damaged(source, 'a weight without a name');
   const shape = listOf(sizes).filter((n): n is number => Number.isSafeInteger(n) && (n as number) >= 0);
-  const count = shape.reduce((a, b) => a * b, 1);
+  const count = sizeOf(shape);
   if (!Array.isArray(sizes) || shape.length < sizes.length || !Number.isSafeInteger(8 * count))
     throw damaged(source, `weight ${shown(name)} of no possible shape`);
   const quantised = packing !== undefined && packing !== null;

@@ -1,6 +1,7 @@
 // --fold-bn for TensorFlow Lite models: what is left of a batch norm is a MUL and an ADD by a constant for each channel.
 import { inputError } from '../errors.js';
 import type { Table } from '../formats/flatbuffers.js';
+import { sizeOf } from '../formats/shape.js';
 import type { BatchNorm } from './fold-batch-norm.js';
 import { type GraphPairs, type GraphStep, pairsInGraph } from './graph-fold.js';
 import type { ConvLayer } from './layers.js';
@@ -73,7 +74,7 @@ function stepsOf(
       const constant = resolve(storage, subgraph, which, 0);
       if (typeof constant === 'string') continue;
       const { shape } = constant;
-      if (shape.length > 0 && shape.reduce((a, b) => a * b, 1) === shape.at(-1)) return { constant, input };
+      if (shape.length > 0 && sizeOf(shape) === shape.at(-1)) return { constant, input };
     }
     return undefined;
   };

@@ -2,6 +2,7 @@
 import { inputError } from '../errors.js';
 import type { Table, Vector } from '../formats/flatbuffers.js';
 import { type FloatType, toFloat32 } from '../formats/floats.js';
+import { sizeOf } from '../formats/shape.js';
 import { type ByteSource, partOf, shown } from '../formats/source.js';
 import { permuteAxes } from './layers.js';
 
@@ -68,7 +69,7 @@ export function resolve(
   if (inputs.length === 0) return `its weights are computed (${producer.type} of nothing)`;
   const from = resolve(storage, subgraph, inputs.at(0), depth + 1);
   if (typeof from === 'string' || producer.type === 'DEQUANTIZE') return from;
-  const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+  const count = (shape: readonly number[]) => sizeOf(shape);
   if (producer.type === 'RESHAPE') {
     const shape = shapeOf(tensor);
     if (!shape || count(shape) !== count(from.shape)) return `a Reshape of [${from.shape}] to [${shape}]`;
@@ -89,7 +90,7 @@ export function shapeOf(tensor: Table): number[] | undefined {
   const shape = tensor.numbers(TENSOR.shape, 'i32');
   if (shape.length > 8) return undefined;
   const sizes = Array.from({ length: shape.length }, (_, axis) => shape.at(axis));
-  const fits = sizes.every((n) => n > 0) && Number.isSafeInteger(sizes.reduce((a, b) => a * b, 1));
+  const fits = sizes.every((n) => n > 0) && Number.isSafeInteger(sizeOf(sizes));
   return fits ? sizes : undefined;
 }
 
@@ -118,7 +119,7 @@ function constant(
   if (!shape) return 'its weights have no fixed shape';
   const dtype = FLOATS[type] ?? INTEGERS[type];
   if (!dtype) return `its weights are of type ${type}, neither float nor quantised`;
-  const count = shape.reduce((a, b) => a * b, 1);
+  const count = sizeOf(shape);
   if (length !== Math.ceil((count * BITS[dtype]) / 8))
     throw inputError(
       `${source.path}: tensor ${shown(name)} is damaged: ${length} bytes for [${shape}] of ${dtype}`,
@@ -138,7 +139,7 @@ function constant(
   const read = () => {
     const values = integers(source.read(offset, length), dtype, count);
     const channels = shape[dimension] ?? 1;
-    const inner = shape.slice(dimension + 1).reduce((a, b) => a * b, 1);
+    const inner = sizeOf(shape.slice(dimension + 1));
     const result = new Float32Array(count);
     const channelOf = (vector: Vector<number>, channel: number, otherwise: number) =>
       vector.length === 0 ? otherwise : vector.at(vector.length === 1 ? 0 : channel);

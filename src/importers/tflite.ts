@@ -75,7 +75,7 @@ const CONVOLUTIONS: Readonly<Record<string, { kind: LayerKind; order: number[] }
 const MOST_OPERATORS = 50_000;
 const MOST_CODES = 10_000;
 
-interface Model extends Storage {
+interface TfliteModel extends Storage {
   layers: ConvLayer[];
   skipped: ModelLayers['skipped'];
   /** Layers by where their weights lie in the file: shared weights count once. */
@@ -91,7 +91,7 @@ export function readTflite(source: ByteSource, { foldBatchNorm }: ReadOptions = 
   const root = rootTable(source);
   const codes = operatorTypes(root.tables(MODEL.codes), path);
   const buffers = root.tables(MODEL.buffers);
-  const model: Model = { source, buffers, layers: [], skipped: [], seen: new Map(), bytes: 0 };
+  const model: TfliteModel = { source, buffers, layers: [], skipped: [], seen: new Map(), bytes: 0 };
   const subgraphs = root.tables(MODEL.subgraphs);
   const graphs: TfliteGraph[] = [];
   let operators = 0;
@@ -121,7 +121,7 @@ export function readTflite(source: ByteSource, { foldBatchNorm }: ReadOptions = 
 const MOST_TENSORS = 50_000;
 
 /** Where there are no layers: the constants of the file, and what to do. */
-function adviceFor(model: Model, graphs: readonly TfliteGraph[]): string {
+function adviceFor(model: TfliteModel, graphs: readonly TfliteGraph[]): string {
   const constants: { name: string; shape: number[] }[] = [];
   for (const { subgraph } of graphs)
     for (let i = 0; i < Math.min(subgraph.tensors.length, MOST_TENSORS); i++) {
@@ -156,7 +156,7 @@ function operatorTypes(codes: Vector<Table>, path: string): string[] {
 }
 
 function readSubgraph(
-  model: Model,
+  model: TfliteModel,
   tensors: Vector<Table>,
   operators: Vector<Table>,
   codes: string[],
@@ -187,7 +187,7 @@ function readSubgraph(
 
 /** The layer, a reason why it cannot be had, or undefined when its weights are in the list already. */
 function readConvolution(
-  model: Model,
+  model: TfliteModel,
   subgraph: Subgraph,
   operator: Table,
   type: string,
@@ -224,7 +224,7 @@ function readConvolution(
 }
 
 /** What wrote the file, and the licence it states, where it says so. Damage here costs nothing but these. */
-function origin(root: Table, model: Model): Pick<ModelLayers, 'producer' | 'licence'> {
+function origin(root: Table, model: TfliteModel): Pick<ModelLayers, 'producer' | 'licence'> {
   try {
     const inside = (name: string): Table | undefined => {
       const entries = root.tables(MODEL.metadata);

@@ -3,6 +3,7 @@
 import { inputError } from '../errors.js';
 import { toFloat32 } from '../formats/floats.js';
 import { PickleDict, readPickle } from '../formats/pickle.js';
+import { sizeOf } from '../formats/shape.js';
 import { type ByteSource, partOf, shown } from '../formats/source.js';
 import { isZip, openZip, type ZipArchive } from '../formats/zip.js';
 import { foldNamedBatchNorms } from './fold-state-dict.js';
@@ -110,7 +111,7 @@ function firstName(head: Uint8Array): string {
 interface Storages {
   littleEndian: boolean;
   /** In bytes; undefined for a storage that is not there. */
-  sizeOf(key: string): number | undefined;
+  bytesOf(key: string): number | undefined;
   open(key: string): ByteSource;
 }
 
@@ -145,7 +146,7 @@ function readArchive(source: ByteSource, zip: ZipArchive): Content {
     const storage = (key: string) => entries.get(`${prefix}${folder}/${key}`);
     return namedTensors(value, source.path, {
       littleEndian: order !== 'big',
-      sizeOf: (key) => storage(key)?.size,
+      bytesOf: (key) => storage(key)?.size,
       open: (key) => zip.open(storage(key)!),
     });
   };
@@ -182,7 +183,7 @@ function readStream(source: ByteSource): Content {
   return {
     tensors: namedTensors(value, source.path, {
       littleEndian: true, // on whatever machine it was written
-      sizeOf: (key) => places.get(key)?.size,
+      bytesOf: (key) => places.get(key)?.size,
       open: (key) => places.get(key)!,
     }),
   };
@@ -228,7 +229,7 @@ function childrenOf(value: unknown): [string, unknown][] {
 
 function describe(tensor: TorchTensor, name: string, path: string, storages: Storages): NamedTensor {
   const { storage, type, offset, shape, strides } = tensor;
-  const size = storages.sizeOf(storage.key);
+  const size = storages.bytesOf(storage.key);
   if (size === undefined) throw damaged(path, `no storage ${shown(storage.key)}`);
   const width = storage.type?.itemBytes ?? 1;
   if ((storage.offset + storage.count) * width > size)
@@ -236,7 +237,7 @@ function describe(tensor: TorchTensor, name: string, path: string, storages: Sto
       path,
       `storage ${shown(storage.key)} has ${size} bytes, not ${storage.count} times ${width}`,
     );
-  const count = shape.reduce((a, b) => a * b, 1);
+  const count = sizeOf(shape);
   const { float } = type;
   const bytesOf = () => {
     const at = storage.offset * width + offset * type.itemBytes;
@@ -267,7 +268,11 @@ const describeExported = (
   path: string,
   zip: ZipArchive,
 ): NamedTensor =>
-  describe(tensor, name, path, { littleEndian: true, sizeOf: () => entry.size, open: () => zip.open(entry) });
+  describe(tensor, name, path, {
+    littleEndian: true,
+    bytesOf: () => entry.size,
+    open: () => zip.open(entry),
+  });
 
 /** Values from the first to the last one of a view. */
 const spanOf = (shape: readonly number[], strides: readonly number[]) =>

@@ -7,18 +7,18 @@ import { DwpError, inputError } from '../errors.js';
 import { type FileWork, fingerprint, startFileWork } from '../formats/file-work.js';
 import { writeJson } from '../formats/files.js';
 import { wholeFolder } from '../formats/folders.js';
-import { type Model, type ModelFile, openModel } from '../importers/index.js';
+import { type ModelFile, type OpenedModel, openModel } from '../importers/index.js';
 import { clearBit, hasBit } from './bits.js';
 import { conversionsAmong, copiesAmong, familiesOf } from './copies.js';
 import type { Counts, DatasetDescription, DatasetSource, LayerRecord } from './description.js';
 import { DuplicateFinder } from './duplicates.js';
-import { compareSizes, type KernelSize } from './kernels.js';
+import { compareSizes, type SizeText } from './kernels.js';
 import { type Leak, leaksIn } from './leaks.js';
 import { nearLeaksIn } from './near-leaks.js';
 import type { CollectOptions } from './options.js';
 import { type PlannedLayer, planSizes, type SizePlan } from './plan.js';
 import type { Quality } from './quality/index.js';
-import { type OpenModel, reasonOf, type ScannedLayer, type ScannedModel } from './scan.js';
+import { type ModelOpener, reasonOf, type ScannedLayer, type ScannedModel } from './scan.js';
 import { letThrough, scanModels } from './scan-pool.js';
 import { SizeWriter } from './write.js';
 
@@ -36,16 +36,16 @@ export interface Collection {
   /** Models that were used, in order; their index is that of `sources`. */
   models: (UsedModel & Identity)[];
   /** Sizes that were found, with what became of them. */
-  sizes: Map<KernelSize, { found: number; dropped: Counts; train: number; test: number; split: string }>;
+  sizes: Map<SizeText, { found: number; dropped: Counts; train: number; test: number; split: string }>;
   /** With what the owner of the file can do, where the importer knows it. */
   skipped: { path: string; reason: string; advice?: string; error?: DwpError }[];
   /** Quality of the kernels of each model, for a warning where they look like noise. */
-  noise: { name: string; size: KernelSize; quality: Quality }[];
+  noise: { name: string; size: SizeText; quality: Quality }[];
   /** Sizes of which more than a percent of the test kernels are nearly copies of train kernels. */
   leaks: Leak[];
 }
 
-type UsedModel = Omit<ScannedModel, keyof Identity> & ModelFile & { kernels: Record<KernelSize, number> };
+type UsedModel = Omit<ScannedModel, keyof Identity> & ModelFile & { kernels: Record<SizeText, number> };
 
 /** sha256 of all the files of a model. */
 interface Identity {
@@ -58,9 +58,9 @@ type Identify = (model: ScannedModel & ModelFile) => Promise<Identity>;
 /** Where a model comes from, and how many threads look at models at once. */
 export interface CollectEnvironment {
   threads?: number;
-  open?: OpenModel;
+  open?: ModelOpener;
   /** Bytes of a model, for the progress; of a file on the disk when left out. */
-  sizeOf?(path: string): number;
+  bytesOf?(path: string): number;
   /** Licence of all models, where they do not state one themselves. */
   licence?: string;
   /** Changes what is written to dataset.json. */
@@ -93,9 +93,9 @@ async function collectInto(
   files: readonly ModelFile[],
   options: CollectOptions,
   hooks: CollectHooks,
-  { threads = 1, open = openModel, sizeOf = fileSize, licence, describe: change }: CollectEnvironment,
+  { threads = 1, open = openModel, bytesOf = fileSize, licence, describe: change }: CollectEnvironment,
 ): Promise<Collection> {
-  const meter = meterOf(files, sizeOf, hooks);
+  const meter = meterOf(files, bytesOf, hooks);
   const places = new Map(files.map(({ path }, i) => [path, i]));
   const layers: (Omit<ScannedLayer, 'hashes'> & { file: number })[] = [];
   const finder = new DuplicateFinder(join(folder, 'hashes'));
@@ -322,13 +322,13 @@ function markDuplicates(
 async function writeArrays(
   folder: string,
   models: readonly UsedModel[],
-  plans: ReadonlyMap<KernelSize, SizePlan>,
+  plans: ReadonlyMap<SizeText, SizePlan>,
   options: CollectOptions,
-  { open, work }: { open: OpenModel; work: FileWork },
+  { open, work }: { open: ModelOpener; work: FileWork },
   hooks: CollectHooks,
   progress: (model: number, share: number) => void,
 ): Promise<Pick<DatasetDescription, 'sizes' | 'layers'> & Pick<Collection, 'noise'>> {
-  const writers = new Map<KernelSize, SizeWriter>();
+  const writers = new Map<SizeText, SizeWriter>();
   for (const [size, plan] of plans)
     if (plan.train > 0) writers.set(size, new SizeWriter(folder, size, plan, options.normalize, work));
   const records = new Map<PlannedLayer, LayerRecord>();
@@ -394,7 +394,7 @@ const changed = (path: string) =>
   inputError(`${path}: changed while kernels were collected`, 'run the command again');
 
 /** @throws DwpError INPUT when a file of the model is not the one that was scanned */
-function requireSame(before: Model['files'], now: Model): void {
+function requireSame(before: OpenedModel['files'], now: OpenedModel): void {
   for (const file of now.files) {
     const known = before.find(({ path }) => path === file.path);
     if (!known || known.bytes !== file.bytes || known.modified !== file.modified) throw changed(file.path);
@@ -445,8 +445,8 @@ function sourceOf(
 const fileSize = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 
 /** Progress by bytes; a file is read once in each pass. */
-function meterOf(files: readonly ModelFile[], sizeOf: (path: string) => number, { progress }: CollectHooks) {
-  const sizes = files.map(({ path, bytes }) => bytes ?? sizeOf(path));
+function meterOf(files: readonly ModelFile[], bytesOf: (path: string) => number, { progress }: CollectHooks) {
+  const sizes = files.map(({ path, bytes }) => bytes ?? bytesOf(path));
   const all = [...sizes, ...sizes];
   const total = sum(all, (bytes) => bytes);
   const shares = all.map(() => 0);

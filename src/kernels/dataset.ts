@@ -9,13 +9,13 @@ import { shown } from '../formats/source.js';
 import { type DatasetDescription, datasetSchema } from './description.js';
 import {
   compareSizes,
-  type KernelSize,
   type Kernels,
-  kernelSize,
-  parseKernelSize,
+  kernelLength,
+  parseSize,
   pooledMoments,
+  type SizeText,
+  sizeText,
   slicesOf,
-  weightsOf,
 } from './kernels.js';
 import { type Origin, originOf, takeRoles } from './origin.js';
 import type { Role } from './roles.js';
@@ -73,7 +73,7 @@ export interface ReadDatasetOptions {
  */
 export function readKernelDataset(
   path: string,
-  size?: KernelSize,
+  size?: SizeText,
   { asStored = false, roles }: ReadDatasetOptions = {},
 ): KernelDataset {
   const wanted = size === undefined ? undefined : canonical(size);
@@ -81,7 +81,7 @@ export function readKernelDataset(
   if (!statOf(path)?.isDirectory()) {
     const bytes = readBytes(path);
     const whole = parseKernels(bytes, path);
-    const present = sizeOf(whole);
+    const present = sizeText(whole);
     if (wanted && wanted !== present && wanted !== sliceSize(present))
       throw noSuchSize(path, wanted, [present]);
     const train = wanted && wanted !== present ? slicesOf(whole) : whole;
@@ -107,9 +107,9 @@ export function readKernelDataset(
     if (digest(bytes) !== sha256)
       throw inputError(`${file}: not the file that dataset.json describes`, 'collect the kernels again');
     const kernels = parseKernels(bytes, file);
-    if (kernels.count !== rows || sizeOf(kernels) !== chosen)
+    if (kernels.count !== rows || sizeText(kernels) !== chosen)
       throw inputError(
-        `${file}: holds ${kernels.count} kernels of ${sizeOf(kernels)}, not ${rows} of ${chosen}`,
+        `${file}: holds ${kernels.count} kernels of ${sizeText(kernels)}, not ${rows} of ${chosen}`,
       );
     if (!asStored) undoNormalisation(kernels, path, chosen, which, description);
     const taken = roles ? takeRoles(kernels, description, chosen, which, roles, path) : kernels;
@@ -141,12 +141,12 @@ export function readKernelDataset(
 function undoNormalisation(
   kernels: Kernels,
   folder: string,
-  size: KernelSize,
+  size: SizeText,
   which: 'train' | 'test',
   { options, sizes, layers }: DatasetDescription,
 ): void {
   const { data, count } = kernels;
-  const d = weightsOf(kernels);
+  const d = kernelLength(kernels);
   if (options.normalize === 'unit') {
     const file = join(folder, size, `${which}.scale.npy`);
     const bytes = readBytes(file);
@@ -179,7 +179,7 @@ function parseKernels(bytes: Uint8Array, path: string): Kernels {
   if (n * size === 0) throw inputError(`${path}: holds no kernels (shape [${shape}])`);
   if (Math.max(h, w, channels) > 99)
     throw inputError(
-      `${path}: kernels of ${kernelSize(h, w, channels)} are too large`,
+      `${path}: kernels of ${sizeText({ h, w, channels })} are too large`,
       'the limit is 99x99, with 99 channels',
     );
   const bad = data.findIndex((x) => !Number.isFinite(x));
@@ -191,16 +191,13 @@ function parseKernels(bytes: Uint8Array, path: string): Kernels {
   return { data, count: n, h, w, ...(channels > 1 && { channels }) };
 }
 
-const sizeOf = ({ h, w, channels }: { h: number; w: number; channels?: number }): KernelSize =>
-  kernelSize(h, w, channels);
-
-const canonical = (size: KernelSize): KernelSize => sizeOf(parseKernelSize(size));
+const canonical = (size: SizeText): SizeText => sizeText(parseSize(size));
 
 /** Of one channel of such kernels. */
-function sliceSize(size: KernelSize): KernelSize {
-  const { h, w } = parseKernelSize(size);
-  return kernelSize(h, w);
+function sliceSize(size: SizeText): SizeText {
+  const { h, w } = parseSize(size);
+  return sizeText({ h, w });
 }
 
-const noSuchSize = (path: string, wanted: KernelSize, present: KernelSize[]) =>
+const noSuchSize = (path: string, wanted: SizeText, present: SizeText[]) =>
   inputError(`${path}: no kernels of ${wanted}`, `it has ${present.join(', ')}`);

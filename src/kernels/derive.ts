@@ -1,9 +1,9 @@
 // Datasets of datasets: merged, split anew, or a part of one. Models are not needed; where rows come from stays known.
 import { type CollectHooks, type Collection, collectKernels } from './collect.js';
 import type { DatasetDescription } from './description.js';
-import { compareSizes, parseKernelSize, weightsOf } from './kernels.js';
+import { compareSizes, kernelLength, parseSize } from './kernels.js';
 import type { CollectOptions } from './options.js';
-import type { OpenModel } from './scan.js';
+import type { ModelOpener } from './scan.js';
 import { identityOf, type StoredDataset, type StoredLayer } from './stored.js';
 
 export interface DeriveOptions {
@@ -42,7 +42,7 @@ export function deriveDataset(
   const all = models.flat();
   const numbers = new Map(all.map((layer, i) => [layer, i]));
   const files = models.map(([{ source }], i) => ({ path: `source ${i}`, name: source.name }));
-  const open: OpenModel = async (path) => {
+  const open: ModelOpener = async (path) => {
     const layers = models[Number(path.slice('source '.length))];
     const { sha256, format, bytes, parts = [], licence, producer, notes, batchNorms } = layers[0].source;
     return {
@@ -61,7 +61,7 @@ export function deriveDataset(
       close() {},
     };
   };
-  const bytesOf = ({ rows, record }: StoredLayer) => 4 * rows * weightsOf(parseKernelSize(record.size));
+  const bytesOf = ({ rows, record }: StoredLayer) => 4 * rows * kernelLength(parseSize(record.size));
   const ways = new Set(datasets.map(({ description }) => description.options.normalize));
   const options: CollectOptions = {
     sizes: [...new Set(all.map(({ record }) => record.size))].sort(compareSizes),
@@ -74,7 +74,7 @@ export function deriveDataset(
   };
   return collectKernels(files, out, options, hooks, {
     open,
-    sizeOf: (path) =>
+    bytesOf: (path) =>
       models[Number(path.slice('source '.length))].reduce((sum, layer) => sum + bytesOf(layer), 0),
     describe: (description) => ({
       ...description,
@@ -88,7 +88,7 @@ export function deriveDataset(
 }
 
 /** Input channels that one kernel of a layer spans. */
-const spanOf = ({ record }: StoredLayer) => parseKernelSize(record.size).channels ?? 1;
+const spanOf = ({ record }: StoredLayer) => parseSize(record.size).channels ?? 1;
 
 const originOf = ({ name, sha256, description: { options, sizes } }: StoredDataset) =>
   ({

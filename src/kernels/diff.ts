@@ -1,7 +1,7 @@
 // What two datasets have in common: sources by digest, layers by source and name, kernels by their hashes.
 import { cleanLayer } from './clean.js';
 import { DuplicateFinder } from './duplicates.js';
-import { compareSizes, type KernelSize, parseKernelSize } from './kernels.js';
+import { compareSizes, parseSize, type SizeText } from './kernels.js';
 import { identityOf, type StoredDataset, type StoredLayer } from './stored.js';
 
 export interface DatasetDifference {
@@ -14,13 +14,13 @@ export interface DatasetDifference {
     same: number;
   };
   /** Different kernels: repeated ones count once. */
-  kernels: Record<KernelSize, { first: number; second: number; common: number }>;
+  kernels: Record<SizeText, { first: number; second: number; common: number }>;
 }
 
 export interface LayerName {
   source: string;
   layer: string;
-  size: KernelSize;
+  size: SizeText;
 }
 
 interface Summary extends LayerName {
@@ -69,7 +69,7 @@ export async function diffDatasets(
 }
 
 function hashed({ record: { size }, read }: StoredLayer) {
-  const { h, w, channels } = parseKernelSize(size);
+  const { h, w, channels } = parseSize(size);
   return cleanLayer(read(), h, w, { minNorm: 0 }, channels);
 }
 

@@ -8,10 +8,10 @@ import { GroupBuilder, type KernelGroup } from './group.js';
 import {
   compareSizes,
   concatKernels,
-  type KernelSize,
   type Kernels,
-  kernelSize,
-  parseKernelSize,
+  parseSize,
+  type SizeText,
+  sizeText,
   slicesOf,
 } from './kernels.js';
 import { type LayerQuality, measureLayer } from './quality/index.js';
@@ -24,7 +24,7 @@ export interface ExaminedLayer {
 
 export interface ExaminedModel {
   layers: ExaminedLayer[];
-  sizes: Map<KernelSize, KernelGroup>;
+  sizes: Map<SizeText, KernelGroup>;
   /** Layers whose stored values are damaged. */
   skipped: { layer: string; reason: string }[];
 }
@@ -34,17 +34,17 @@ export async function examineModel(
   layers: readonly ConvLayer[],
   each: (index: number, layer: ConvLayer) => void | Promise<void> = () => {},
 ): Promise<ExaminedModel> {
-  const expected = new Map<KernelSize, number>();
+  const expected = new Map<SizeText, number>();
   for (const { shape } of layers) {
-    const size = sizeOf(shape);
+    const size = sliceSize(shape);
     expected.set(size, (expected.get(size) ?? 0) + shape[0] * shape[1]);
   }
-  const builders = new Map<KernelSize, GroupBuilder>();
+  const builders = new Map<SizeText, GroupBuilder>();
   const examined: ExaminedModel = { layers: [], sizes: new Map(), skipped: [] };
   for (const [i, layer] of layers.entries()) {
     await each(i, layer);
     const [out, inputs, h, w] = layer.shape;
-    const size = sizeOf(layer.shape);
+    const size = sliceSize(layer.shape);
     let data: Float32Array;
     try {
       data = await layer.read();
@@ -65,7 +65,7 @@ export async function examineModel(
   return examined;
 }
 
-const sizeOf = ([, , h, w]: readonly number[]): KernelSize => kernelSize(h, w);
+const sliceSize = ([, , h, w]: readonly number[]): SizeText => sizeText({ h, w });
 
 /** Kernels sampled of all sources together, and of a single one of many: some megabytes. */
 const MOST_OF_SOURCES = 400_000;
@@ -85,10 +85,10 @@ export interface ExaminedSize {
  */
 export function examineDatasetSize(
   path: string,
-  size: KernelSize,
+  size: SizeText,
   { layers, sources }: DatasetDescription,
 ): ExaminedSize {
-  const { channels = 1 } = parseKernelSize(size);
+  const { channels = 1 } = parseSize(size);
   const { train: filters, test: heldOut } = readKernelDataset(path, size);
   // whole filters are looked at slice by slice
   const [train, test] = [slicesOf(filters), heldOut && slicesOf(heldOut)];

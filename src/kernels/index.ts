@@ -31,12 +31,13 @@ export {
   holdOut,
   type KernelSize,
   type Kernels,
-  kernelSize,
-  parseKernelSize,
+  kernelLength,
+  parseSize,
   pooledMoments,
+  type SizeText,
+  sizeText,
   slicesOf,
   takeKernels,
-  weightsOf,
 } from './kernels.js';
 export { type Leak, leakWarning } from './leaks.js';
 export type { CollectOptions, Normalisation } from './options.js';

@@ -2,22 +2,25 @@
 import { type Key, RandomStream } from '../engine/random.js';
 import { inputError, usageError } from '../errors.js';
 
-/** `7x7`: height × width; `3x7x7`: whole filters, channels × height × width. */
-export type KernelSize = string;
-
-export interface Kernels {
-  /** [count, h, w] of single slices, [count, channels, h, w] of whole filters; row-major. */
-  data: Float32Array;
-  count: number;
+/** A kernel is a slice [h, w], or a filter [channels, h, w] of several input channels. */
+export interface KernelSize {
   h: number;
   w: number;
-  /** Of a whole filter; 1 unless given. */
+  /** 1 unless given. */
   channels?: number;
 }
 
-/** Numbers of one kernel. */
-export const weightsOf = ({ channels = 1, h, w }: Pick<Kernels, 'channels' | 'h' | 'w'>): number =>
-  channels * h * w;
+/** A size as it is written: `7x7` is height × width; `3x7x7` are whole filters, channels × height × width. */
+export type SizeText = string;
+
+export interface Kernels extends KernelSize {
+  /** [count, h, w] of single slices, [count, channels, h, w] of whole filters; row-major. */
+  data: Float32Array;
+  count: number;
+}
+
+/** d, the numbers of one kernel. */
+export const kernelLength = ({ channels = 1, h, w }: KernelSize): number => channels * h * w;
 
 /** Whole filters taken apart: their channels as kernels of their own, in order. */
 export const slicesOf = ({ data, count, h, w, channels = 1 }: Kernels): Kernels => ({
@@ -25,7 +28,7 @@ export const slicesOf = ({ data, count, h, w, channels = 1 }: Kernels): Kernels 
 });
 
 /** @throws DwpError USAGE when `text` is not like `3x3`, or `3x7x7` for whole filters, each number 1 to 99. */
-export function parseKernelSize(text: KernelSize): { h: number; w: number; channels?: number } {
+export function parseSize(text: SizeText): KernelSize {
   const match = /^(?:([1-9]\d?)[x×])?([1-9]\d?)[x×]([1-9]\d?)$/.exec(text);
   if (!match)
     throw usageError(
@@ -36,11 +39,11 @@ export function parseKernelSize(text: KernelSize): { h: number; w: number; chann
   return { h, w, ...(channels > 1 && { channels }) };
 }
 
-export const kernelSize = (h: number, w: number, channels = 1): KernelSize =>
+export const sizeText = ({ h, w, channels = 1 }: KernelSize): SizeText =>
   `${channels > 1 ? `${channels}x` : ''}${h}x${w}`;
 
-/** By area, then height, then channels. Sizes of models may be larger than {@link parseKernelSize} allows. */
-export function compareSizes(a: KernelSize, b: KernelSize): number {
+/** By area, then height, then channels. Sizes of models may be larger than {@link parseSize} allows. */
+export function compareSizes(a: SizeText, b: SizeText): number {
   const [[w, h, c = 1], [otherW, otherH, otherC = 1]] = [a, b].map((size) =>
     size.split('x').map(Number).reverse(),
   );
@@ -50,7 +53,7 @@ export function compareSizes(a: KernelSize, b: KernelSize): number {
 /** @param rows in any order, repeats allowed; each in [0, count) */
 export function takeKernels(kernels: Kernels, rows: ArrayLike<number>): Kernels {
   const { h, w, channels } = kernels;
-  const size = weightsOf(kernels);
+  const size = kernelLength(kernels);
   const data = new Float32Array(rows.length * size);
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i];
@@ -64,11 +67,10 @@ export function takeKernels(kernels: Kernels, rows: ArrayLike<number>): Kernels 
 export function concatKernels(sets: readonly Kernels[]): Kernels {
   if (sets.length === 0) throw inputError('no kernels to join');
   const { h, w, channels } = sets[0];
-  const size = (set: Kernels) => kernelSize(set.h, set.w, set.channels);
-  const other = sets.find((set) => size(set) !== size(sets[0]));
-  if (other) throw inputError(`kernels of ${size(sets[0])} and of ${size(other)} cannot be joined`);
+  const other = sets.find((set) => sizeText(set) !== sizeText(sets[0]));
+  if (other) throw inputError(`kernels of ${sizeText(sets[0])} and of ${sizeText(other)} cannot be joined`);
   const count = sets.reduce((sum, set) => sum + set.count, 0);
-  const data = new Float32Array(count * weightsOf(sets[0]));
+  const data = new Float32Array(count * kernelLength(sets[0]));
   let at = 0;
   for (const set of sets) {
     data.set(set.data, at);

@@ -1,10 +1,10 @@
 // Test kernels that are nearly copies of train kernels: a density that is measured on them looks too good.
 import { hasBit } from './bits.js';
-import type { KernelSize } from './kernels.js';
+import type { SizeText } from './kernels.js';
 import type { PlannedLayer, SizePlan } from './plan.js';
 
 export interface Leak {
-  size: KernelSize;
+  size: SizeText;
   /** Test kernels with a near copy among the train kernels. */
   kernels: number;
   test: number;
@@ -23,11 +23,11 @@ export const ALLOWED = 0.01;
  * @param layers all of the plan, with their sides
  */
 export function leaksIn(
-  plans: ReadonlyMap<KernelSize, SizePlan>,
+  plans: ReadonlyMap<SizeText, SizePlan>,
   layers: readonly PlannedLayer[],
   nameOf: (model: number) => string,
 ): Leak[] {
-  const bySize = new Map<KernelSize, Map<string, { kernels: number; models: [string, string] }>>();
+  const bySize = new Map<SizeText, Map<string, { kernels: number; models: [string, string] }>>();
   for (const copy of layers) {
     if (copy.copyOf === undefined) continue;
     const original = layers[copy.copyOf];

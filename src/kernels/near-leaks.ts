@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openNpyRows } from '../formats/npy-rows.js';
 import type { DatasetDescription, LayerRecord } from './description.js';
 import { NEAR_TOLERANCE } from './identity.js';
-import { type KernelSize, parseKernelSize, weightsOf } from './kernels.js';
+import { kernelLength, parseSize, type SizeText } from './kernels.js';
 import { ALLOWED, type Leak } from './leaks.js';
 import { nearCells } from './near.js';
 
@@ -35,13 +35,13 @@ export async function nearLeaksIn(
 ): Promise<Leak[]> {
   const leaks: Leak[] = [];
   for (const [size, { train, test }] of Object.entries(sizes)) {
-    if (!test || test.rows === 0 || weightsOf(parseKernelSize(size)) < LEAST_WEIGHTS) continue;
+    if (!test || test.rows === 0 || kernelLength(parseSize(size)) < LEAST_WEIGHTS) continue;
     const own = layers.filter((layer) => layer.size === size);
     const sampled = sampleOf(join(folder, size, 'test.npy'), size, test.rows, tolerance);
     const copies = new Map<number, number>(); // test row → train row
     const array = openNpyRows(join(folder, size, 'train.npy'));
     try {
-      const step = Math.max(1, Math.floor(BLOCK / weightsOf(parseKernelSize(size))));
+      const step = Math.max(1, Math.floor(BLOCK / kernelLength(parseSize(size))));
       for (let from = 0; from < train.rows; from += step) {
         const to = Math.min(train.rows, from + step);
         const { hashes } = cellsOf(array.read(from, to), size, tolerance, false);
@@ -68,9 +68,9 @@ export async function nearLeaksIn(
 }
 
 /** Rows of the sample by their cells and the neighbouring ones: a copy lies in one of them. */
-function sampleOf(path: string, size: KernelSize, rows: number, tolerance: number) {
+function sampleOf(path: string, size: SizeText, rows: number, tolerance: number) {
   const count = Math.min(rows, MOST_SAMPLED);
-  const d = weightsOf(parseKernelSize(size));
+  const d = kernelLength(parseSize(size));
   const data = new Float32Array(count * d);
   const places = Array.from({ length: count }, (_, i) => Math.floor((i * rows) / count));
   const array = openNpyRows(path);
@@ -93,8 +93,8 @@ function sampleOf(path: string, size: KernelSize, rows: number, tolerance: numbe
   return { count, cells };
 }
 
-function cellsOf(data: Float32Array, size: KernelSize, tolerance: number, neighbours: boolean) {
-  const { h, w, channels } = parseKernelSize(size);
+function cellsOf(data: Float32Array, size: SizeText, tolerance: number, neighbours: boolean) {
+  const { h, w, channels } = parseSize(size);
   const rows = Uint32Array.from({ length: data.length / (h * w * (channels ?? 1)) }, (_, i) => i);
   return nearCells(data, h, w, rows, tolerance, channels ?? 1, neighbours);
 }

@@ -1,14 +1,14 @@
 // What a collection can be told.
 import type { ConvLayer } from '../importers/index.js';
 import type { CleanOptions } from './clean.js';
-import { type KernelSize, kernelSize } from './kernels.js';
+import { type SizeText, sizeText } from './kernels.js';
 import { type DepthRange, isInDepth, type Role, roleOf } from './roles.js';
 
 export type Normalisation = 'none' | 'layer' | 'unit';
 
 export interface CollectOptions extends CleanOptions {
   /** Sizes wanted; undefined: every size but 1x1, whose slices have no shape to learn. */
-  sizes?: KernelSize[];
+  sizes?: SizeText[];
   /** Whole filters of so many input channels, of layers that have just as many; undefined: single slices. */
   filters?: number;
   /** With `filters`: so many consecutive slices of a filter, of layers with a multiple of these inputs. */
@@ -55,10 +55,11 @@ export function wantsLayer(
   count: number,
 ): boolean {
   const { kind, shape } = layer;
-  const size = kernelSize(shape[2], shape[3]);
+  const [h, w] = shape.slice(2);
+  const size = sizeText({ h, w });
   const channels = channelsOf({ filters, grouped }, layer);
   if (channels === undefined) return false;
-  const named = [size, kernelSize(shape[2], shape[3], channels)];
+  const named = [size, sizeText({ h, w, channels })];
   if (sizes ? !named.some((name) => sizes.includes(name)) : size === '1x1') return false;
   const role = roleOf(layer, index, count);
   if (roles && !roles.includes(role)) return false;

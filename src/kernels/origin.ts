@@ -1,7 +1,7 @@
 // Which layers the kernels of a dataset come from, by the part they play in their models.
 import { inputError } from '../errors.js';
 import type { DatasetDescription, LayerRecord } from './description.js';
-import { type KernelSize, type Kernels, takeKernels } from './kernels.js';
+import { type Kernels, type SizeText, takeKernels } from './kernels.js';
 import { ROLES, type Role } from './roles.js';
 
 export interface Origin {
@@ -11,11 +11,11 @@ export interface Origin {
   inputs: number[];
 }
 
-const used = ({ layers }: DatasetDescription, size: KernelSize): LayerRecord[] =>
+const used = ({ layers }: DatasetDescription, size: SizeText): LayerRecord[] =>
   layers.filter((layer) => layer.size === size && layer.train.count + layer.test.count > 0);
 
 /** Of the kernels of one size in layers of these roles, all where none are named. */
-export function originOf(description: DatasetDescription, size: KernelSize, roles?: readonly Role[]): Origin {
+export function originOf(description: DatasetDescription, size: SizeText, roles?: readonly Role[]): Origin {
   const layers = used(description, size).filter(
     ({ role }) => !roles || (role !== undefined && roles.includes(role)),
   );
@@ -34,7 +34,7 @@ export function originOf(description: DatasetDescription, size: KernelSize, role
 export function takeRoles(
   kernels: Kernels,
   description: DatasetDescription,
-  size: KernelSize,
+  size: SizeText,
   which: 'train' | 'test',
   roles: readonly Role[],
   path: string,

@@ -1,7 +1,7 @@
 // Which of the clean kernels are taken, and on which side each goes: counts and bits, before anything is written.
 import { foldIn, seedKey } from '../engine/random.js';
 import { bitsFor, clearBit, hasBit, setBit } from './bits.js';
-import { compareSizes, type KernelSize } from './kernels.js';
+import { compareSizes, type SizeText } from './kernels.js';
 import type { CollectOptions } from './options.js';
 import type { ScannedLayer } from './scan.js';
 import { planSplit, Selection, type Split } from './split.js';
@@ -35,9 +35,9 @@ export function planSizes(
   nameOf: (model: number) => string,
   options: CollectOptions,
   families: readonly number[] = [],
-): Map<KernelSize, SizePlan> {
+): Map<SizeText, SizePlan> {
   const root = seedKey(options.seed);
-  const plans = new Map<KernelSize, SizePlan>();
+  const plans = new Map<SizeText, SizePlan>();
   for (const size of [...new Set(layers.map((layer) => layer.size))].sort(compareSizes)) {
     const own = layers.filter((layer) => layer.size === size);
     for (const [i, quota] of quotas(own, options).entries()) {

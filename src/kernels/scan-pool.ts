@@ -4,7 +4,7 @@ import { DwpError, inputError } from '../errors.js';
 import { statOf } from '../formats/read-file.js';
 import { type ModelFile, openModel } from '../importers/index.js';
 import type { CollectOptions } from './options.js';
-import { type OpenModel, type ScannedLayer, type ScannedModel, scanModel } from './scan.js';
+import { type ModelOpener, type ScannedLayer, type ScannedModel, scanModel } from './scan.js';
 
 /** What a thread is asked: to scan a model. */
 export interface Order {
@@ -40,7 +40,7 @@ export async function scanModels(
   options: CollectOptions,
   threads: number,
   hooks: PoolHooks,
-  open: OpenModel = openModel,
+  open: ModelOpener = openModel,
 ): Promise<(ScannedModel | DwpError)[]> {
   // threads need compiled files, and models that a path leads to
   const many = Math.min(threads, files.length);

@@ -1,11 +1,17 @@
 // First pass over a model: which kernels are fit to be collected, and the hashes by which duplicates are found.
 import { DwpError } from '../errors.js';
-import { type ConvLayer, type LayerKind, type Model, type ModelFile, openModel } from '../importers/index.js';
+import {
+  type ConvLayer,
+  type LayerKind,
+  type ModelFile,
+  type OpenedModel,
+  openModel,
+} from '../importers/index.js';
 import { hasBit } from './bits.js';
 import { type CleanLayer, cleanLayer } from './clean.js';
 import { sketchOf } from './copies.js';
 import type { HashedRows } from './duplicates.js';
-import { type KernelSize, kernelSize } from './kernels.js';
+import { type SizeText, sizeText } from './kernels.js';
 import { type CollectOptions, channelsOf, wantsLayer } from './options.js';
 import { type Role, relativeDepth, roleOf } from './roles.js';
 
@@ -13,7 +19,7 @@ import { type Role, relativeDepth, roleOf } from './roles.js';
 const MOST_SIDE = 99;
 
 /** How models are opened: by their path, or from memory in tests. */
-export type OpenModel = (path: string, options: { foldBatchNorm?: boolean }) => Promise<Model>;
+export type ModelOpener = (path: string, options: { foldBatchNorm?: boolean }) => Promise<OpenedModel>;
 
 export interface ScannedLayer extends CleanLayer {
   /** Among all convolutions of the model. */
@@ -21,7 +27,7 @@ export interface ScannedLayer extends CleanLayer {
   name: string;
   kind: LayerKind;
   shape: ConvLayer['shape'];
-  size: KernelSize;
+  size: SizeText;
   /** Input channels that one kernel spans. */
   channels: number;
   dtype: string;
@@ -50,10 +56,10 @@ export interface ScannedModel {
   /** What the importer assumed or did where the file leaves it open. */
   notes?: string[];
   /** What became of its batch norms, where they were to be folded. */
-  batchNorms?: Model['batchNorms'];
+  batchNorms?: OpenedModel['batchNorms'];
   /** Where there are no layers: what the owner of the file can do. */
   advice?: string;
-  files: Model['files'];
+  files: OpenedModel['files'];
 }
 
 export interface ScanHooks {
@@ -73,7 +79,7 @@ export async function scanModel(
   { path }: Pick<ModelFile, 'path'>,
   options: CollectOptions,
   hooks: ScanHooks,
-  open: OpenModel = openModel,
+  open: ModelOpener = openModel,
 ): Promise<ScannedModel> {
   const model = await open(path, { foldBatchNorm: options.foldBatchNorm });
   try {
@@ -106,7 +112,7 @@ export async function scanModel(
         name: layer.name,
         kind: layer.kind,
         shape: layer.shape,
-        size: kernelSize(h, w, channels),
+        size: sizeText({ h, w, channels }),
         channels,
         dtype: layer.dtype,
         role: roleOf(layer, index, count),

@@ -1,6 +1,6 @@
 // How far apart the shapes of kernels from different places are: (25) of docs/quality.md, after Gavrikov & Keuper 2022.
 import { inputError } from '../errors.js';
-import { type Kernels, kernelSize } from './kernels.js';
+import { type Kernels, sizeText } from './kernels.js';
 import { MOST_WEIGHTS } from './quality/accumulator.js';
 import { principalAxes } from './quality/entropy.js';
 
@@ -31,10 +31,12 @@ export function distributionShift(sets: readonly Kernels[]): Shift {
   const d = h * w;
   for (const other of sets)
     if (other.h !== h || other.w !== w)
-      throw inputError(`kernels of ${kernelSize(h, w)} and ${kernelSize(other.h, other.w)} have no shift`);
+      throw inputError(
+        `kernels of ${sizeText({ h, w })} and ${sizeText({ h: other.h, w: other.w })} have no shift`,
+      );
   if (d > MOST_WEIGHTS)
     throw inputError(
-      `kernels of ${kernelSize(h, w)} have too many weights for a shift: at most ${MOST_WEIGHTS}`,
+      `kernels of ${sizeText({ h, w })} have too many weights for a shift: at most ${MOST_WEIGHTS}`,
     );
   const scaled = sets.map(scaleToPeak);
   const empty = scaled.findIndex(({ length }) => length === 0);

@@ -8,7 +8,7 @@ import { readBytes } from '../formats/read-file.js';
 import { shown } from '../formats/source.js';
 import { readDatasetDescription } from './dataset.js';
 import type { DatasetDescription, DatasetSource, LayerRecord } from './description.js';
-import { parseKernelSize, weightsOf } from './kernels.js';
+import { kernelLength, parseSize } from './kernels.js';
 
 export interface StoredLayer {
   record: LayerRecord;
@@ -37,7 +37,7 @@ export function openStored(folder: string): StoredDataset {
   };
   try {
     for (const [size, { train, test }] of Object.entries(description.sizes)) {
-      const { h, w, channels } = parseKernelSize(size);
+      const { h, w, channels } = parseSize(size);
       const row = channels ? [channels, h, w] : [h, w];
       const unit = description.options.normalize === 'unit';
       for (const [which, part] of Object.entries({ train, test })) {
@@ -90,7 +90,7 @@ function storedLayer(
     if (record[which].offset + record[which].count > limits[which] && record[which].count > 0)
       throw damaged(`has rows that ${which}.npy has not`);
   if (options.normalize === 'layer' && scale === null) throw damaged('has no scale');
-  const d = weightsOf(parseKernelSize(size));
+  const d = kernelLength(parseSize(size));
   const rows = train.count + test.count;
   return {
     record,

@@ -6,7 +6,7 @@ import { NpyWriter } from '../formats/npy-writer.js';
 import { hasBit } from './bits.js';
 import type { SliceSums } from './clean.js';
 import { type LayerRecord, MOST_MEASURED, type SizeRecord } from './description.js';
-import { type KernelSize, parseKernelSize } from './kernels.js';
+import { parseSize, type SizeText } from './kernels.js';
 import type { Normalisation } from './options.js';
 import type { PlannedLayer, SizePlan } from './plan.js';
 import { type Quality, QualityAccumulator } from './quality/index.js';
@@ -32,12 +32,12 @@ export class SizeWriter {
   /** @param folder of the dataset; this size's own is made in it */
   constructor(
     folder: string,
-    size: KernelSize,
+    size: SizeText,
     private readonly plan: Pick<SizePlan, 'train' | 'test'>,
     private readonly normalize: Normalisation,
     files: FileWork,
   ) {
-    const { h, w, channels = 1 } = parseKernelSize(size);
+    const { h, w, channels = 1 } = parseSize(size);
     this.shape = { h, w, channels };
     this.d = channels * h * w;
     const own = join(folder, size);

@@ -1,8 +1,7 @@
 // Which fitted prior a layer of a network gets: by kernel size, then by the role of the layers that the prior's kernels
 // come from, then by their numbers of input channels. Pure: from descriptions to a choice and its reason.
 import { type DwpError, usageError } from '../errors.js';
-import type { Role } from '../kernels/index.js';
-import type { KernelSize } from '../priors/index.js';
+import { type KernelSize, type Role, sizeText } from '../kernels/index.js';
 
 /** A layer that needs a prior. */
 export interface LayerNeed {
@@ -31,8 +30,7 @@ export interface PriorChoice<O extends PriorOffer = PriorOffer> {
   reason: string;
 }
 
-export const sizeText = ({ h, w, channels = 1 }: KernelSize): string =>
-  `${channels > 1 ? `${channels}x` : ''}${h}x${w}`;
+export { sizeText };
 
 /**
  * Whether the prior's kernels are kernels of the layer: of its size, and of one input, of all its inputs, or of a group of

@@ -3,17 +3,9 @@ import type { z } from 'zod';
 import type { LatentDensity } from '../distributions/latent.js';
 import type { DiagonalNormal } from '../distributions/normal.js';
 import type { Arrays, Key, Specs, Tensors, tf } from '../engine/index.js';
+import { type KernelSize, type Kernels, kernelLength } from '../kernels/kernels.js';
 
-/** A kernel is a slice [h, w], or a filter [channels, h, w] of several input channels. */
-export interface KernelSize {
-  h: number;
-  w: number;
-  /** 1 unless given. */
-  channels?: number;
-}
-
-/** d, the numbers of one kernel. */
-export const kernelLength = ({ channels = 1, h, w }: KernelSize): number => channels * h * w;
+export { type KernelSize, kernelLength };
 
 /** Numbers of a symmetric or triangular matrix [d, d]. */
 export const triangle = (d: number): number => (d * (d + 1)) / 2;
@@ -101,10 +93,7 @@ export interface ExactDensity {
 }
 
 /** Kernels to fit a prior on: rows of d = channels·h·w numbers, [n, d]. */
-export interface TrainingKernels extends KernelSize {
-  data: Float32Array;
-  count: number;
-}
+export type TrainingKernels = Kernels;
 
 /** Called between parts of a long computation with what it is at; may wait, and may throw to end it. */
 export type Tick = (detail: string) => Promise<void>;

@@ -5,7 +5,7 @@ import { type Dataset, type ImageSet, loadDataset, stratifiedSplit } from '../da
 import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, seedKey } from '../engine/index.js';
 import { usageError } from '../errors.js';
 import type { StatisticsSource } from '../evaluate/index.js';
-import { type Kernels, kernelSize, readKernelDataset, weightsOf } from '../kernels/index.js';
+import { type Kernels, readKernelDataset, sizeText } from '../kernels/index.js';
 import {
   type Architecture,
   architectures,
@@ -210,7 +210,7 @@ function filtersFor(layer: Layer, paths: readonly string[]): Kernels {
     throw usageError('--init filters needs --filters', 'add --filters with kernel datasets or .npy files');
   const [, inputs, h, w] = weightShape(layer);
   let reason: unknown;
-  for (const size of [kernelSize(h, w, inputs), sizeOf(layer)])
+  for (const size of [sizeText({ h, w, channels: inputs }), sizeOf(layer)])
     for (const path of paths)
       try {
         return readKernelDataset(path, size).train;
@@ -222,7 +222,7 @@ function filtersFor(layer: Layer, paths: readonly string[]): Kernels {
 
 function drawFilters(layer: Layer, kernels: Kernels, key: Key): NdArray {
   const weights = f32(weightShape(layer));
-  const d = weightsOf(kernels);
+  const d = kernelLength(kernels);
   const stream = new RandomStream(key);
   for (let at = 0; at < weights.data.length; at += d) {
     const row = stream.integer(kernels.count);

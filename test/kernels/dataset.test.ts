@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { inputError } from '../../src/errors.js';
 import { readNpy, writeNpy } from '../../src/formats/npy.js';
-import type { ConvLayer, Model } from '../../src/importers/index.js';
+import type { ConvLayer, OpenedModel } from '../../src/importers/index.js';
 import {
   type CollectOptions,
   collectKernels,
@@ -54,7 +54,7 @@ function collect(
   options: Partial<CollectOptions> = {},
   models = MODELS,
   out = join(folder, `out${made++}`),
-  about?: (path: string) => Partial<Model>,
+  about?: (path: string) => Partial<OpenedModel>,
 ) {
   return collectKernels(
     filesOf(models),

@@ -1,7 +1,7 @@
 // Models in memory for collecting: the path of one is m and its number.
 import { createHash } from 'node:crypto';
-import type { ConvLayer, Model } from '../../src/importers/index.js';
-import type { OpenModel } from '../../src/kernels/scan.js';
+import type { ConvLayer, OpenedModel } from '../../src/importers/index.js';
+import type { ModelOpener } from '../../src/kernels/scan.js';
 
 export const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
@@ -12,8 +12,8 @@ export const filesOf = (models: readonly unknown[]) =>
 export const opener =
   (
     models: readonly (readonly ConvLayer[])[],
-    about: (path: string) => Partial<Model> = () => ({}),
-  ): OpenModel =>
+    about: (path: string) => Partial<OpenedModel> = () => ({}),
+  ): ModelOpener =>
   async (path) => ({
     path,
     format: 'onnx',

@@ -12,7 +12,7 @@ import {
   diffDatasets,
   examineDatasetSize,
   openStored,
-  parseKernelSize,
+  parseSize,
   readDatasetDescription,
   readKernelDataset,
 } from '../../src/kernels/index.js';
@@ -114,7 +114,7 @@ test('normalised filters come back; datasets of them are derived, compared and e
 });
 
 test('sizes', () => {
-  expect(parseKernelSize('3x7x5')).toEqual({ channels: 3, h: 7, w: 5 });
-  expect(parseKernelSize('1x7x5')).toEqual({ h: 7, w: 5 });
-  expect(() => parseKernelSize('2x3x7x7')).toThrow(/is not a kernel size/);
+  expect(parseSize('3x7x5')).toEqual({ channels: 3, h: 7, w: 5 });
+  expect(parseSize('1x7x5')).toEqual({ h: 7, w: 5 });
+  expect(() => parseSize('2x3x7x7')).toThrow(/is not a kernel size/);
 });

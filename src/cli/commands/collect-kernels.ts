@@ -18,7 +18,6 @@ import {
   countReasons,
   IDENTITIES,
   type Identity,
-  type KernelSize,
   leakWarning,
   NEAR_TOLERANCE,
   noiseWarning,
@@ -26,6 +25,7 @@ import {
   RELATIVE_MIN_NORM,
   ROLES,
   type Role,
+  type SizeText,
 } from '../../kernels/index.js';
 import { batchNormText, isFolded } from '../batch-norms.js';
 import { argument, defineCommand, integer, list, option, real } from '../command.js';
@@ -34,7 +34,7 @@ import { table } from '../table.js';
 
 /** What of the command line is recorded: options that were not given are left out. */
 function optionsOf(input: {
-  size?: KernelSize[];
+  size?: SizeText[];
   role?: Role[];
   depth?: string;
   filters?: number;
@@ -95,7 +95,7 @@ interface CollectResult {
     /** 2-D convolutions read, of every size and kind. */
     layers: number;
     /** Slices of the sizes and kinds wanted, before cleaning. */
-    kernels: Record<KernelSize, number>;
+    kernels: Record<SizeText, number>;
     /** Convolutions that could not be read, counted by reason. */
     skippedLayers: Record<string, number>;
     /** What was assumed or done where the file leaves it open. */
@@ -104,7 +104,7 @@ interface CollectResult {
     batchNorms?: BatchNormRecord;
   }[];
   kernels: Record<
-    KernelSize,
+    SizeText,
     { found: number; kept: number; train: number; test: number; split: string; dropped: Counts }
   >;
   skipped: { path: string; reason: string }[];
@@ -352,7 +352,7 @@ function nothingLeft(
   models: CollectResult['models'],
   skipped: Collection['skipped'],
   passedOver: readonly PassedOver[],
-  sizes: KernelSize[] | undefined,
+  sizes: SizeText[] | undefined,
 ): DwpError {
   const found = Object.entries(kernels).filter(([, counts]) => counts.found > 0);
   if (found.length > 0) {
@@ -387,7 +387,7 @@ function report(
     skipped,
     kernels,
     sizes,
-  }: Pick<CollectResult, 'models' | 'skipped' | 'kernels'> & { sizes?: KernelSize[] },
+  }: Pick<CollectResult, 'models' | 'skipped' | 'kernels'> & { sizes?: SizeText[] },
 ): void {
   for (const { path, reason } of skipped) effects.warn(`${path}: skipped: ${reason}`);
   for (const { path, skippedLayers, notes, batchNorms } of models) {

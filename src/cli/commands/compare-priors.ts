@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { refuseExisting, writeJson } from '../../formats/files.js';
 import { wholeFolder } from '../../formats/folders.js';
-import { readKernelDataset } from '../../kernels/index.js';
-import { sizeText } from '../../prior-folders/choose-prior.js';
+import { readKernelDataset, sizeText } from '../../kernels/index.js';
 import {
   type ComparedRow,
   comparePriors,
@@ -72,7 +71,7 @@ export const comparePriorsCommand = defineCommand({
   },
   examples: [
     'dwp compare-priors kernels-dataset --size 7x7',
-    'dwp compare-priors filters.npy --seeds 0 1 2 --out priors/compared',
+    'dwp compare-priors kernels.npy --seeds 0 1 2 --out priors/compared',
     'dwp compare-priors kernels-dataset --size 5x5 --families gaussian mixture vae --format json',
   ],
   async run(input, effects): Promise<CompareResult> {

@@ -7,10 +7,10 @@ import {
   type DeriveOptions,
   deriveDataset,
   IDENTITIES,
-  type KernelSize,
   leakWarning,
   openStored,
   ROLES,
+  type SizeText,
   type StoredDataset,
 } from '../../kernels/index.js';
 import { argument, defineCommand, integer, list, option, real } from '../command.js';
@@ -22,7 +22,7 @@ interface DeriveResult {
   out: string;
   sources: number;
   kernels: Record<
-    KernelSize,
+    SizeText,
     { found: number; kept: number; train: number; test: number; split: string; dropped: Counts }
   >;
 }

@@ -3,8 +3,7 @@ import { z } from 'zod';
 import { seedKey } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
 import { type DensityReport, evaluateDensity } from '../../evaluate/density.js';
-import { readKernelDataset } from '../../kernels/index.js';
-import { sizeText } from '../../prior-folders/choose-prior.js';
+import { readKernelDataset, sizeText } from '../../kernels/index.js';
 import { heldOutOf, heldOutWarning } from '../../prior-folders/held-out.js';
 import { readPriorFolder } from '../../prior-folders/prior-folder.js';
 import { argument, defineCommand, integer, option } from '../command.js';
@@ -40,7 +39,7 @@ export const evalPrior = defineCommand({
     ...engineOptions,
   },
   examples: [
-    'dwp eval-prior priors/7x7 --kernels other-filters.npy --samples 1000',
+    'dwp eval-prior priors/7x7 --kernels other-kernels.npy --samples 1000',
     'dwp eval-prior priors/7x7 --kernels colour-kernels --filters 3',
   ],
   async run(input, effects): Promise<EvalResult> {

@@ -9,7 +9,7 @@ import { openSource } from '../../formats/source.js';
 import { type ExportedPrior, exportPrior } from '../../interchange/export-prior.js';
 import { type ExportedRun, exportRun } from '../../interchange/export-run.js';
 import { FALLBACKS, type RewrittenLayer, rewriteModel, SCALES } from '../../interchange/rewrite-onnx.js';
-import { sizeText } from '../../prior-folders/choose-prior.js';
+import { sizeText } from '../../kernels/index.js';
 import { readPriorFolder } from '../../prior-folders/prior-folder.js';
 import { argument, defineCommand, list, option } from '../command.js';
 import type { Effects } from '../effects.js';

@@ -3,8 +3,7 @@ import { z } from 'zod';
 import type { DensityReport } from '../../evaluate/density.js';
 import { refuseExisting } from '../../formats/files.js';
 import { whileClaimed } from '../../formats/locks.js';
-import { ROLES, type Role, readKernelDataset, slicesOf } from '../../kernels/index.js';
-import { sizeText } from '../../prior-folders/choose-prior.js';
+import { ROLES, type Role, readKernelDataset, sizeText, slicesOf } from '../../kernels/index.js';
 import {
   type BaselineName,
   type Baselines,
@@ -110,7 +109,7 @@ export const fitPriorCommand = defineCommand({
     'dwp fit-prior kernels-dataset --size 7x7 --out priors/7x7',
     'dwp fit-prior colour-kernels --size 3x7x7 --family mixture --out priors/colour',
     'dwp fit-prior kernels --size 3x3 --role middle last --out priors/3x3-middle',
-    'dwp fit-prior filters.npy --whitening none --networks convolutional --latent 2 --hidden 32 --variance shared --out priors/published',
+    'dwp fit-prior kernels.npy --whitening none --networks convolutional --latent 2 --hidden 32 --variance shared --out priors/published',
     'dwp fit-prior kernels-dataset --size 7x7 --family mixture --out priors/7x7-mixture',
     'dwp fit-prior kernels-dataset --size 5x5 --family gaussian --out priors/5x5-gaussian --format json',
   ],

@@ -1,7 +1,7 @@
 // dwp inspect: what is in models and kernel datasets, how good their kernels are, and how far apart.
 import { z } from 'zod';
 import { refuseExisting } from '../../formats/files.js';
-import { type ComparedGroups, compareGroups, compareSizes, type KernelSize } from '../../kernels/index.js';
+import { type ComparedGroups, compareGroups, compareSizes, type SizeText } from '../../kernels/index.js';
 import { argument, defineCommand, list, option } from '../command.js';
 import {
   type DatasetResult,
@@ -16,7 +16,7 @@ import { datasetText, modelText, shiftText } from '../inspection-text.js';
 interface SeveralResult {
   kind: 'several';
   of: (ModelResult | DatasetResult)[];
-  shift: Record<KernelSize, ComparedGroups>;
+  shift: Record<SizeText, ComparedGroups>;
 }
 
 type Result = (ModelResult | DatasetResult | SeveralResult) & { html?: string };
@@ -98,5 +98,5 @@ function resultOf(inspections: readonly Inspection[]): Result {
   return { kind: 'several', of: inspections.map(({ result }) => result), shift };
 }
 
-const sizesOf = (inspections: readonly Inspection[]): KernelSize[] =>
+const sizesOf = (inspections: readonly Inspection[]): SizeText[] =>
   [...new Set(inspections.flatMap(({ all }) => [...all.keys()]))].sort(compareSizes);

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { usageError } from '../../errors.js';
 import { refuseExisting } from '../../formats/files.js';
-import { sizeText } from '../../prior-folders/choose-prior.js';
+import { sizeText } from '../../kernels/index.js';
 import { writeDerivedPrior } from '../../prior-folders/prior-folder.js';
 import { mixPriors } from '../../priors/index.js';
 import { readOffer } from '../../runs/layer-priors.js';

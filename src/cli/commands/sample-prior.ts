@@ -6,7 +6,7 @@ import { startFileWork } from '../../formats/file-work.js';
 import { refuseExisting, saveFile } from '../../formats/files.js';
 import { NpyWriter } from '../../formats/npy-writer.js';
 import { wholeFile } from '../../formats/whole-file.js';
-import { sizeText } from '../../prior-folders/choose-prior.js';
+import { sizeText } from '../../kernels/index.js';
 import { readPriorFolder } from '../../prior-folders/prior-folder.js';
 import { kernelGridPng } from '../../report/figures/kernel-grid.js';
 import { sampleBlocks } from '../../train/sample-prior.js';

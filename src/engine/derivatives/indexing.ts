@@ -1,9 +1,9 @@
 // Gradients of operators that look elements up, put them somewhere or repeat them.
 import * as tf from '#tfjs';
 import { mirrored, type StridedSliceAttributes, stridedRanges } from '../ops/shape.js';
+import { sizeOf } from '../tree.js';
 import { type Attributes, axesOf, gradient, type Pair, run, tracing } from './shared.js';
 
-const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 const numbers = (length: number, step: number) =>
   tf.tensor1d(
     Int32Array.from({ length }, (_, i) => i * step),

@@ -23,7 +23,7 @@ export function learnedFilters(
       const filters = run.filters.find((candidate) => candidate.layer === layer);
       return filters && kernelPicture(filters.kernels, filters.h, filters.w, named(each), 256);
     });
-    return html`<h3>${layer} ${sizeOf(
+    return html`<h3>${layer} ${kernelSizeOf(
       shown.map(({ run }) => run),
       layer,
     )}</h3><div class="pictures">${pictures}</div>`;
@@ -42,7 +42,7 @@ export const filtersOfRun = (filters: readonly LayerFilters[]): Html | undefined
 const named = ({ label, colour }: Series): Html =>
   html`<span class="swatch" style="background:${colour}"></span>${label}`;
 
-function sizeOf(runs: readonly ReportRun[], layer: string): string {
+function kernelSizeOf(runs: readonly ReportRun[], layer: string): string {
   const sizes = runs.flatMap((run) =>
     run.filters.filter((filters) => filters.layer === layer).map(({ h, w }) => `${h}×${w}`),
   );
