@@ -8,7 +8,7 @@ const { train: rows } = dwp.stratifiedSplit(train.labels, 10, 100, 0, key); // t
 
 const kernels = dwp.readKernelDataset('kernels-dataset', '5x5').train; // [n, 5, 5]
 const gaussian = dwp.families.get('gaussian');
-const { prior } = await dwp.fitPrior(gaussian, kernels, {}, {}, engine, key); // with all defaults
+const { prior } = await dwp.fitPrior({ family: gaussian, kernels, engine, key }); // with all defaults
 
 const input = { height: 28, width: 28, channels: 1 };
 const architecture = dwp.buildArchitecture('mine', input, 10, [
@@ -22,8 +22,9 @@ const posterior = dwp.posteriors['mean-field'];
 const settings = { estimator: 'weight-samples', examples: 100, kernelSubsample: 32 };
 const model = { architecture, posterior, priors: { conv: prior }, ...settings };
 const conv = dwp.f32([32, 1, 5, 5], await dwp.samplePrior(prior, 32, engine, key)); // starts at its samples
-const start = dwp.initialState(architecture, posterior, { conv }, -5, key);
+const state = dwp.initialState({ architecture, posterior, weights: { conv }, logStd: -5, key });
 const options = { ...dwp.runConfig.parse({}), steps: 200, denseDecay: 0, logEvery: 200 };
-const { parameters } = await dwp.trainNetwork(model, train, rows, options, engine, key, start);
-const { value } = await dwp.predictions(model, parameters, test, 1, engine, key).next(); // one draw of the weights
+const { parameters } = await dwp.trainNetwork({ model, images: train, rows, options, state, engine, key });
+const predicted = { network: model, parameters, images: test, samples: 1 }; // one draw of the weights
+const { value } = await dwp.predictions({ ...predicted, engine, key }).next();
 console.log(dwp.classificationMetrics(value, test.labels, 10));

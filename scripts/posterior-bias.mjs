@@ -25,14 +25,14 @@ async function predictive(run) {
   const { samples } = config;
   const draws = isSampler(config.posterior)
     ? drawsOfChains(run, problem, samples, engine).draws
-    : predictions(
-        model,
-        readCheckpoint(run, model).parameters,
-        judged,
+    : predictions({
+        network: model,
+        parameters: readCheckpoint(run, model).parameters,
+        images: judged,
         samples,
         engine,
-        foldIn(key, 'predict'),
-      );
+        key: foldIn(key, 'predict'),
+      });
   const halves = [0, 1].map(() => new Float64Array(judged.count * judged.classes));
   let count = 0;
   for await (const probabilities of draws) {

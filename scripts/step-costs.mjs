@@ -29,23 +29,25 @@ for (const { label, config } of plan.runs) {
       .filter(({ kind }) => kind === 'conv')
       .map(({ name, shape }) => [name, f32(shape)]),
   );
-  const start = initialState(
-    model.architecture,
-    model.posterior,
+  const start = initialState({
+    architecture: model.architecture,
+    posterior: model.posterior,
     weights,
-    -4,
+    logStd: -4,
     key,
-    auxiliaryParameters(model),
-  );
+    auxiliary: auxiliaryParameters(model),
+  });
   let before;
   await trainNetwork(
-    model,
-    train.images,
-    train.rows,
-    { ...networkOptions(config), steps: WARM + STEPS },
-    engine,
-    key,
-    start,
+    {
+      model,
+      images: train.images,
+      rows: train.rows,
+      options: { ...networkOptions(config), steps: WARM + STEPS },
+      engine,
+      key,
+      state: start,
+    },
     {
       stepped({ step }) {
         if (step === WARM) before = process.cpuUsage();

@@ -152,7 +152,12 @@ test('a family of priors is one value in the list: fitted, stored, drawn, judged
   const paths = await Promise.all(
     [7, 5].map(async (k) => {
       const kernels = logisticKernels(2000, k, 0.1);
-      const { prior } = await fitPrior(families.get('logistic')!, kernels, {}, {}, engine, seedKey(1));
+      const { prior } = await fitPrior({
+        family: families.get('logistic')!,
+        kernels,
+        engine,
+        key: seedKey(1),
+      });
       const path = join(folder, `logistic-${k}`);
       writeTestPrior(path, prior);
       return path;
@@ -176,7 +181,7 @@ test('a family of priors is one value in the list: fitted, stored, drawn, judged
     -25 * (Math.log(scale) + 2),
     'the entropy of a logistic density is log s + 2',
   );
-  const judged = await evaluateDensity(prior, draws, 1, engine, seedKey(3));
+  const judged = await evaluateDensity({ prior, kernels: draws, samples: 1, engine, key: seedKey(3) });
   expect(judged.logDensity).toBeCloseTo(estimate(perKernel).mean, 3);
 
   const summary = await startRun(

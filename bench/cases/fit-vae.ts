@@ -35,14 +35,14 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
   const { engine: recorder, recording } = recordingEngine(engine);
   // Twice as many steps as are compared: the learning rate falls in the second half.
   const steps = 2 * COMPARED_STEPS;
-  const { report } = await fitPrior(
-    families.get('vae')!,
+  const { report } = await fitPrior({
+    family: families.get('vae')!,
     kernels,
     config,
-    { ...options, steps, validateEvery: 1 },
-    recorder,
-    KEY,
-  );
+    options: { ...options, steps, validateEvery: 1 },
+    engine: recorder,
+    key: KEY,
+  });
   const { fit } = families.get('vae')!;
   if (fit.kind !== 'gradient') throw new Error('the VAE is learned by gradients');
   const { trainable } = fit.initial(kernels, config, foldIn(KEY, 'initial')); // as fitPrior starts
@@ -66,12 +66,14 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
       const half = Math.max(units, WARM_UP) * STEPS_PER_EPOCH;
       const times: number[] = [];
       await fitPrior(
-        families.get('vae')!,
-        kernels,
-        config,
-        { ...options, steps: 2 * half, validateEvery: half },
-        engine,
-        KEY,
+        {
+          family: families.get('vae')!,
+          kernels,
+          config,
+          options: { ...options, steps: 2 * half, validateEvery: half },
+          engine,
+          key: KEY,
+        },
         { progress: () => times.push(now()) },
       );
       return (times[1] - times[0]) / (half / STEPS_PER_EPOCH);

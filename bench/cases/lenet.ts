@@ -96,7 +96,7 @@ async function prepare(family: 'gaussian' | 'vae', batch: number, engine: Engine
   const weights = Object.fromEntries(
     convLayers(architecture).map((layer) => [layer.name, xavier(layer, KEY)]),
   );
-  const initial = initialState(architecture, model.posterior, weights, -5, KEY);
+  const initial = initialState({ architecture, posterior: model.posterior, weights, logStd: -5, key: KEY });
   let state = initial;
 
   /** Trains for `steps` from where the last call stopped. */
@@ -118,7 +118,10 @@ async function prepare(family: 'gaussian' | 'vae', batch: number, engine: Engine
       },
     };
     try {
-      await trainNetwork(model, images, rows, optionsFor(batch, ENDLESS), on, KEY, state, hooks);
+      await trainNetwork(
+        { model, images, rows, options: optionsFor(batch, ENDLESS), engine: on, key: KEY, state },
+        hooks,
+      );
     } catch (error) {
       if (!(error instanceof DwpError && error.code === 'INTERRUPTED')) throw error;
     }

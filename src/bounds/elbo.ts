@@ -6,6 +6,7 @@ import { negativeEntropy } from '../distributions/normal.js';
 import { nested, prefixed, type Specs, spec, type Tensors, tf } from '../engine/index.js';
 import {
   type Architecture,
+  type ForwardContext,
   forward,
   kernelCount,
   kernelLayout,
@@ -13,7 +14,6 @@ import {
   layerNoise,
   layerPart,
   logLikelihood,
-  type Mode,
   randomLayers,
   weightShape,
 } from '../network/index.js';
@@ -109,20 +109,18 @@ const LAYERS = 'layers';
 /**
  * Logits [n, classes] of a batch under random weights, and the next running averages in training, or the statistics of
  * the batch.
- * @param averages running averages of the network; they are among the parameters where nothing is said
+ * @param context mode, and running averages of the network; they are among the parameters where nothing is said
  */
 export function randomOutputs(
   model: Model,
   parameters: Tensors,
   images: tf.Tensor4D,
   noise: Tensors,
-  averages: Tensors = parameters,
-  mode: Mode = 'prediction',
+  context: Pick<ForwardContext, 'state' | 'mode'> = {},
 ): { outputs: tf.Tensor2D; averages: Tensors } {
   return forward(model.architecture, images, {
     parameters,
-    state: averages,
-    mode,
+    ...context,
     noise: nested(noise, LAYERS),
     random: (layer, x) =>
       model.posterior.apply(
@@ -135,29 +133,33 @@ export function randomOutputs(
   });
 }
 
+/** What the bound of one step is computed from. */
+export interface BoundBatch {
+  images: tf.Tensor4D;
+  labels: tf.Tensor1D;
+  /** As of {@link boundNoise}. */
+  noise: Tensors;
+  /** For each layer whose kernels are subsampled, the S row numbers of this step. */
+  rows: Tensors;
+  /** Running averages of the network; none unless given. */
+  averages?: Tensors;
+}
+
 /**
- * @param rows for each layer whose kernels are subsampled, the S row numbers of this step
  * @param priorParameters parameters of each layer's prior, named `layer.parameter`
- * @param averages running averages of the network; the next ones are among the results
+ * @returns the terms, and the next running averages
  */
 export function boundTerms(
   model: Model,
   parameters: Tensors,
-  batch: { images: tf.Tensor4D; labels: tf.Tensor1D },
-  noise: Tensors,
-  rows: Tensors,
   priorParameters: Tensors,
-  averages: Tensors = {},
+  batch: BoundBatch,
 ): BoundTerms & { averages: Tensors } {
-  const { outputs, averages: next } = randomOutputs(
-    model,
-    parameters,
-    batch.images,
-    noise,
-    averages,
-    'training',
-  );
-  const ofBatch = (model.logLikelihood ?? logLikelihood)(outputs, batch.labels);
+  const { outputs, averages: next } = randomOutputs(model, parameters, batch.images, batch.noise, {
+    state: batch.averages ?? {},
+    mode: 'training',
+  });
+  const batchLogLikelihood = (model.logLikelihood ?? logLikelihood)(outputs, batch.labels);
   const scale = model.examples / batch.labels.shape[0]; // (8)
   let priorTerm: tf.Tensor = tf.scalar(0);
   let entropyTerm: tf.Tensor = tf.scalar(0);
@@ -165,21 +167,21 @@ export function boundTerms(
   for (const layer of randomLayers(model.architecture)) {
     const prior = model.priors[layer.name];
     if (!model.posterior.kernels || !prior) continue;
-    const terms = divergenceTerms(
-      model,
-      layer,
-      prior,
-      layerPart(parameters, layer),
-      { ...layerPart(priorParameters, layer), ...layerPart(layerPart(parameters, layer), ADAPTED) },
-      layerPart(noise, { name: `${layer.name}.prior` }),
-      rows[layer.name] as tf.Tensor1D | undefined,
-    );
+    const terms = divergenceTerms(model, layer, prior, {
+      parameters: layerPart(parameters, layer),
+      priorParameters: {
+        ...layerPart(priorParameters, layer),
+        ...layerPart(layerPart(parameters, layer), ADAPTED),
+      },
+      noise: layerPart(batch.noise, { name: `${layer.name}.prior` }),
+      rows: batch.rows[layer.name] as tf.Tensor1D | undefined,
+    });
     priorTerm = tf.add(priorTerm, terms.prior);
     entropyTerm = tf.add(entropyTerm, terms.entropy);
     if (terms.acceptance) acceptance.push(terms.acceptance);
   }
   return {
-    expectedLogLikelihood: tf.mul(ofBatch, scale) as tf.Scalar,
+    expectedLogLikelihood: tf.mul(batchLogLikelihood, scale) as tf.Scalar,
     priorTerm: priorTerm as tf.Scalar,
     entropyTerm: entropyTerm as tf.Scalar,
     averages: next,
@@ -187,15 +189,21 @@ export function boundTerms(
   };
 }
 
+/** A layer's own part of what a step is given. */
+interface LayerInputs {
+  parameters: Tensors;
+  priorParameters: Tensors;
+  noise: Tensors;
+  /** Of the kernels that the prior term uses; all unless given. */
+  rows?: tf.Tensor1D;
+}
+
 /** A layer's prior and entropy terms, nats for all its kernels. */
 function divergenceTerms(
   { posterior, bound = HIERARCHICAL }: Model,
   layer: Layer,
   prior: KernelPrior,
-  parameters: Tensors,
-  priorParameters: Tensors,
-  noise: Tensors,
-  rows: tf.Tensor1D | undefined,
+  { parameters, priorParameters, noise, rows }: LayerInputs,
 ): { prior: tf.Tensor; entropy: tf.Tensor; acceptance?: tf.Scalar } {
   const total = (each: tf.Tensor, count: number) => tf.mul(tf.sum(each), count / each.shape[0]!); // (9)
   const n = kernelCount(layer);
@@ -205,7 +213,7 @@ function divergenceTerms(
   const inRows = shared === 'kernel' ? rows : undefined;
   const q = posterior.kernels!(layer, parameters, inRows);
   if (q.kind === 'diagonal') {
-    const perKernel = expectedLogDensity(prior, priorParameters, q, noise, bound, auxiliary);
+    const perKernel = expectedLogDensity(prior, priorParameters, q, noise, { settings: bound, auxiliary });
     const whole = rows ? (posterior.kernels!(layer, parameters) as typeof q) : q; // cheap: always of all kernels
     return { prior: total(perKernel, n), entropy: tf.neg(tf.sum(negativeEntropy(whole))) };
   }
@@ -214,7 +222,10 @@ function divergenceTerms(
   const { density, draw } = (bound.proposal === 'prior' && q.standard) || q;
   const { w, latent } = draw({ kernels: noise.kernels, latent: noise.mixing }); // [g, D], [g, l]
   const kernels = shared === 'kernel' ? w : kernelRows(layer, w, rows); // [n, d]
-  const priorTerm = total(logPrior(prior, priorParameters, kernels, noise, bound, auxiliary), n);
+  const priorTerm = total(
+    logPrior(prior, priorParameters, kernels, noise, { settings: bound, auxiliary }),
+    n,
+  );
   const entropy = (logQ: tf.Tensor) => tf.neg(total(logQ, groupCount(layer, shared)));
   if (bound.chain) {
     const { logQ, acceptance } = unbiasedLogQ(
@@ -222,13 +233,16 @@ function divergenceTerms(
       parameters,
       w,
       noise as UnbiasedNoise,
-      layerPart(parameters, CHAINS).logStep,
-      { ...bound, chain: bound.chain },
+      {
+        gradients: bound.gradients,
+        chain: bound.chain,
+        logStep: layerPart(parameters, CHAINS).logStep,
+      },
     );
     return { prior: priorTerm, entropy: entropy(logQ), acceptance: acceptance as tf.Scalar };
   }
   const s = proposalOf(density, w, bound.proposal);
-  const logQ = upperBound(density, w, latent, noise.proposed, s, bound.gradients);
+  const logQ = upperBound(density, w, latent, noise.proposed, { s, gradients: bound.gradients });
   return { prior: priorTerm, entropy: entropy(logQ) };
 }
 

@@ -29,17 +29,16 @@ export const proposalOf = (density: LatentDensity, w: tf.Tensor, proposal: Propo
  *
  * @param w [n, d]
  * @param noise standard normals [K, n, l]
- * @param r [n, l]
+ * @param r [n, l]; the density's own encoder unless given
  * @returns [n], nats per kernel
  */
 export function lowerBound(
   density: LatentDensity,
   w: tf.Tensor,
   noise: tf.Tensor,
-  r: DiagonalNormal = density.encode(w),
-  gradients: Gradients = 'plain',
+  { r = density.encode(w), gradients }: { r?: DiagonalNormal; gradients?: Gradients } = {},
 ): tf.Tensor {
-  const weights = proposedLogWeights(density, w, noise, r, gradients); // [K, n]
+  const weights = proposedLogWeights(density, w, noise, { r, gradients }); // [K, n]
   return tf.sub(tf.logSumExp(weights, 0), Math.log(noise.shape[0]));
 }
 
@@ -51,7 +50,7 @@ export function lowerBound(
  * @param w [n, d]
  * @param z0 the latent that w was drawn with, [n, l]
  * @param noise standard normals [K, n, l]; undefined for K = 0
- * @param s [n, l]
+ * @param s [n, l]; the density's own encoder unless given
  * @returns [n], nats per kernel
  */
 export function upperBound(
@@ -59,13 +58,12 @@ export function upperBound(
   w: tf.Tensor,
   z0: tf.Tensor,
   noise: tf.Tensor | undefined,
-  s: DiagonalNormal = density.encode(w),
-  gradients: Gradients = 'plain',
+  { s = density.encode(w), gradients }: { s?: DiagonalNormal; gradients?: Gradients } = {},
 ): tf.Tensor {
   const own = logImportanceWeight(density, w, z0, s); // [n]
   if (!noise) return own;
   const first = tf.expandDims(own, 0);
-  const weights = proposedLogWeights(density, w, noise, s, gradients, first);
+  const weights = proposedLogWeights(density, w, noise, { r: s, gradients }, first);
   return tf.sub(tf.logSumExp(tf.concat([first, weights], 0), 0), Math.log(noise.shape[0] + 1));
 }
 
@@ -82,8 +80,7 @@ function proposedLogWeights(
   density: LatentDensity,
   w: tf.Tensor,
   noise: tf.Tensor,
-  r: DiagonalNormal,
-  gradients: Gradients,
+  { r, gradients = 'plain' }: { r: DiagonalNormal; gradients?: Gradients },
   first?: tf.Tensor,
 ): tf.Tensor {
   const z = reparameterise(r, noise);

@@ -48,10 +48,17 @@ export function priorProposal(
   return r;
 }
 
+/** How log p(w) is bounded where it has no formula. */
+export interface PriorBound {
+  /** (1) unless given. */
+  settings?: BoundSettings;
+  /** As {@link priorProposal} takes them. */
+  auxiliary?: Tensors;
+}
+
 /**
  * log p(w) of given kernels, or a lower bound of it.
  * @param w [n, d]
- * @param auxiliary as {@link priorProposal} takes them
  * @returns [n], nats
  */
 export function logPrior(
@@ -59,12 +66,11 @@ export function logPrior(
   parameters: Tensors,
   w: tf.Tensor,
   { latent }: Tensors,
-  settings: BoundSettings = HIERARCHICAL,
-  auxiliary: Tensors = {},
+  { settings = HIERARCHICAL, auxiliary = {} }: PriorBound = {},
 ): tf.Tensor {
   if (density.kind === 'exact') return density.logDensity(parameters, w);
   const r = priorProposal(density, parameters, w, settings, auxiliary);
-  return lowerBound(density.of(parameters), w, latent, r, settings.gradients);
+  return lowerBound(density.of(parameters), w, latent, { r, gradients: settings.gradients });
 }
 
 /**
@@ -77,10 +83,9 @@ export function expectedLogDensity(
   parameters: Tensors,
   q: DiagonalNormal,
   noise: Tensors,
-  settings: BoundSettings = HIERARCHICAL,
-  auxiliary: Tensors = {},
+  bound: PriorBound = {},
 ): tf.Tensor {
   const { density } = prior;
   const exact = density.kind === 'exact' ? density.expectedLogDensity?.(parameters, q) : undefined;
-  return exact ?? logPrior(prior, parameters, reparameterise(q, noise.kernels), noise, settings, auxiliary);
+  return exact ?? logPrior(prior, parameters, reparameterise(q, noise.kernels), noise, bound);
 }

@@ -25,14 +25,13 @@ export type UnbiasedNoise = ChainNoise & { kernels: tf.Tensor; mixing: tf.Tensor
  * (41) ∇ log q(w) = E_{q(ζ|w)} ∇_w log q(w|ζ), estimated by Hamiltonian Monte Carlo that starts at the ζ₀ which drew w:
  * an exact draw of q(ζ|w), so that the chains are in equilibrium from the beginning.
  * @param density without gradients to its parameters
- * @param w [g, D], and `start`, its ζ₀ [g, l], without gradients
+ * @param start w [g, D] and its ζ₀ [g, l], without gradients
  * @param logStep of the leapfrog, a scalar
  * @returns `score` [g, D]; `acceptance` of each chain, [g]
  */
 export function chainScore(
   density: LatentDensity,
-  w: tf.Tensor,
-  start: tf.Tensor,
+  { w, latent: start }: { w: tf.Tensor; latent: tf.Tensor },
   { chainMomentum, chainAcceptance, chainLength }: ChainNoise,
   logStep: tf.Tensor,
   { away, kept, leapfrog }: ChainSettings,
@@ -73,12 +72,17 @@ export const withScore = (value: tf.Tensor, w: tf.Tensor, score: tf.Tensor): tf.
 export const stepSizeTerm = (logStep: tf.Tensor, acceptance: tf.Tensor, wanted: number): tf.Tensor =>
   tf.mul(tf.sub(logStep, stopGradient(logStep)), stopGradient(tf.sub(wanted, tf.mean(acceptance))));
 
+export interface UnbiasedSettings extends Pick<BoundSettings, 'gradients'> {
+  chain: ChainSettings;
+  logStep: tf.Tensor;
+}
+
 /**
  * E_q log q(w) of g groups: for its value the bound (2) or (5), from which only s(ζ|w) learns; for the gradient of
  * everything else (41), and (38) for the step size.
  * @param q the posterior of given parameters
  * @param w [g, D], drawn by q of `parameters` with `noise`
- * @param logStep of the chains
+ * @param logStep of the chains, a scalar
  * @returns `logQ` [g], nats; `acceptance`, mean of the chains
  */
 export function unbiasedLogQ(
@@ -86,8 +90,7 @@ export function unbiasedLogQ(
   parameters: Tensors,
   w: tf.Tensor,
   noise: UnbiasedNoise,
-  logStep: tf.Tensor,
-  { gradients, chain }: BoundSettings & { chain: ChainSettings },
+  { gradients, chain, logStep }: UnbiasedSettings,
 ): { logQ: tf.Tensor; acceptance: tf.Tensor } {
   const fixed = Object.fromEntries(
     Object.entries(parameters).map(([name, x]) => [name, stopGradient(x)] as const),
@@ -100,15 +103,14 @@ export function unbiasedLogQ(
   const moving = q(fixed).standard ?? q(fixed); // a standard normal ζ is easier to walk in
   const { score, acceptance } = chainScore(
     moving.density,
-    fixedW,
-    latentOf(moving),
+    { w: fixedW, latent: latentOf(moving) },
     noise,
     stopGradient(logStep),
     chain,
   );
   const reported = q({ ...fixed, ...Object.fromEntries(ofAuxiliary) });
   const s = reported.density.encode(fixedW);
-  const value = upperBound(reported.density, fixedW, latentOf(reported), noise.proposed, s, gradients);
+  const value = upperBound(reported.density, fixedW, latentOf(reported), noise.proposed, { s, gradients });
   return {
     logQ: tf.add(withScore(value, w, score), stepSizeTerm(logStep, acceptance, chain.acceptance)),
     acceptance: tf.mean(acceptance),

@@ -21,7 +21,7 @@ export function bound(name: BoundName, samples: number, summary: string): Estima
       const density = q.density.of(parameters.q);
       const s = proposalOf(density, w, proposal);
       const value = divergence(
-        upperBound(density, w, latent, noise.proposed, s, gradients), // ≥ log q on average
+        upperBound(density, w, latent, noise.proposed, { s, gradients }), // ≥ log q on average
         w,
         logTarget,
       );

@@ -24,8 +24,7 @@ export const uivi: Estimator = {
     const { chainMomentum, chainAcceptance, chainLength } = noise;
     const { score, acceptance } = chainScore(
       q.density.of(still),
-      fixedW,
-      start,
+      { w: fixedW, latent: start },
       { chainMomentum, chainAcceptance, chainLength },
       stopGradient(logStep),
       CHAIN,

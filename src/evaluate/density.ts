@@ -20,20 +20,25 @@ const CHUNK = 50_000;
 /** Components of a mixture p(z) that take as much memory as the networks do. */
 const FREE_COMPONENTS = 64;
 
-/**
- * @param w kernels [n, d]
- * @param samples K of bound (4)
- * @param together so many rows, one after the other, count as one: a filter whose slices are independent has the sum of
- *   their densities (102)
- */
+/** What is evaluated, and with what effort. */
+export interface DensityOfKernels {
+  prior: KernelPrior;
+  /** [n, d] */
+  kernels: Float32Array;
+  /** K of bound (4). */
+  samples: number;
+  engine: Engine;
+  key: Key;
+  /**
+   * So many rows, one after the other, count as one: a filter whose slices are independent has the sum of their densities
+   * (102). 1 unless given.
+   */
+  together?: number;
+}
+
 export async function evaluateDensity(
-  prior: KernelPrior,
-  w: Float32Array,
-  samples: number,
-  engine: Engine,
-  key: Key,
+  { prior, kernels: w, samples, engine, key, together = 1 }: DensityOfKernels,
   progress?: (done: number, total: number) => void,
-  together = 1,
 ): Promise<DensityReport> {
   const d = kernelLength(prior.size);
   const n = w.length / d;

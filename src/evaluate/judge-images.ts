@@ -19,13 +19,19 @@ export interface ImageReport {
   bound: { samples: number; images: number; mean: number; standardError: number };
 }
 
+export interface JudgedImages {
+  vae: KernelPrior;
+  test: ImageSet;
+  /** Of the tightest bound, that of `sampledImages` of the images. */
+  samples: number;
+  sampledImages: number;
+  engine: Engine;
+  key: Key;
+}
+
 /** @param progress called when the bounds of `images` begin, for what is told how many are done */
 export async function judgeImages(
-  vae: KernelPrior,
-  test: ImageSet,
-  { samples, sampledImages }: { samples: number; sampledImages: number },
-  engine: Engine,
-  key: Key,
+  { vae, test, samples, sampledImages, engine, key }: JudgedImages,
   progress: (samples: number, images: number) => { update(done: number): void; stop(): void },
 ): Promise<ImageReport> {
   const d = test.height * test.width;
@@ -38,7 +44,9 @@ export async function judgeImages(
   });
   const bounds = async (k: number, of: Float32Array) => {
     const { update, stop } = progress(k, of.length / d);
-    return streamedBound(vae, of, k, engine, foldIn(key, k), update).finally(stop);
+    return streamedBound({ prior: vae, rows: of, samples: k, engine, key: foldIn(key, k) }, update).finally(
+      stop,
+    );
   };
   const one = await bounds(1, rows);
   const few = await bounds(Math.min(FEW, samples), rows);

@@ -43,18 +43,27 @@ export interface LayerBounds {
 
 const sum = (x: ArrayLike<number>) => Array.from(x).reduce((a, b) => a + b, 0);
 
-/**
- * @param samples numbers K
- * @param chunk of {@link weightStream}
- */
-export async function layerBounds(
-  model: Model,
-  layer: Layer,
-  allParameters: Arrays,
-  samples: readonly number[],
-  engine: Engine,
+/** Whose bounds, and at what numbers of samples. */
+export interface BoundedLayerWeights {
+  model: Model;
+  layer: Layer;
+  /** Of the whole network. */
+  parameters: Arrays;
+  /** Numbers K. */
+  samples: readonly number[];
+  engine: Engine;
+  /** Of {@link weightStream}. */
+  chunk?: number;
+}
+
+export async function layerBounds({
+  model,
+  layer,
+  parameters: allParameters,
+  samples,
+  engine,
   chunk = CHUNK,
-): Promise<LayerBounds> {
+}: BoundedLayerWeights): Promise<LayerBounds> {
   const { posterior, bound = HIERARCHICAL } = model;
   const prior = model.priors[layer.name];
   const { count: n, length: d } = kernelLayout(layer);

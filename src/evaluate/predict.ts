@@ -56,21 +56,35 @@ const BATCH = 100;
 /** Most draws of the weights in one run; they share the images, and everything that does not depend on the noise. */
 const MOST_DRAWS = 5;
 
+/** Whose predictions, of what. */
+export interface Predicted {
+  network: Network;
+  parameters: Arrays;
+  images: ImageSet;
+  /** Draws of the weights. */
+  samples: number;
+  engine: Engine;
+  key: Key;
+  /**
+   * Where the network has batch normalisation: what its statistics are computed from for each draw; without it they are the
+   * running averages among the parameters.
+   */
+  statistics?: StatisticsSource;
+}
+
 /**
  * Probabilities [n, classes] of all images under draw 0, 1, 2, … of the weights.
  * The generator's arrays are used again.
- * @param source where the network has batch normalisation: what its statistics are computed from for each draw; without it
- *   they are the running averages among the parameters
  */
-export async function* predictions(
-  network: Network,
-  parameters: Arrays,
-  images: ImageSet,
-  samples: number,
-  engine: Engine,
-  key: Key,
-  source?: StatisticsSource,
-): AsyncGenerator<Float32Array> {
+export async function* predictions({
+  network,
+  parameters,
+  images,
+  samples,
+  engine,
+  key,
+  statistics: source,
+}: Predicted): AsyncGenerator<Float32Array> {
   const { classes } = network.architecture;
   const size = Math.min(BATCH, images.count);
   const pixels = f32([size, images.height, images.width, images.channels]);

@@ -1,6 +1,7 @@
 // Whether samples look like held-out kernels: differences of statistics beside those of two halves of the kernels, and
 // two-sample tests that need no density.
 import { foldIn, type Key, RandomStream } from '../engine/index.js';
+import type { KernelSize } from '../priors/index.js';
 import { type Guesses, logisticRegression, nearestNeighbours } from './sample-classifiers.js';
 import {
   covariance,
@@ -63,19 +64,28 @@ const NEAR = 0.05;
 const pValueOf = (value: number, nulls: readonly number[]): number =>
   (1 + nulls.filter((x) => x >= value).length) / (1 + nulls.length);
 
-/**
- * @param samples as many rows as `kernels`, [n, channels·h·w]; of filters, neighbours are those of one channel, the middle
- *   one, and spectra means over channels
- * @param permutations of the p-values
- */
-export function checkSamples(
-  samples: Sample,
-  kernels: Sample,
-  train: Sample | undefined,
-  { h, w, channels = 1 }: { h: number; w: number; channels?: number },
-  permutations: number,
-  key: Key,
-): SampleCheck {
+/** What is compared with what. */
+export interface CheckedSamples {
+  /** As many rows as `kernels`, [n, channels·h·w]. */
+  samples: Sample;
+  kernels: Sample;
+  /** What the samples' distances are measured to. */
+  train?: Sample;
+  size: KernelSize;
+  /** Of the p-values. */
+  permutations: number;
+  key: Key;
+}
+
+/** Of filters, neighbours are those of one channel, the middle one, and spectra means over channels. */
+export function checkSamples({
+  samples,
+  kernels,
+  train,
+  size: { h, w, channels = 1 },
+  permutations,
+  key,
+}: CheckedSamples): SampleCheck {
   const keyOf = (name: string) => foldIn(key, name);
   const scalar = (of: (sample: Sample) => Float64Array, name: string) => {
     const [a, b] = [of(samples).sort(), of(kernels).sort()];

@@ -15,19 +15,24 @@ export interface RowBounds {
   bounds: Float64Array;
 }
 
+/** Whose bound, of what, and with what effort. */
+export interface StreamedRows {
+  prior: KernelPrior;
+  /** [n, d] */
+  rows: Float32Array;
+  /** K. */
+  samples: number;
+  engine: Engine;
+  key: Key;
+}
+
 /**
  * Equal chunks of samples, one after the other: with B_c the bound (4) of chunk c of C, that of all K samples is
  * log (1/C) Σ_c exp B_c (61).
- *
- * @param rows [n, d]
  * @throws RangeError for a density that is exact
  */
 export async function streamedBound(
-  { density, size, parameters }: KernelPrior,
-  rows: Float32Array,
-  samples: number,
-  engine: Engine,
-  key: Key,
+  { prior: { density, size, parameters }, rows, samples, engine, key }: StreamedRows,
   progress?: (done: number) => void,
 ): Promise<RowBounds> {
   if (density.kind === 'exact') throw new RangeError('an exact density needs no bound');

@@ -77,10 +77,13 @@ export async function fitAndJudge(
 ): Promise<JudgedFit> {
   const key = seedKey(seed);
   const started = Date.now();
-  const { prior, report } = await fitPrior(family, train, config, options, engine, foldIn(key, 'fit'), {
-    signal,
-    progress: (step, _, detail) => progress?.(step, detail),
-  });
+  const { prior, report } = await fitPrior(
+    { family, kernels: train, config, options, engine, key: foldIn(key, 'fit') },
+    {
+      signal,
+      progress: (step, _, detail) => progress?.(step, detail),
+    },
+  );
   const seconds = (Date.now() - started) / 1000;
   const density = await heldOutDensity(prior, test, samples, engine, seed, signal);
   return { prior, ...(report && { report }), seconds, test: density };
@@ -109,7 +112,7 @@ export function heldOutDensity(
     if (signal?.aborted)
       throw new DwpError('INTERRUPTED', 'interrupted while judging a prior', 'run the command again');
   };
-  return evaluateDensity(prior, data, samples, engine, key, listen, together);
+  return evaluateDensity({ prior, kernels: data, samples, engine, key, together }, listen);
 }
 
 const judged = (test: Kernels, key: Key): Kernels =>

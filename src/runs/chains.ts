@@ -76,18 +76,21 @@ export async function runChains(
     if (latest) writeState(folder, latest);
   };
   const { result: final, seconds } = await checkpointed(folder, config.checkpointEvery, save, (stepped) =>
-    sampleNetwork(model, train.images, train.rows, judged, options, engine, key, start, {
-      signal: hooks.signal,
-      observed: (observation) => trace.push(observation),
-      sampled(number, parameters) {
-        if (number < config.samples) writeSafetensors(samplePath(folder, number), parameters);
+    sampleNetwork(
+      { model, images: train.images, rows: train.rows, judged, options, engine, key, from: start },
+      {
+        signal: hooks.signal,
+        observed: (observation) => trace.push(observation),
+        sampled(number, parameters) {
+          if (number < config.samples) writeSafetensors(samplePath(folder, number), parameters);
+        },
+        stepped(state, detail) {
+          latest = state;
+          hooks.progress?.('sampling', state.step, stepsOf(config), detail);
+          stepped();
+        },
       },
-      stepped(state, detail) {
-        latest = state;
-        hooks.progress?.('sampling', state.step, stepsOf(config), detail);
-        stepped();
-      },
-    }),
+    ),
   );
   return {
     judgement: await judgeSamples(folder, problem, config.samples, engine, hooks),
@@ -114,7 +117,14 @@ export function drawsOfChains(
   const { model, judged, key } = problem;
   async function* draws() {
     for (let i = 0; i < count; i++)
-      yield* predictions(model, readSample(folder, i, problem), judged, 1, engine, foldIn(key, 'predict'));
+      yield* predictions({
+        network: model,
+        parameters: readSample(folder, i, problem),
+        images: judged,
+        samples: 1,
+        engine,
+        key: foldIn(key, 'predict'),
+      });
   }
   return { count, draws: draws() };
 }

@@ -116,7 +116,14 @@ export function parameterShapes(network: Network | Model): Record<string, readon
     convLayers(architecture).map((layer) => [layer.name, f32(weightShape(layer))]),
   );
   const auxiliary = 'priors' in network ? auxiliaryParameters(network) : {};
-  const { parameters, averages } = initialState(architecture, posterior, weights, 0, seedKey(0), auxiliary);
+  const { parameters, averages } = initialState({
+    architecture,
+    posterior,
+    weights,
+    logStd: 0,
+    key: seedKey(0),
+    auxiliary,
+  });
   return Object.fromEntries(
     Object.entries({ ...parameters, ...averages }).map(([name, { shape }]) => [name, shape]),
   );

@@ -59,14 +59,14 @@ export async function classifierOf(config: RunConfig, problem: Problem, engine: 
     decay,
     start: async (component, convolutions) =>
       denseStart === 'fitted'
-        ? fittedClassifier(
+        ? fittedClassifier({
             architecture,
-            { ...hiddenOf(component), ...convolutions },
-            train.images,
-            rowsOf(component),
+            weights: { ...hiddenOf(component), ...convolutions },
+            images: train.images,
+            rows: rowsOf(component),
             decay,
             engine,
-          )
+          })
         : denseStart,
   };
 }

@@ -41,15 +41,15 @@ async function* drawsOfComponents(
   const shares = components.map((_, c) => Math.ceil((count - c) / components.length));
   for (const [c, parameters] of components.entries())
     if (shares[c] > 0)
-      yield* predictions(
-        model,
+      yield* predictions({
+        network: model,
         parameters,
-        judged,
-        shares[c],
+        images: judged,
+        samples: shares[c],
         engine,
-        componentKey(foldIn(key, 'predict'), c),
+        key: componentKey(foldIn(key, 'predict'), c),
         statistics,
-      );
+      });
 }
 
 /** @param draws probabilities [n, classes] of `count` networks */

@@ -103,7 +103,14 @@ export function checkRun(given: RunConfig, dataset: Dataset): void {
     convLayers(architecture).map((layer) => [layer.name, f32(weightShape(layer))]),
   );
   const auxiliary = auxiliaryParameters(model);
-  const { parameters } = initialState(architecture, posterior, zeros, config.initialLogStd, key, auxiliary);
+  const { parameters } = initialState({
+    architecture,
+    posterior,
+    weights: zeros,
+    logStd: config.initialLogStd,
+    key,
+    auxiliary,
+  });
   rateFactors(layoutOf(parameters), networkOptions(config, { decay: 0 }));
 }
 
@@ -173,15 +180,15 @@ async function startingState(
 ): Promise<Progress> {
   const { architecture, posterior } = model;
   const convolutions = await weights(engine, component);
-  const state = initialState(
+  const state = initialState({
     architecture,
     posterior,
-    convolutions,
-    config.initialLogStd,
-    startKey(key, component),
-    auxiliaryParameters(model),
-    await classifier.start(component, convolutions),
-  );
+    weights: convolutions,
+    logStd: config.initialLogStd,
+    key: startKey(key, component),
+    auxiliary: auxiliaryParameters(model),
+    denseStart: await classifier.start(component, convolutions),
+  });
   rateFactors(layoutOf(state.parameters), networkOptions(config, classifier)); // refuses rates of what is not there
   return { component, ...state };
 }
@@ -264,18 +271,21 @@ async function continueRun(
       }
       const before = component * steps; // the trace counts the steps of all components
       const own = componentKey(key, component);
-      const final = await trainNetwork(model, train.images, train.rows, options, engine, own, latest, {
-        signal: hooks.signal,
-        trace(point) {
-          trace.push({ ...point, step: before + point.step });
-          detail = `log-likelihood ${(point.expectedLogLikelihood / config.examples).toFixed(3)} nats per example`;
+      const final = await trainNetwork(
+        { model, images: train.images, rows: train.rows, options, engine, key: own, state: latest },
+        {
+          signal: hooks.signal,
+          trace(point) {
+            trace.push({ ...point, step: before + point.step });
+            detail = `log-likelihood ${(point.expectedLogLikelihood / config.examples).toFixed(3)} nats per example`;
+          },
+          stepped(state) {
+            latest = { component, ...state };
+            hooks.progress?.('training', before + state.step, components * steps, detail);
+            stepped();
+          },
         },
-        stepped(state) {
-          latest = { component, ...state };
-          hooks.progress?.('training', before + state.step, components * steps, detail);
-          stepped();
-        },
-      });
+      );
       latest = { component, ...final };
     }
   });
@@ -283,7 +293,15 @@ async function continueRun(
   const trained = readComponents(folder, model);
   const judgement = await judge(problem, trained, config.samples, engine, hooks);
   const bound = model.posterior.kernels
-    ? await finalBound(model, train.images, train.rows, trained, engine, foldIn(key, 'bound'), statistics)
+    ? await finalBound({
+        model,
+        images: train.images,
+        rows: train.rows,
+        components: trained,
+        engine,
+        key: foldIn(key, 'bound'),
+        statistics,
+      })
     : undefined;
   return finish(config, folder, problem, judgement, seconds, { ...(bound && { bound }) }, latest.parameters);
 }

@@ -40,8 +40,8 @@ export async function divergenceBetween(
         PROPOSALS.flatMap((proposal) => {
           const s = proposalOf(q_, w, proposal);
           return [
-            [`lower.${proposal}`, tf.sub(lowerBound(q_, w, proposed!, s), logTarget)],
-            [`upper.${proposal}`, tf.sub(upperBound(q_, w, latent!, proposed, s), logTarget)],
+            [`lower.${proposal}`, tf.sub(lowerBound(q_, w, proposed!, { r: s }), logTarget)],
+            [`upper.${proposal}`, tf.sub(upperBound(q_, w, latent!, proposed, { s }), logTarget)],
           ];
         }),
       ) as Tensors;

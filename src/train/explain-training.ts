@@ -30,7 +30,7 @@ export async function explainTraining(engine: Engine, key: Key): Promise<Explana
     kernelSubsample: 512,
   };
   const weights = Object.fromEntries(layers.map((layer) => [layer.name, xavier(layer, key)]));
-  const { parameters } = initialState(architecture, model.posterior, weights, -5, key);
+  const { parameters } = initialState({ architecture, posterior: model.posterior, weights, logStd: -5, key });
   const layout = layoutOf(parameters);
   const step = await engine.compile(
     trainingStep(model, { learningRate: 1e-3, weightDecay: 0, denseDecay: 0 }, layout),

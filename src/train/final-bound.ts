@@ -1,15 +1,12 @@
 // The evidence lower bound of a trained network by its parts, averaged over many draws, at temperature 1, with the K that
 // training had.
-import type { Model } from '../bounds/elbo.js';
 import { HIERARCHICAL } from '../bounds/settings.js';
-import type { ImageSet } from '../data/index.js';
-import { type Engine, foldIn, type Key } from '../engine/index.js';
-import type { StatisticsSource } from '../evaluate/batch-statistics.js';
+import { foldIn } from '../engine/index.js';
 import { type LayerDraw, layerBounds } from '../evaluate/layer-bounds.js';
 import { mean, standardError } from '../evaluate/summary.js';
 import { randomLayers } from '../network/index.js';
 import type { Arrays } from '../priors/index.js';
-import { logLikelihoods } from './log-likelihood.js';
+import { logLikelihoods, type TrainedNetwork } from './log-likelihood.js';
 
 /** Nats for the whole training set; total = expectedLogLikelihood + priorTerm + entropyTerm ≤ log evidence. */
 export interface BoundReport {
@@ -39,24 +36,22 @@ const INNER_FACTOR = 4;
  * @param components parameters of each component of q. The bound is the left side of (120), the mean of theirs: that of
  *   their mixture is up to log M above it, by as much as they lie apart, and equal where they are equal. The inner gap,
  *   which takes many samples, is that of the first
- * @param statistics as of {@link logLikelihoods}
  */
-export async function finalBound(
-  model: Model,
-  images: ImageSet,
-  rows: Int32Array,
-  components: readonly Arrays[],
-  engine: Engine,
-  key: Key,
-  statistics?: StatisticsSource,
-): Promise<BoundReport> {
+export async function finalBound({
+  components,
+  ...trained
+}: TrainedNetwork & { components: readonly Arrays[] }): Promise<BoundReport> {
   const reports: Omit<BoundReport, 'innerGap'>[] = [];
   const share = (draws: number) => Math.max(2, Math.ceil(draws / components.length));
   let innerGap = 0;
   for (const [c, parameters] of components.entries()) {
-    const own = c === 0 ? key : foldIn(key, 'component', c);
-    reports.push(await boundOfOne(model, images, rows, parameters, share, engine, own, statistics));
-    if (c === 0) innerGap = await innerGapOf(model, parameters, engine, own);
+    const component = {
+      ...trained,
+      parameters,
+      key: c === 0 ? trained.key : foldIn(trained.key, 'component', c),
+    };
+    reports.push(await boundOfOne(component, share));
+    if (c === 0) innerGap = await innerGapOf(component);
   }
   const average = (part: keyof (typeof reports)[number]) => mean(reports.map((report) => report[part]));
   return {
@@ -70,24 +65,19 @@ export async function finalBound(
   };
 }
 
+/** One component of q. */
+type Component = TrainedNetwork & { parameters: Arrays };
+
+/** @param share how many of so many draws are this component's */
 async function boundOfOne(
-  model: Model,
-  images: ImageSet,
-  rows: Int32Array,
-  parameters: Arrays,
+  component: Component,
   share: (draws: number) => number,
-  engine: Engine,
-  key: Key,
-  statistics?: StatisticsSource,
 ): Promise<Omit<BoundReport, 'innerGap'>> {
   const draws = share(DRAWS);
-  const likelihood = await logLikelihoods(model, images, rows, parameters, draws, engine, key, {
-    examples: EXAMPLES,
-    statistics,
-  });
-  const { priorSamples, posteriorSamples } = model.bound ?? HIERARCHICAL;
+  const likelihood = await logLikelihoods({ ...component, draws, examples: EXAMPLES });
+  const { priorSamples, posteriorSamples } = component.model.bound ?? HIERARCHICAL;
   const used = Math.max(priorSamples, posteriorSamples);
-  const divergence = await divergenceDraws(model, parameters, [], share(drawsWith(used)), engine, key);
+  const divergence = await divergenceDraws(component, [], share(drawsWith(used)));
   const prior = divergence.map((draw) => sum(draw, ({ trained }) => trained.prior));
   const entropy = divergence.map((draw) => -sum(draw, ({ trained }) => trained.posterior));
   const both = prior.map((x, m) => x + entropy[m]); // of the same weights
@@ -102,10 +92,10 @@ async function boundOfOne(
 }
 
 /** How much prior and entropy terms rise with many more samples, at one draw of the weights, nats. */
-async function innerGapOf(model: Model, parameters: Arrays, engine: Engine, key: Key): Promise<number> {
-  const { priorSamples, posteriorSamples } = model.bound ?? HIERARCHICAL;
+async function innerGapOf(component: Component): Promise<number> {
+  const { priorSamples, posteriorSamples } = component.model.bound ?? HIERARCHICAL;
   const many = Math.max(INNER_SAMPLES, INNER_FACTOR * Math.max(priorSamples, posteriorSamples));
-  const [draw] = await divergenceDraws(model, parameters, [many], 1, engine, foldIn(key, 'inner'));
+  const [draw] = await divergenceDraws({ ...component, key: foldIn(component.key, 'inner') }, [many], 1);
   return sum(
     draw,
     ({ trained, prior: [p], posterior: [q] }) => p.lower - trained.prior + trained.posterior - q.upper,
@@ -117,17 +107,14 @@ const sum = (draw: LayerDraw[], f: (layer: LayerDraw) => number): number =>
 
 /** The bounds of all layers, draw by draw. */
 async function divergenceDraws(
-  model: Model,
-  parameters: Arrays,
+  { model, parameters, engine, key }: Component,
   samples: readonly number[],
   draws: number,
-  engine: Engine,
-  key: Key,
 ): Promise<LayerDraw[][]> {
   const result = Array.from({ length: draws }, (): LayerDraw[] => []);
   for (const layer of randomLayers(model.architecture)) {
     if (!model.priors[layer.name]) continue;
-    const bounds = await layerBounds(model, layer, parameters, samples, engine);
+    const bounds = await layerBounds({ model, layer, parameters, samples, engine });
     for (const [m, draw] of result.entries()) draw.push(await bounds.draw(foldIn(key, layer.name, m)));
     await bounds.release();
   }

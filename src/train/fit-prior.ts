@@ -88,20 +88,25 @@ export function fitSettings<C extends Record<string, unknown>>(
   return { ...(start ? refinement : defaultFit), ...Object.fromEntries(set) };
 }
 
+/** What is fitted to what. */
+export interface PriorFit<C extends Record<string, unknown>> {
+  family: PriorFamily<C>;
+  kernels: TrainingKernels;
+  /** What differs from the family's defaults. */
+  config?: Partial<C>;
+  /** What differs from {@link fitSettings}. */
+  options?: Partial<FitOptions>;
+  engine: Engine;
+  key: Key;
+}
+
 /**
  * Fits what `dwp fit-prior --seed s` fits with the key foldIn(seedKey(s), 'fit').
- * @param givenConfig what differs from the family's defaults
- * @param givenOptions what differs from {@link fitSettings}
  * @returns the fitted prior and, for families learned by gradients, how the fit went
  * @throws DwpError INPUT for fewer than three kernels or equal ones, DIVERGED when the bound becomes NaN, INTERRUPTED when `hooks.signal` aborts
  */
 export async function fitPrior<C extends Record<string, unknown>>(
-  family: PriorFamily<C>,
-  kernels: TrainingKernels,
-  givenConfig: Partial<C>,
-  givenOptions: Partial<FitOptions>,
-  engine: Engine,
-  key: Key,
+  { family, kernels, config: givenConfig = {}, options: givenOptions, engine, key }: PriorFit<C>,
   hooks: FitHooks = {},
 ): Promise<{ prior: KernelPrior; report?: FitReport }> {
   const config = family.config.parse(givenConfig);

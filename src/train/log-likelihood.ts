@@ -9,29 +9,46 @@ import type { Arrays } from '../priors/index.js';
 /** Examples in one run of the step. */
 const BATCH = 500;
 
-export interface LikelihoodOptions {
-  examples?: number;
-  done?(draws: number): void;
+/** A trained network, and the data that its bound is of. */
+export interface TrainedNetwork {
+  model: Model;
+  images: ImageSet;
+  /** Rows of `images` that are the training set. */
+  rows: Int32Array;
+  /**
+   * What statistics of batch normalisation are computed from for each draw; without it they are the running averages among
+   * the parameters.
+   */
   statistics?: StatisticsSource;
+  engine: Engine;
+  key: Key;
+}
+
+export interface LikelihoodDraws extends TrainedNetwork {
+  parameters: Arrays;
+  /** Of the weights. */
+  draws: number;
+  /** At most so many of the rows for each draw, scaled by (8); others for every draw. */
+  examples?: number;
 }
 
 /**
  * log p(𝒟 | W_m) for m = 1..draws, nats for the whole training set.
- * @param rows rows of `images` that are the training set
- * @param examples at most so many of them for each draw, scaled by (8); others for every draw
  * @param done called after every draw
- * @param statistics what statistics of batch normalisation are computed from for each draw; without it they are the running
- *   averages among the parameters
  */
 export async function logLikelihoods(
-  model: Model,
-  images: ImageSet,
-  rows: Int32Array,
-  parameters: Arrays,
-  draws: number,
-  engine: Engine,
-  key: Key,
-  { examples = Number.POSITIVE_INFINITY, done, statistics: source }: LikelihoodOptions = {},
+  {
+    model,
+    images,
+    rows,
+    parameters,
+    draws,
+    examples = Number.POSITIVE_INFINITY,
+    statistics: source,
+    engine,
+    key,
+  }: LikelihoodDraws,
+  done?: (draws: number) => void,
 ): Promise<number[]> {
   const whole: Model = { ...model, priors: {}, estimator: 'weight-samples' };
   const order = new BatchOrder(rows.length, Math.min(rows.length, examples), foldIn(key, 'batches'));
@@ -42,7 +59,7 @@ export async function logLikelihoods(
     source && Object.keys(statisticsShapes).length > 0
       ? await drawStatistics(
           (parameters, images, noise) =>
-            randomOutputs(whole, parameters, images, noise, parameters, 'statistics').averages,
+            randomOutputs(whole, parameters, images, noise, { mode: 'statistics' }).averages,
           specs,
           parameters,
           source,

@@ -1,15 +1,12 @@
 // What is known of a trained network's evidence bound: E_q log p(W) and E_q log q(W) of every layer enclosed from both
 // sides at growing numbers of samples K, and from them KL(q‖p) and the bound itself (docs/math.md, section 6).
-import type { Model } from '../bounds/elbo.js';
 import { HIERARCHICAL } from '../bounds/settings.js';
-import type { ImageSet } from '../data/index.js';
-import { type Engine, foldIn, type Key } from '../engine/index.js';
-import type { StatisticsSource } from '../evaluate/batch-statistics.js';
+import { foldIn } from '../engine/index.js';
 import { type Enclosure, type LayerDraw, layerBounds } from '../evaluate/layer-bounds.js';
 import { mean, standardError } from '../evaluate/summary.js';
 import { kernelCount, kernelLayout, randomLayers, weightShape } from '../network/index.js';
 import type { Arrays } from '../priors/index.js';
-import { logLikelihoods } from './log-likelihood.js';
+import { logLikelihoods, type TrainedNetwork } from './log-likelihood.js';
 
 /** An average over draws of the weights, nats. */
 export interface Estimate {
@@ -72,41 +69,27 @@ export interface NetworkBounds {
   largestGap: { layer: string; term: 'logPrior' | 'logPosterior'; samples: number; gap: Interval } | null;
 }
 
-export interface BoundsHooks {
-  /** May throw, to end the work. */
-  progress?(phase: 'log-likelihood' | 'bounds', done: number, total: number): void;
-  /** As of {@link logLikelihoods}. */
-  statistics?: StatisticsSource;
+/** What the bounds are computed of, and with what effort. */
+export interface BoundedNetwork extends TrainedNetwork {
+  parameters: Arrays;
+  /** Numbers K ≥ 1, increasing. */
+  samples: readonly number[];
+  /** Of the weights, 2 or more. */
+  draws: number;
 }
 
-/**
- * @param samples numbers K ≥ 1, increasing
- * @param draws of the weights, 2 or more
- */
+/** @param progress may throw, to end the work */
 export async function networkBounds(
-  model: Model,
-  images: ImageSet,
-  rows: Int32Array,
-  parameters: Arrays,
-  samples: readonly number[],
-  draws: number,
-  engine: Engine,
-  key: Key,
-  { progress, statistics }: BoundsHooks = {},
+  bounded: BoundedNetwork,
+  progress?: (phase: 'log-likelihood' | 'bounds', done: number, total: number) => void,
 ): Promise<NetworkBounds> {
-  const likelihood = await logLikelihoods(
-    model,
-    images,
-    rows,
-    parameters,
-    draws,
-    engine,
-    foldIn(key, 'likelihood'),
-    { done: (m) => progress?.('log-likelihood', m, draws), statistics },
+  const { model, parameters, samples, draws, engine, key } = bounded;
+  const likelihood = await logLikelihoods({ ...bounded, key: foldIn(key, 'likelihood') }, (m) =>
+    progress?.('log-likelihood', m, draws),
   );
   const layers = randomLayers(model.architecture).filter(({ name }) => model.priors[name]);
   const bounds = await Promise.all(
-    layers.map((layer) => layerBounds(model, layer, parameters, samples, engine)),
+    layers.map((layer) => layerBounds({ model, layer, parameters, samples, engine })),
   );
   const total = draws * bounds.reduce((sum, { cost }) => sum + cost, 0);
   let done = 0;
@@ -132,8 +115,13 @@ export async function networkBounds(
     exact: { prior: boolean; posterior: boolean },
     kernels: number,
   ) => ({
-    logPrior: term(all, 'prior', samples, exact.prior, priorSamples, kernels),
-    logPosterior: term(all, 'posterior', samples, exact.posterior, posteriorSamples, kernels),
+    logPrior: term(all, 'prior', { samples, exact: exact.prior, trainedSamples: priorSamples, kernels }),
+    logPosterior: term(all, 'posterior', {
+      samples,
+      exact: exact.posterior,
+      trainedSamples: posteriorSamples,
+      kernels,
+    }),
     divergence: intervals(samples, (k, side) =>
       all.map(({ prior, posterior }) => posterior[k][side] - prior[k][opposite(side)]),
     ).map((interval) => (interval.lower.mean < 0 ? { ...interval, lower: ZERO } : interval)),
@@ -193,10 +181,12 @@ const intervals = (samples: readonly number[], values: (k: number, side: Side) =
 function term(
   all: readonly LayerDraw[],
   which: 'prior' | 'posterior',
-  samples: readonly number[],
-  exact: boolean,
-  trainedSamples: number,
-  kernels: number,
+  {
+    samples,
+    exact,
+    trainedSamples,
+    kernels,
+  }: { samples: readonly number[]; exact: boolean; trainedSamples: number; kernels: number },
 ): Term {
   const last = samples.length - 1;
   // (29): a lower bound is below by so much, an upper bound above; positive either way

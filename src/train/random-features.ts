@@ -228,20 +228,32 @@ export const labelsOf = (images: ImageSet, rows: Int32Array): Int32Array =>
 /** Root mean square below which features carry no information. */
 export const NEGLIGIBLE_SCALE = 1e-6;
 
+/** What the last layer of a network is fitted to. */
+export interface ClassifierFit {
+  architecture: Architecture;
+  /** As of {@link FeatureMap}. */
+  weights: Arrays;
+  images: ImageSet;
+  /** Rows of `images` to fit to. */
+  rows: Int32Array;
+  /** 1 / the prior's variance of every weight. */
+  decay: number;
+  engine: Engine;
+}
+
 /**
  * The classifier that is likeliest a posteriori on what the layers before it make of images, with a prior
  * N(0, 1/decay) of every weight, for features as they are (125).
- * @param weights as of {@link FeatureMap}
  * @returns weights [f, classes] and bias [classes] of the network's last layer; 0 where all features are next to 0
  */
-export async function fittedClassifier(
-  architecture: Architecture,
-  weights: Arrays,
-  images: ImageSet,
-  rows: Int32Array,
-  decay: number,
-  engine: Engine,
-): Promise<LinearClassifier> {
+export async function fittedClassifier({
+  architecture,
+  weights,
+  images,
+  rows,
+  decay,
+  engine,
+}: ClassifierFit): Promise<LinearClassifier> {
   const map = await featureMap(architecture, images, engine);
   try {
     const { values, scale } = await map.features(weights, images, rows);

@@ -22,6 +22,6 @@ export async function resamplePrior(
   const data = await samplePrior(prior, RESAMPLED, engine, foldIn(key, 'draw'));
   const kernels = resampleKernels({ ...prior.size, data, count: RESAMPLED }, size, foldIn(key, 'noise'));
   const config = { components: COMPONENTS };
-  const fitted = await fitPrior(mixture, kernels, config, {}, engine, foldIn(key, 'fit'), hooks);
+  const fitted = await fitPrior({ family: mixture, kernels, config, engine, key: foldIn(key, 'fit') }, hooks);
   return fitted.prior;
 }

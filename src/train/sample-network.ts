@@ -121,25 +121,33 @@ export const initialChains = (
   })),
 });
 
+/** What is sampled, given what data, and from where. */
+export interface NetworkSampling {
+  model: SampledModel;
+  images: ImageSet;
+  /** Rows of `images` that are the data. */
+  rows: Int32Array;
+  /** Images of which the first few predictions are observed. */
+  judged: ImageSet;
+  options: SamplingOptions;
+  engine: Engine;
+  key: Key;
+  /** The beginning unless given. */
+  from?: SamplingState;
+}
+
 /**
- * Continues to `options.steps`; without a state from the beginning.
- * @param rows rows of `images` that are the data
+ * Continues to `options.steps`.
  * @throws DwpError DIVERGED when a chain runs away; INTERRUPTED when `hooks.signal` aborts
  */
 export async function sampleNetwork(
-  model: SampledModel,
-  images: ImageSet,
-  rows: Int32Array,
-  judged: ImageSet,
-  options: SamplingOptions,
-  engine: Engine,
-  key: Key,
-  from?: SamplingState,
+  sampling: NetworkSampling,
   hooks: SamplingHooks = {},
 ): Promise<SamplingState> {
+  const { model, images, judged, options, engine, key } = sampling;
   const target = await networkTarget(model, images, judged, engine);
   try {
-    return await walk(target, rows, options, key, from ?? initialChains(target.size, options, key), hooks);
+    return await walk(target, sampling, sampling.from ?? initialChains(target.size, options, key), hooks);
   } catch (error) {
     throw error instanceof StepError ? diverged(error.message) : error;
   } finally {
@@ -152,9 +160,7 @@ const diverged = (what: string) =>
 
 async function walk(
   target: NetworkTarget,
-  rows: Int32Array,
-  options: SamplingOptions,
-  key: Key,
+  { rows, options, key }: NetworkSampling,
   state: SamplingState,
   hooks: SamplingHooks,
 ): Promise<SamplingState> {

@@ -90,23 +90,34 @@ export interface TrainHooks {
 /** Of Glorot's standard deviation: a classifier that begins with next to no opinion ends better (docs/networks.md). */
 export const DENSE_START = 0.1;
 
-/**
- * Parameters before the first step.
- * @param weights start of each convolution by name, [out, in, h, w]
- * @param logStd log standard deviation that the posterior starts with
- * @param auxiliary parameters of r(z|w) that are trained along, `layer.auxiliary.name`
- * @param denseStart of the classifier: a random one of this many times Glorot's standard deviation √(2 / (inputs + outputs)),
- *   or its weights [in, out] and bias. Dense layers before it start at Glorot's, {@link hiddenDenseStart}
- */
-export function initialState(
-  architecture: Architecture,
-  posterior: Posterior,
-  weights: Readonly<Record<string, NdArray>>,
-  logStd: number,
-  key: Key,
-  auxiliary: Arrays = {},
-  denseStart: number | LinearClassifier = DENSE_START,
-): TrainingState {
+/** What parameters are made from before the first step. */
+export interface NetworkStart {
+  architecture: Architecture;
+  posterior: Posterior;
+  /** Of each convolution by name, [out, in, h, w]. */
+  weights: Readonly<Record<string, NdArray>>;
+  /** Log standard deviation that the posterior starts with. */
+  logStd: number;
+  key: Key;
+  /** Parameters that are trained along, such as those of r(z|w), `layer.auxiliary.name`. */
+  auxiliary?: Arrays;
+  /**
+   * Of the classifier: a random one of this many times Glorot's standard deviation √(2 / (inputs + outputs)), or its weights
+   * [in, out] and bias. Dense layers before it start at Glorot's, {@link hiddenDenseStart}. {@link DENSE_START} unless given.
+   */
+  denseStart?: number | LinearClassifier;
+}
+
+/** Parameters, moments and averages before the first step. */
+export function initialState({
+  architecture,
+  posterior,
+  weights,
+  logStd,
+  key,
+  auxiliary = {},
+  denseStart = DENSE_START,
+}: NetworkStart): TrainingState {
   const parameters: Record<string, NdArray> = {};
   const classifier = classifierLayer(architecture);
   for (const layer of inOrderOfStart(architecture)) {
@@ -217,15 +228,7 @@ export const trainingStep =
     const { aux, gradients } = valueAndGradients(
       ({ vector }) => {
         const parameters = unpack(vector, layout);
-        const { averages, ...terms } = boundTerms(
-          model,
-          parameters,
-          inputs,
-          inputs.noise,
-          inputs.rows,
-          priorParameters,
-          inputs.averages,
-        );
+        const { averages, ...terms } = boundTerms(model, parameters, priorParameters, inputs);
         const negativeDivergence = tf.add(terms.priorTerm, terms.entropyTerm); // −KL(q‖p), or a lower bound of it
         const bound = tf.add(
           terms.expectedLogLikelihood,
@@ -241,20 +244,25 @@ export const trainingStep =
     return { ...aux, ...optimiser.update(gradients.vector, inputs.moments, inputs.parameters, rate) };
   };
 
+/** What is trained, on what, and from where. */
+export interface NetworkTraining {
+  model: Model;
+  images: ImageSet;
+  /** Rows of `images` to train on. */
+  rows: Int32Array;
+  options: NetworkOptions;
+  engine: Engine;
+  key: Key;
+  state: TrainingState;
+}
+
 /**
  * Continues from `state` to `options.steps`.
- * @param rows rows of `images` to train on
  * @throws DwpError DIVERGED when the bound is not finite; INTERRUPTED when `hooks.signal` aborts (the state given
  *   to the last `hooks.stepped` is then where to go on)
  */
 export async function trainNetwork(
-  model: Model,
-  images: ImageSet,
-  rows: Int32Array,
-  options: NetworkOptions,
-  engine: Engine,
-  key: Key,
-  state: TrainingState,
+  { model, images, rows, options, engine, key, state }: NetworkTraining,
   hooks: TrainHooks = {},
 ): Promise<TrainingState> {
   const order = new BatchOrder(rows.length, options.batch, foldIn(key, 'batches'));

@@ -55,8 +55,8 @@ async function termsOf(
   };
   const out = (await runOn(
     engine,
-    ({ parameters, images, labels, noise, rows, prior }: Inputs) => ({
-      ...boundTerms(model, parameters, { images, labels }, noise, rows, prior),
+    ({ parameters, prior, ...batch }: Inputs) => ({
+      ...boundTerms(model, parameters, prior, batch),
     }),
     {
       parameters: tinyState(model).parameters,
@@ -153,9 +153,12 @@ describe('within five standard errors, over the steps of a training that does no
     const points: TracePoint[] = [];
     const options = { ...tinyOptions, steps, batch, learningRate: 1e-30 };
     const start = unequalKernels(tinyState(model));
-    const end = await trainNetwork(model, tinyImages, allRows, options, engine, seedKey(93), start, {
-      trace: (point) => points.push(point),
-    });
+    const end = await trainNetwork(
+      { model, images: tinyImages, rows: allRows, options, engine, key: seedKey(93), state: start },
+      {
+        trace: (point) => points.push(point),
+      },
+    );
     expect(end.parameters['conv2.mean'].data).toEqual(start.parameters['conv2.mean'].data);
     return points;
   }

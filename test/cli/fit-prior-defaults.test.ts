@@ -34,7 +34,13 @@ test.each(['vae', 'mixture', 'gaussian', 'log-uniform'])('%s', async (name) => {
   expect(code, err).toBe(0);
   const { train } = partsOf(readKernelDataset(at('kernels.npy')), 0.2, 5);
   const key = foldIn(seedKey(5), 'fit');
-  const { prior } = await fitPrior(families.get(name)!, train, {}, { steps: 4 }, engine, key);
+  const { prior } = await fitPrior({
+    family: families.get(name)!,
+    kernels: train,
+    options: { steps: 4 },
+    engine,
+    key,
+  });
   const { prior: written } = readPriorFolder(at(name));
   expect(written.config).toEqual(prior.config);
   expect(written.parameters).toEqual(prior.parameters);

@@ -90,13 +90,15 @@ describe('resident memory is flat', { timeout: FULL ? 7_200_000 : 600_000 }, () 
     const weights = Object.fromEntries(layers.map((layer) => [layer.name, xavier(layer, key)]));
     const memory = residentMemory(warmUp);
     await trainNetwork(
-      model,
-      images,
-      Int32Array.from({ length: count }, (_, i) => i),
-      { ...tinyOptions, steps, batch: 2, learningRate: 1e-4, logEvery: 100 },
-      native,
-      key,
-      initialState(architecture, model.posterior, weights, -3, key),
+      {
+        model,
+        images,
+        rows: Int32Array.from({ length: count }, (_, i) => i),
+        options: { ...tinyOptions, steps, batch: 2, learningRate: 1e-4, logEvery: 100 },
+        engine: native,
+        key,
+        state: initialState({ architecture, posterior: model.posterior, weights, logStd: -3, key }),
+      },
       { stepped: memory.sample },
     );
     memory.expectFlat('LeNet');
@@ -231,7 +233,16 @@ describe('tensors are released', () => {
   it.each(['cpu', 'native'] as const)('by training on %s', async (name) => {
     const engine = name === 'cpu' ? await createEngine('cpu') : native;
     const model = tinyModel();
-    const train = () => trainNetwork(model, tinyImages, allRows, tinyOptions, engine, key, tinyState(model));
+    const train = () =>
+      trainNetwork({
+        model,
+        images: tinyImages,
+        rows: allRows,
+        options: tinyOptions,
+        engine,
+        key,
+        state: tinyState(model),
+      });
     await train();
     const before = tf.memory().numTensors;
     await train();

@@ -32,7 +32,14 @@ const startOf = (posterior: keyof typeof posteriors): Arrays => {
   const weights = Object.fromEntries(
     convLayers(architecture).map((layer) => [layer.name, xavier(layer, key)]),
   );
-  const state = initialState(architecture, posteriors[posterior], weights, -1, key, {}, 3);
+  const state = initialState({
+    architecture,
+    posterior: posteriors[posterior],
+    weights,
+    logStd: -1,
+    key,
+    denseStart: 3,
+  });
   return { ...state.parameters, ...state.averages };
 };
 const network = { architecture, posterior: posteriors['mean-field'] };
@@ -41,15 +48,15 @@ const source = { images: tinyImages, rows: allRows };
 
 async function draws(images: ImageSet, samples: number, perDraw = true) {
   const all: Float32Array[] = [];
-  for await (const draw of predictions(
+  for await (const draw of predictions({
     network,
     parameters,
     images,
     samples,
     engine,
     key,
-    perDraw ? source : undefined,
-  ))
+    statistics: perDraw ? source : undefined,
+  }))
     all.push(draw.slice());
   return all;
 }
@@ -147,9 +154,17 @@ test('log p(𝒟 | W) is that of the predictions on the training images', async 
     kernelSubsample: 1,
   };
   const at = startOf('point');
-  const options = { statistics: source };
-  const [value] = await logLikelihoods(model, tinyImages, allRows, at, 1, engine, key, options);
-  const { value: p } = await predictions(model, at, tinyImages, 1, engine, key, source).next();
+  const data = { images: tinyImages, rows: allRows, statistics: source };
+  const [value] = await logLikelihoods({ ...data, model, parameters: at, draws: 1, engine, key });
+  const { value: p } = await predictions({
+    network: model,
+    parameters: at,
+    images: tinyImages,
+    samples: 1,
+    engine,
+    key,
+    statistics: source,
+  }).next();
   const expected = Array.from(tinyImages.labels).reduce(
     (sum, label, i) => sum + Math.log(p![i * CLASSES + label]),
     0,
@@ -160,7 +175,15 @@ test('log p(𝒟 | W) is that of the predictions on the training images', async 
 test('an exported point network predicts what we predict, with statistics of its weights', async () => {
   const point = { architecture, posterior: posteriors.point };
   const at = startOf('point');
-  const { value: p } = await predictions(point, at, tinyImages, 1, engine, key, source).next();
+  const { value: p } = await predictions({
+    network: point,
+    parameters: at,
+    images: tinyImages,
+    samples: 1,
+    engine,
+    key,
+    statistics: source,
+  }).next();
   const ort = await onnxruntime();
   const model = networkToOnnx(architecture, [await plainWeights(point, at, engine, source)]);
   const session = await ort.InferenceSession.create(model);
@@ -178,7 +201,15 @@ test('each of several draws predicts as a point network of its weights, with sta
   for (const [m, draw] of (await draws(tinyImages, 2)).entries()) {
     const drawn = await samplePosterior(network, parameters, engine, foldIn(key, m));
     const at = { ...parameters, 'conv1.mean': drawn.conv1, 'conv2.mean': drawn.conv2 };
-    const { value: p } = await predictions(point, at, tinyImages, 1, engine, key, source).next();
+    const { value: p } = await predictions({
+      network: point,
+      parameters: at,
+      images: tinyImages,
+      samples: 1,
+      engine,
+      key,
+      statistics: source,
+    }).next();
     for (const [i, x] of draw.entries()) expect(Math.abs(p![i] - x)).toBeLessThan(1e-5);
   }
 });

@@ -32,11 +32,7 @@ const exact = estimate(
 test.each([1, 1000])('K = %i with r the posterior: bound and ELBO are the exact mean', async (k) => {
   const done: number[] = [];
   const report = await evaluateDensity(
-    linearGaussianPrior(EXACT),
-    kernels,
-    k,
-    engine,
-    seedKey(191),
+    { prior: linearGaussianPrior(EXACT), kernels, samples: k, engine, key: seedKey(191) },
     (n, total) => {
       expect(total).toBe(N);
       done.push(n);
@@ -53,7 +49,13 @@ test('r is not the posterior: the ELBO is below by the divergence, the bound by 
   const r = { shift: 0.3, factor: 1.4 };
   const reports = await Promise.all(
     Array.from({ length: 40 }, (_, i) =>
-      evaluateDensity(linearGaussianPrior(r), kernels, 20, engine, seedKey(1000 + i)),
+      evaluateDensity({
+        prior: linearGaussianPrior(r),
+        kernels,
+        samples: 20,
+        engine,
+        key: seedKey(1000 + i),
+      }),
     ),
   );
   expectMean(estimate(reports.map(({ elbo }) => exact.mean - elbo!)), klFromPosterior(r), 'gap of the ELBO');

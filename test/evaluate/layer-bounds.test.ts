@@ -8,7 +8,7 @@ import { createEngine, type Engine, f32, foldIn, leaves, seedKey, sizeOf } from 
 import { type LayerDraw, layerBounds } from '../../src/evaluate/layer-bounds.js';
 import { makeLayer, randomLayers, weightShape } from '../../src/network/index.js';
 import { meanField } from '../../src/posteriors/mean-field.js';
-import type { KernelPrior } from '../../src/priors/index.js';
+import type { Arrays, KernelPrior } from '../../src/priors/index.js';
 import { auxiliaryParameters } from '../../src/train/auxiliary.js';
 import {
   EXACT,
@@ -41,13 +41,8 @@ const modelOf = (prior: KernelPrior, posterior = meanField, bound = HIERARCHICAL
   bound,
 });
 
-async function draws(
-  model: Model,
-  parameters: Parameters<typeof layerBounds>[2],
-  count: number,
-  seed: number,
-) {
-  const bounds = await layerBounds(model, layer, parameters, SAMPLES, engine);
+async function draws(model: Model, parameters: Arrays, count: number, seed: number) {
+  const bounds = await layerBounds({ model, layer, parameters, samples: SAMPLES, engine });
   const all: LayerDraw[] = [];
   for (let m = 0; m < count; m++) all.push(await bounds.draw(foldIn(seedKey(seed), m)));
   await bounds.release();
@@ -171,7 +166,14 @@ describe('cut into chunks', () => {
     'conv2.auxiliary.mean': normal(720, ...parameters['conv2.auxiliary.mean'].shape),
   };
   const drawn = async (chunk: number) => {
-    const bounds = await layerBounds(model, second, corrected, [1, 7, 30], engine, chunk);
+    const bounds = await layerBounds({
+      model,
+      layer: second,
+      parameters: corrected,
+      samples: [1, 7, 30],
+      engine,
+      chunk,
+    });
     const draw = await bounds.draw(seedKey(721));
     await bounds.release();
     return draw;
@@ -198,7 +200,14 @@ describe('cut into chunks', () => {
       },
     };
     for (const K of [100, 100_000]) {
-      const bounds = await layerBounds(model, second, corrected, [K], watched, 1000);
+      const bounds = await layerBounds({
+        model,
+        layer: second,
+        parameters: corrected,
+        samples: [K],
+        engine: watched,
+        chunk: 1000,
+      });
       expect(bounds.cost).toBe(6 * (2 * K + 1)); // (4) and (5) of six kernels, and one weight more for (27)
       await bounds.release();
     }

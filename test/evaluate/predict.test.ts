@@ -11,7 +11,14 @@ const key = seedKey(5);
 async function draws(samples: number): Promise<Float32Array[]> {
   const engine = await createEngine('native', 1);
   const all: Float32Array[] = [];
-  for await (const draw of predictions(model, parameters, tinyImages, samples, engine, key))
+  for await (const draw of predictions({
+    network: model,
+    parameters,
+    images: tinyImages,
+    samples,
+    engine,
+    key,
+  }))
     all.push(draw.slice());
   return all;
 }

@@ -17,7 +17,7 @@ const draw = (seed: number, scale = 1, count = 150, d = 9): Sample => ({
   count,
 });
 const check = (a: Sample, b: Sample, train?: Sample) =>
-  checkSamples(a, b, train, { h: 3, w: 3 }, 99, seedKey(3));
+  checkSamples({ samples: a, kernels: b, train, size: { h: 3, w: 3 }, permutations: 99, key: seedKey(3) });
 
 test('the same distribution: no p-value is small, half of the guesses are right, nothing is remembered', () => {
   const found = check(draw(1), draw(2), draw(4));
@@ -59,14 +59,13 @@ test('kernels of zeros, all the same, or of one weight', () => {
   expect([found.norm, found.spectrum, found.covariance, found.mmd].map(({ pValue }) => pValue)).toEqual([
     1, 1, 1, 1,
   ]);
-  const points = checkSamples(
-    draw(1, 1, 60, 1),
-    draw(2, 1, 60, 1),
-    undefined,
-    { h: 1, w: 1 },
-    99,
-    seedKey(1),
-  );
+  const points = checkSamples({
+    samples: draw(1, 1, 60, 1),
+    kernels: draw(2, 1, 60, 1),
+    size: { h: 1, w: 1 },
+    permutations: 99,
+    key: seedKey(1),
+  });
   expect(points.lagOne).toBeUndefined();
   expect(points.norm.pValue).toBeGreaterThan(0.02);
 });

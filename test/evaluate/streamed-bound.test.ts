@@ -24,7 +24,14 @@ describe('one latent dimension, by quadrature', () => {
   beforeAll(async () => {
     const options = { ...defaultFit, steps: 400, batch: 50, learningRate: 1e-2 };
     ({ parameters } = (
-      await fitPrior(imageVae, rows(300, 423), config, options, native, seedKey(424))
+      await fitPrior({
+        family: imageVae,
+        kernels: rows(300, 423),
+        config,
+        options,
+        engine: native,
+        key: seedKey(424),
+      })
     ).prior);
   });
   /** The fitted networks with the encoder's view of these images as p(z). */
@@ -69,7 +76,13 @@ describe('one latent dimension, by quadrature', () => {
     const repeats = 20;
     const tiled = Float32Array.from({ length: repeats * x.length }, (_, i) => x[i % x.length]);
     for (const k of [1, 10, 3000]) {
-      const { bounds } = await streamedBound(prior, tiled, k, native, seedKey(430 + k));
+      const { bounds } = await streamedBound({
+        prior,
+        rows: tiled,
+        samples: k,
+        engine: native,
+        key: seedKey(430 + k),
+      });
       const gaps = estimate(bounds.map((bound, i) => exact[i % 12] - bound));
       expect(gaps.mean, `K = ${k}`).toBeGreaterThan(-5 * gaps.standardError);
       if (k === 3000) expect(gaps.mean).toBeLessThan(0.01 + 5 * gaps.standardError);
@@ -117,7 +130,7 @@ test('a streamed bound is that of all its samples at once, (61)', async () => {
   const prior = imageVae.prior(SIZE, config, { ...trainable, ...fixed });
   const x = binary(rows(3, 451), 452);
   const key = seedKey(453);
-  const { samples, bounds } = await streamedBound(prior, x, 1199, native, key);
+  const { samples, bounds } = await streamedBound({ prior, rows: x, samples: 1199, engine: native, key });
   expect(samples).toBe(1200);
   const { of } = latentOf(prior);
   for (const [i, start] of [0, 2].entries()) {

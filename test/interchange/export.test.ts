@@ -22,19 +22,25 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const key = seedKey(3);
 const architecture = namedArchitecture('lenet', { height: 28, width: 28, channels: 1 }, 10, [3, 5]);
 const weights = Object.fromEntries(convLayers(architecture).map((layer) => [layer.name, xavier(layer, key)]));
-const { parameters } = initialState(architecture, posteriors.point, weights, -5, foldIn(key, 'initial'));
+const { parameters } = initialState({
+  architecture,
+  posterior: posteriors.point,
+  weights,
+  logStd: -5,
+  key: foldIn(key, 'initial'),
+});
 const network = { architecture, posterior: posteriors.point };
 const engine = await createEngine('native', 1);
 const plain = await plainWeights(network, parameters, engine);
-const others = initialState(
+const others = initialState({
   architecture,
-  posteriors.point,
-  Object.fromEntries(
+  posterior: posteriors.point,
+  weights: Object.fromEntries(
     convLayers(architecture).map((layer) => [layer.name, xavier(layer, foldIn(key, 'other'))]),
   ),
-  -5,
-  foldIn(key, 'other'),
-).parameters;
+  logStd: -5,
+  key: foldIn(key, 'other'),
+}).parameters;
 const count = 4;
 const images = Uint8Array.from({ length: count * 28 * 28 }, (_, i) => (i * 37) % 256);
 
@@ -42,7 +48,8 @@ const set = { images, labels: new Uint8Array(count), count, height: 28, width: 2
 
 /** @returns class probabilities [count, 10] by dwp */
 const predicted = async (of: typeof parameters) =>
-  (await predictions(network, of, set, 1, engine, key).next()).value as Float32Array;
+  (await predictions({ network, parameters: of, images: set, samples: 1, engine, key }).next())
+    .value as Float32Array;
 
 /** @returns softmax of an exported model's logits, [count, 10] */
 async function exported(model: Uint8Array): Promise<number[]> {

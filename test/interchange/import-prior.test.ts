@@ -161,8 +161,14 @@ describe('a VAE of PyTorch', () => {
   test('its samples have the density that its bound approaches: E_p[bound] is near −entropy from both ends', async () => {
     const prior = read();
     const drawn = await samplePrior(prior, 300, engine, seedKey(610));
-    const own = await evaluateDensity(prior, drawn, 50, engine, seedKey(611));
-    const real = await evaluateDensity(prior, flat('w', 12, 9).data, 50, engine, seedKey(611));
+    const own = await evaluateDensity({ prior, kernels: drawn, samples: 50, engine, key: seedKey(611) });
+    const real = await evaluateDensity({
+      prior,
+      kernels: flat('w', 12, 9).data,
+      samples: 50,
+      engine,
+      key: seedKey(611),
+    });
     expect(Math.abs(own.bound! - real.bound!)).toBeLessThan(5 * (own.standardError + real.standardError));
   });
 
@@ -255,8 +261,8 @@ describe('what is refused', () => {
       t.replace('size: { h: 3, w: 3 }', 'size: { h: 5, w: 5 }').replace(/logStd: .*/, 'logStd: -4'),
     );
     const { prior } = read() as ReturnType<typeof importPrior>;
-    await expect(evaluateDensity(prior, new Float32Array(50), 2, engine, seedKey(0))).rejects.toThrow(
-      /graph (encoder|decoder)/,
-    );
+    await expect(
+      evaluateDensity({ prior, kernels: new Float32Array(50), samples: 2, engine, key: seedKey(0) }),
+    ).rejects.toThrow(/graph (encoder|decoder)/);
   });
 });

@@ -56,7 +56,13 @@ function arraysOf(architecture: Architecture): { parameters: Arrays; averages: A
       .filter((layer) => layer.random)
       .map((layer, i) => [layer.name, normal(1510 + i, ...weightShape(layer))]),
   );
-  const { parameters, averages } = initialState(architecture, posteriors.point, weights, -5, key);
+  const { parameters, averages } = initialState({
+    architecture,
+    posterior: posteriors.point,
+    weights,
+    logStd: -5,
+    key,
+  });
   const drawn = (arrays: Arrays) =>
     Object.fromEntries(
       Object.entries(arrays).map(([name, { shape, data }], i) => {

@@ -16,7 +16,13 @@ import { engines, largestRelativeError } from '../engine/reference.js';
 const architecture = namedArchitecture('one-conv', { height: 28, width: 28, channels: 1 }, 10, [3]);
 const [conv] = architecture.layers.flatMap((layer) => (layer.kind === 'conv' ? [layer] : []));
 const key = seedKey(920);
-const { parameters } = initialState(architecture, posteriors.point, { conv1: xavier(conv, key) }, -5, key);
+const { parameters } = initialState({
+  architecture,
+  posterior: posteriors.point,
+  weights: { conv1: xavier(conv, key) },
+  logStd: -5,
+  key,
+});
 
 test('2×2 positions of each feature, and no bias anywhere', () => {
   expect(weightShape(conv)).toEqual([3, 1, 7, 7]);

@@ -32,10 +32,13 @@ const train = (
   trace?: (point: TracePoint) => void,
   stepped?: (state: TrainingState) => void,
 ) =>
-  trainNetwork(model, images, allRows, { ...options, steps }, engine, seedKey(404), state, {
-    trace,
-    stepped,
-  });
+  trainNetwork(
+    { model, images, rows: allRows, options: { ...options, steps }, engine, key: seedKey(404), state },
+    {
+      trace,
+      stepped,
+    },
+  );
 
 async function expectAgreement(given: SmallOptions): Promise<void> {
   const model = smallModel(given);

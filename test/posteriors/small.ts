@@ -88,7 +88,14 @@ export function smallState(model: Model): TrainingState {
   const weights: Record<string, NdArray> = Object.fromEntries(
     convLayers(architecture).map((layer) => [layer.name, xavier(layer, foldIn(key, 'weights'))]),
   );
-  return initialState(architecture, model.posterior, weights, -2, key, auxiliaryParameters(model));
+  return initialState({
+    architecture,
+    posterior: model.posterior,
+    weights,
+    logStd: -2,
+    key,
+    auxiliary: auxiliaryParameters(model),
+  });
 }
 
 export const options: NetworkOptions = {

@@ -36,5 +36,7 @@ export async function fittedPrior(kind: string, engine: Engine, h = 3, w = 2): P
   const family = families.get(name)!;
   const options = { ...defaultFit, steps: 20, validateEvery: 10, batch: 50 };
   const parsed = family.config.parse(config);
-  return (await fitPrior(family, testKernels(h, w), parsed, options, engine, seedKey(501))).prior;
+  return (
+    await fitPrior({ family, kernels: testKernels(h, w), config: parsed, options, engine, key: seedKey(501) })
+  ).prior;
 }

@@ -181,7 +181,7 @@ describe('a mixture of priors', () => {
       ({ w, a, b, parameters }: { w: tf.Tensor; a: tf.Tensor; b: tf.Tensor; parameters: Tensors[] }) => {
         const settings = { ...HIERARCHICAL, priorSamples: 4 };
         const log = (prior: KernelPrior, i: number, latent: tf.Tensor) =>
-          logPrior(prior, parameters[i], w, { latent }, settings);
+          logPrior(prior, parameters[i], w, { latent }, { settings });
         return {
           values: tf.stack([
             log(prior, 3, tf.concat([a, b], 2)),

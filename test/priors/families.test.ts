@@ -40,14 +40,14 @@ const CONFIG: Record<string, Record<string, unknown>> = {
 };
 const fitted = async (name: string, data: TrainingKernels): Promise<KernelPrior> =>
   (
-    await fitPrior(
-      families.get(name)!,
-      data,
-      families.get(name)!.config.parse(CONFIG[name] ?? {}),
-      QUICK,
-      native,
-      seedKey(401),
-    )
+    await fitPrior({
+      family: families.get(name)!,
+      kernels: data,
+      config: families.get(name)!.config.parse(CONFIG[name] ?? {}),
+      options: QUICK,
+      engine: native,
+      key: seedKey(401),
+    })
   ).prior;
 
 const EXACT = [...families.keys()].filter((name) => name !== 'vae');
@@ -218,14 +218,14 @@ test('a mixture fitted to two clusters finds them, and how many there are', asyn
     const centre = i % 3 === 0 ? 2 : -1;
     for (let j = 0; j < 2; j++) data[2 * i + j] = centre + 0.3 * stream.normal();
   }
-  const two = await fitPrior(
-    families.get('mixture')!,
-    { h: 1, w: 2, data, count },
-    { components: 2, members: 1 },
-    QUICK,
-    native,
-    seedKey(411),
-  );
+  const two = await fitPrior({
+    family: families.get('mixture')!,
+    kernels: { h: 1, w: 2, data, count },
+    config: { components: 2, members: 1 },
+    options: QUICK,
+    engine: native,
+    key: seedKey(411),
+  });
   const {
     'mixture.mean': mean,
     'mixture.logWeight': weight,
@@ -235,13 +235,13 @@ test('a mixture fitted to two clusters finds them, and how many there are', asyn
   expectMean({ mean: mean.data[0], standardError: 0.3 / Math.sqrt(1000) }, -1, 'first');
   expectMean({ mean: mean.data[2], standardError: 0.3 / Math.sqrt(500) }, 2, 'second');
   expect(root.data[0]).toBeCloseTo(0.3, 1);
-  const auto = await fitPrior(
-    families.get('mixture')!,
-    { h: 1, w: 2, data, count },
-    { components: 'auto', members: 1 },
-    QUICK,
-    native,
-    seedKey(411),
-  );
+  const auto = await fitPrior({
+    family: families.get('mixture')!,
+    kernels: { h: 1, w: 2, data, count },
+    config: { components: 'auto', members: 1 },
+    options: QUICK,
+    engine: native,
+    key: seedKey(411),
+  });
   expect(auto.prior.parameters['mixture.mean'].shape[0]).toBe(4); // of 1, 4, 8, …
 });

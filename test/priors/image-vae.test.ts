@@ -81,14 +81,14 @@ describe.each(LATENT_PRIORS)('%s latent prior', (latentPrior) => {
   });
 
   test('a fit betters the bound, and more samples do not lower it', async () => {
-    const { prior, report } = await fitPrior(
-      imageVae,
-      rows(300, 410),
+    const { prior, report } = await fitPrior({
+      family: imageVae,
+      kernels: rows(300, 410),
       config,
-      { ...defaultFit, steps: 400, batch: 50, learningRate: 1e-2, validateEvery: 100 },
-      native,
-      seedKey(411),
-    );
+      options: { ...defaultFit, steps: 400, batch: 50, learningRate: 1e-2, validateEvery: 100 },
+      engine: native,
+      key: seedKey(411),
+    });
     const before = await bounds(imageVae.prior(SIZE, config, asArrays(start(config, rows(300, 410)))), 50);
     const few = await bounds(prior, 1);
     const some = await bounds(prior, 20);
@@ -109,7 +109,7 @@ describe.each(LATENT_PRIORS)('%s latent prior', (latentPrior) => {
 
   const held = binary(rows(60, 412), 413);
   const bounds = async (prior: KernelPrior, k: number) =>
-    (await streamedBound(prior, held, k, native, seedKey(414 + k))).bounds;
+    (await streamedBound({ prior, rows: held, samples: k, engine: native, key: seedKey(414 + k) })).bounds;
   const asArrays = ({ trainable, fixed }: { trainable: Arrays; fixed: Arrays }) => ({
     ...trainable,
     ...fixed,

@@ -207,7 +207,14 @@ describe.each(LATENT_PRIORS)('a VAE with p(z) %s', (name) => {
       components: 20,
     });
     const options = { ...defaultFit, steps: 80, batch: 30, validateEvery: 40 };
-    const { prior, report } = await fitPrior(vae, kernels, config, options, native, seedKey(331));
+    const { prior, report } = await fitPrior({
+      family: vae,
+      kernels,
+      config,
+      options,
+      engine: native,
+      key: seedKey(331),
+    });
     expect(report!.trace.at(-1)!.trainBound).toBeGreaterThan(report!.trace[0].trainBound);
     if (name === 'vamp') expect(prior.parameters['latent.points'].shape).toEqual([20, 9]);
     if (name === 'aggregate') {

@@ -87,7 +87,14 @@ const config = vae.config.parse({ whitening: 'mixture', latent: 2, hidden: 8, me
 const OPTIONS = { ...defaultFit, steps: 200, validateEvery: 50, batch: 50 };
 
 test('integrates to 1, draws what its density says, computes the same on both engines', async () => {
-  const { prior } = await fitPrior(vae, pairs, config, OPTIONS, native, seedKey(422));
+  const { prior } = await fitPrior({
+    family: vae,
+    kernels: pairs,
+    config,
+    options: OPTIONS,
+    engine: native,
+    key: seedKey(422),
+  });
   // Networks that do something: the fitted ones may have learned nothing.
   const parameters = Object.fromEntries(
     Object.entries(prior.parameters).map(([name, { shape, data }], i) => [
@@ -139,14 +146,14 @@ test('integrates to 1, draws what its density says, computes the same on both en
 });
 
 test('(53) a decoder that says nothing leaves the mixture, wider by 1 + e⁻⁴: (1) is its density, whatever z is', async () => {
-  const { prior } = await fitPrior(
-    vae,
-    pairs,
+  const { prior } = await fitPrior({
+    family: vae,
+    kernels: pairs,
     config,
-    { ...OPTIONS, steps: 1, validateEvery: 1 },
-    native,
-    seedKey(427),
-  );
+    options: { ...OPTIONS, steps: 1, validateEvery: 1 },
+    engine: native,
+    key: seedKey(427),
+  });
   const parameters = Object.fromEntries(
     Object.entries(prior.parameters).map(([name, { shape, data }]) => [
       name,
@@ -201,7 +208,14 @@ test('norms of samples are those of held-out kernels, where those have two modes
   const start = { ...OPTIONS, steps: 1, validateEvery: 1 };
   // t's of two degrees of freedom: their norms are far from a normal's
   const heavy = { ...config, tails: 2, members: 1 };
-  const { prior } = await fitPrior(vae, rows(train), heavy, start, native, seedKey(441));
+  const { prior } = await fitPrior({
+    family: vae,
+    kernels: rows(train),
+    config: heavy,
+    options: start,
+    engine: native,
+    key: seedKey(441),
+  });
   const drawn = { data: await samplePrior(prior, samples, native, seedKey(442)), count: samples };
   const [distance] = kolmogorovSmirnov(norms(drawn), norms(rows(held)));
   // what sets of these sizes that are alike exceed once in a thousand times
@@ -211,7 +225,14 @@ test('norms of samples are those of held-out kernels, where those have two modes
 test('the encoder sees no more of an outlier than its direction', async () => {
   const size = { h: 1, w: 2 };
   const one = { ...pairs, count: 300, data: pairs.data.slice(0, 600) };
-  const { prior } = await fitPrior(vae, one, config, { ...OPTIONS, steps: 1 }, native, seedKey(443));
+  const { prior } = await fitPrior({
+    family: vae,
+    kernels: one,
+    config,
+    options: { ...OPTIONS, steps: 1 },
+    engine: native,
+    key: seedKey(443),
+  });
   const parameters = {
     ...prior.parameters,
     'encoder.out.kernel': normal(444, ...prior.parameters['encoder.out.kernel'].shape),
@@ -236,7 +257,14 @@ test('the encoder sees no more of an outlier than its direction', async () => {
 });
 
 test('what is kept is the start or, on validation kernels, the best', async () => {
-  const { report } = await fitPrior(vae, pairs, config, OPTIONS, native, seedKey(423));
+  const { report } = await fitPrior({
+    family: vae,
+    kernels: pairs,
+    config,
+    options: OPTIONS,
+    engine: native,
+    key: seedKey(423),
+  });
   const { bestStep, validationBound, trace } = report!;
   if (bestStep > 0) expect(validationBound).toBe(Math.max(...trace.map((p) => p.validationBound)));
   expect(Number.isFinite(validationBound)).toBe(true);

@@ -92,8 +92,21 @@ test('a block-diagonal Gaussian of filters is the sum over their slices, exactly
   const [n, c, h, w] = [6, 3, 2, 2];
   const filters = normal(1, n, c * h * w).data as Float32Array;
   const key = seedKey(0);
-  const whole = await evaluateDensity(blocks(c, h, w), filters, 1, native, key);
-  const apart = await evaluateDensity(slices(h, w), filters, 1, native, key, undefined, c);
+  const whole = await evaluateDensity({
+    prior: blocks(c, h, w),
+    kernels: filters,
+    samples: 1,
+    engine: native,
+    key,
+  });
+  const apart = await evaluateDensity({
+    prior: slices(h, w),
+    kernels: filters,
+    samples: 1,
+    engine: native,
+    key,
+    together: c,
+  });
   expect(apart.n).toBe(n);
   expect(whole.logDensity).toBeCloseTo(apart.logDensity!, 4);
   expect(whole.standardError).toBeCloseTo(apart.standardError, 4);
@@ -123,13 +136,15 @@ const colours = {
 async function oneStep(model: Model, engine: Engine) {
   let point: TracePoint | undefined;
   const state = await trainNetwork(
-    model,
-    colours,
-    allRows,
-    { ...tinyOptions, steps: 1 },
-    engine,
-    seedKey(100),
-    tinyState(model),
+    {
+      model,
+      images: colours,
+      rows: allRows,
+      options: { ...tinyOptions, steps: 1 },
+      engine,
+      key: seedKey(100),
+      state: tinyState(model),
+    },
     {
       trace: (traced) => {
         point = traced;
@@ -213,19 +228,45 @@ test('every family fits filters, and draws them; those that see covariance gain 
     );
     const parsed = config.parse(few);
     return (
-      await fitPrior(families.get(name)!, { ...size, data, count }, parsed, options, native, seedKey(1))
+      await fitPrior({
+        family: families.get(name)!,
+        kernels: { ...size, data, count },
+        config: parsed,
+        options,
+        engine: native,
+        key: seedKey(1),
+      })
     ).prior;
   };
   for (const name of [...families.keys()]) {
     const prior = await fitted(name, SIZE, n);
     expect(prior.size, name).toEqual(SIZE);
     expect((await samplePrior(prior, 5, native, seedKey(2))).length, name).toBe(5 * 27);
-    const density = await evaluateDensity(prior, data.subarray(0, 27 * 50), 4, native, seedKey(3));
+    const density = await evaluateDensity({
+      prior,
+      kernels: data.subarray(0, 27 * 50),
+      samples: 4,
+      engine: native,
+      key: seedKey(3),
+    });
     expect(Number.isFinite(density.logDensity ?? density.bound), name).toBe(true);
     if (name !== 'gaussian' && name !== 'correlated') continue;
     const apart = await fitted(name, { h: 3, w: 3 }, 3 * n);
-    const sum = await evaluateDensity(apart, data, 1, native, seedKey(3), undefined, 3);
-    const whole = await evaluateDensity(prior, data, 1, native, seedKey(3));
+    const sum = await evaluateDensity({
+      prior: apart,
+      kernels: data,
+      samples: 1,
+      engine: native,
+      key: seedKey(3),
+      together: 3,
+    });
+    const whole = await evaluateDensity({
+      prior,
+      kernels: data,
+      samples: 1,
+      engine: native,
+      key: seedKey(3),
+    });
     // −½ log det of A's correlations for each of 9 pixels: what knowing the channels together is worth
     expect(whole.logDensity! - sum.logDensity!, name).toBeGreaterThan(4);
   }

@@ -20,7 +20,14 @@ const report = (a = rows(1), b = rows(2)): CheckReport => ({
   w: 3,
   pictures: { samples: [...a.data], kernels: [...b.data] },
   rows: [['norm, 50%', '1.0', '1.1', '', '', '']],
-  check: checkSamples(a, b, rows(3), { h: 2, w: 3 }, 19, seedKey(0)),
+  check: checkSamples({
+    samples: a,
+    kernels: b,
+    train: rows(3),
+    size: { h: 2, w: 3 },
+    permutations: 19,
+    key: seedKey(0),
+  }),
 });
 
 it('draws six panels, tables the rows, says the warning, and takes texts as text', () => {

@@ -85,14 +85,14 @@ test('components: stopped in the second and resumed, a run ends in the same bits
   expect(ensemble.at(-1)!.nll).toBe(summary.test.nll);
   const predictive = new PredictiveMean(50, 10);
   for (const [c, draws] of [2, 1, 1].entries())
-    for await (const draw of predictions(
-      problem.model,
-      components[c],
-      problem.judged,
-      draws,
+    for await (const draw of predictions({
+      network: problem.model,
+      parameters: components[c],
+      images: problem.judged,
+      samples: draws,
       engine,
-      componentKey(foldIn(problem.key, 'predict'), c),
-    ))
+      key: componentKey(foldIn(problem.key, 'predict'), c),
+    }))
       predictive.add(draw);
   expect(predictive.metrics(problem.judged.labels).nll).toBe(summary.test.nll);
 

@@ -36,16 +36,25 @@ test.each(cases)('$posterior, $bound, encoder $encoder: the same on native and c
   const state = tinyState(model, -2, auxiliary);
   const [a, b] = await Promise.all(
     [native, cpu].map((engine) =>
-      trainNetwork(model, tinyImages, allRows, { ...tinyOptions, steps: 1 }, engine, seedKey(100), state),
+      trainNetwork({
+        model,
+        images: tinyImages,
+        rows: allRows,
+        options: { ...tinyOptions, steps: 1 },
+        engine,
+        key: seedKey(100),
+        state,
+      }),
     ),
   );
   // the gradients: Adam makes a full step of the smallest of them, and of its rounding
   const { error, path } = largestRelativeError(a.moments.first, b.moments.first);
   expect(error, path).toBeLessThan(1e-5);
   // In two steps everything learns, but for ζ's auxiliary network where ζ is proposed by its prior.
-  const { parameters } = await trainNetwork(
-    ...([model, tinyImages, allRows, { ...tinyOptions, steps: 2 }, native, seedKey(100), state] as const),
-  );
+  const { parameters } = await trainNetwork({
+    ...{ model, images: tinyImages, rows: allRows, state },
+    ...{ options: { ...tinyOptions, steps: 2 }, engine: native, key: seedKey(100) },
+  });
   const idle = Object.entries(parameters)
     .filter(([name, { data }]) => data.every((x, i) => x === state.parameters[name].data[i]))
     .map(([name]) => name);
@@ -61,7 +70,18 @@ test('uivi: stopped after a step it goes on in the same bits, and its step size 
   });
   const start = tinyState(model, -2, auxiliaryParameters(model));
   const to = (steps: number, state: TrainingState, hooks: TrainHooks = {}) =>
-    trainNetwork(model, tinyImages, allRows, { ...tinyOptions, steps }, native, seedKey(100), state, hooks);
+    trainNetwork(
+      {
+        model,
+        images: tinyImages,
+        rows: allRows,
+        options: { ...tinyOptions, steps },
+        engine: native,
+        key: seedKey(100),
+        state,
+      },
+      hooks,
+    );
   let stopped: TrainingState | undefined;
   const acceptance: number[] = [];
   const whole = await to(3, start, {
@@ -94,8 +114,11 @@ describe('doubly reparameterised gradients of the proposal', () => {
             (r: { mean: tf.Tensor; logStd: tf.Tensor }) => ({
               objective: tf.sum(
                 side === 'lower'
-                  ? lowerBound(sine, inputs.w, inputs.noise, r as DiagonalNormal, kind)
-                  : upperBound(sine, inputs.w, inputs.z0, inputs.noise, r as DiagonalNormal, kind),
+                  ? lowerBound(sine, inputs.w, inputs.noise, { r: r as DiagonalNormal, gradients: kind })
+                  : upperBound(sine, inputs.w, inputs.z0, inputs.noise, {
+                      s: r as DiagonalNormal,
+                      gradients: kind,
+                    }),
               ) as tf.Scalar,
               aux: {},
             }),

@@ -24,13 +24,13 @@ const rows = Int32Array.from({ length: EXAMPLES }, (_, i) => i);
 async function trained(problem: Regression) {
   const model = meanFieldModel(problem, { posteriors });
   const [layer] = convLayers(model.architecture);
-  const start = initialState(
-    model.architecture,
-    model.posterior,
-    { [layer.name]: f32(weightShape(layer)) },
-    -2,
-    seedKey(540),
-  );
+  const start = initialState({
+    architecture: model.architecture,
+    posterior: model.posterior,
+    weights: { [layer.name]: f32(weightShape(layer)) },
+    logStd: -2,
+    key: seedKey(540),
+  });
   const options = {
     steps: 800,
     batch: EXAMPLES,
@@ -41,7 +41,15 @@ async function trained(problem: Regression) {
     denseDecay: 0,
     logEvery: 800,
   };
-  const { parameters } = await trainNetwork(model, problem.data, rows, options, engine, seedKey(541), start);
+  const { parameters } = await trainNetwork({
+    model,
+    images: problem.data,
+    rows,
+    options,
+    engine,
+    key: seedKey(541),
+    state: start,
+  });
   return { model, parameters };
 }
 
@@ -63,7 +71,14 @@ describe.each([
     const least = klOfMeanField(bestMeanField(solution), solution);
     expect(klOfMeanField(q, solution) - least).toBeGreaterThan(-1e-5);
     expect(klOfMeanField(q, solution) - least).toBeLessThan(0.1); // nats that training has left
-    const report = await finalBound(model, problem.data, rows, [parameters], engine, seedKey(542));
+    const report = await finalBound({
+      model,
+      images: problem.data,
+      rows,
+      components: [parameters],
+      engine,
+      key: seedKey(542),
+    });
     const { total, standardError, innerGap } = report;
     expectMean({ mean: total, standardError }, solution.evidence - klOfMeanField(q, solution) - gap, 'bound');
     expect(total).toBeLessThan(solution.evidence + 5 * standardError);
@@ -76,7 +91,14 @@ test('(120) the mixture of a posterior with itself is that posterior, and so is 
   const { model, parameters } = await trained(problem);
   const boundOf = async (components: number, seed: number) => {
     const all = new Array<typeof parameters>(components).fill(parameters);
-    const report = await finalBound(model, problem.data, rows, all, engine, seedKey(seed));
+    const report = await finalBound({
+      model,
+      images: problem.data,
+      rows,
+      components: all,
+      engine,
+      key: seedKey(seed),
+    });
     const { total, expectedLogLikelihood, priorTerm, entropyTerm } = report;
     expect(total).toBeCloseTo(expectedLogLikelihood + priorTerm + entropyTerm, 3);
     return report;
@@ -110,7 +132,10 @@ describe('the inner gap', () => {
     const gaps: number[] = [];
     for (let seed = 0; seed < 12; seed++) {
       const key = seedKey(560 + seed);
-      gaps.push((await finalBound(model, problem.data, rows, [parameters], engine, key)).innerGap);
+      gaps.push(
+        (await finalBound({ model, images: problem.data, rows, components: [parameters], engine, key }))
+          .innerGap,
+      );
     }
     const { mean, standardError } = estimate(gaps);
     expect(mean).toBeGreaterThan(least - 5 * standardError);

@@ -51,10 +51,26 @@ beforeAll(async () => {
 });
 
 test('the VAE passes the full-covariance Gaussian, and never the density that kernels were drawn from', async () => {
-  const { prior, report } = await fitPrior(vae, train, config, options, engine, seedKey(182));
-  const baseline = await fitPrior(gaussian, train, gaussian.config.parse({}), options, engine, seedKey(182));
+  const { prior, report } = await fitPrior({
+    family: vae,
+    kernels: train,
+    config,
+    options,
+    engine,
+    key: seedKey(182),
+  });
+  const baseline = await fitPrior({
+    family: gaussian,
+    kernels: train,
+    config: gaussian.config.parse({}),
+    options,
+    engine,
+    key: seedKey(182),
+  });
   const [fitted, normal] = await Promise.all(
-    [prior, baseline.prior].map((p) => evaluateDensity(p, held.data, 100, engine, seedKey(183))),
+    [prior, baseline.prior].map((p) =>
+      evaluateDensity({ prior: p, kernels: held.data, samples: 100, engine, key: seedKey(183) }),
+    ),
   );
   const truth = estimate(trueLogDensity(held));
   expect(fitted.n).toBe(600);
@@ -72,11 +88,18 @@ test('the VAE passes the full-covariance Gaussian, and never the density that ke
 });
 
 test('the exact density of the Gaussian is the mean of its log-density, and its error shrinks with n', async () => {
-  const { prior } = await fitPrior(gaussian, train, gaussian.config.parse({}), options, engine, seedKey(0));
-  const whole = await evaluateDensity(prior, held.data, 1, engine, seedKey(0));
+  const { prior } = await fitPrior({
+    family: gaussian,
+    kernels: train,
+    config: gaussian.config.parse({}),
+    options,
+    engine,
+    key: seedKey(0),
+  });
+  const whole = await evaluateDensity({ prior, kernels: held.data, samples: 1, engine, key: seedKey(0) });
   const [a, b] = await Promise.all(
     [held.data.subarray(0, 300 * D), held.data.subarray(300 * D)].map((half) =>
-      evaluateDensity(prior, half as Float32Array, 1, engine, seedKey(0)),
+      evaluateDensity({ prior, kernels: half as Float32Array, samples: 1, engine, key: seedKey(0) }),
     ),
   );
   expect((a.logDensity! + b.logDensity!) / 2).toBeCloseTo(whole.logDensity!, 5);
@@ -85,7 +108,8 @@ test('the exact density of the Gaussian is the mean of its log-density, and its 
 
 describe('same seed, same bits', () => {
   const short: FitOptions = { ...options, steps: 120, validateEvery: 40 };
-  const fitShort = (seed: number) => fitPrior(vae, train, config, short, engine, seedKey(seed));
+  const fitShort = (seed: number) =>
+    fitPrior({ family: vae, kernels: train, config, options: short, engine, key: seedKey(seed) });
 
   test('parameters and report', async () => {
     const [first, second] = [await fitShort(184), await fitShort(184)];
@@ -104,8 +128,8 @@ describe('same seed, same bits', () => {
   test('evaluation with the same key repeats itself', async () => {
     const { prior } = await fitShort(184);
     const [a, b] = [
-      await evaluateDensity(prior, held.data, 20, engine, seedKey(186)),
-      await evaluateDensity(prior, held.data, 20, engine, seedKey(186)),
+      await evaluateDensity({ prior, kernels: held.data, samples: 20, engine, key: seedKey(186) }),
+      await evaluateDensity({ prior, kernels: held.data, samples: 20, engine, key: seedKey(186) }),
     ];
     expect(a).toEqual(b);
   });
@@ -115,6 +139,9 @@ test('a fit can be interrupted', async () => {
   const abort = new AbortController();
   abort.abort();
   await expect(
-    fitPrior(vae, train, config, options, engine, seedKey(0), { signal: abort.signal }),
+    fitPrior(
+      { family: vae, kernels: train, config, options, engine, key: seedKey(0) },
+      { signal: abort.signal },
+    ),
   ).rejects.toMatchObject({ code: 'INTERRUPTED' });
 });

@@ -26,7 +26,10 @@ async function boundsOf(
 ): Promise<NetworkBounds> {
   const model = tinyModel(options);
   const parameters = change(tinyState(model, -2, auxiliaryParameters(model)).parameters);
-  return networkBounds(model, tinyImages, allRows, parameters, SAMPLES, draws, engine, seedKey(seed));
+  return networkBounds({
+    ...{ model, images: tinyImages, rows: allRows, parameters },
+    ...{ samples: SAMPLES, draws, engine, key: seedKey(seed) },
+  });
 }
 
 describe('a semi-implicit posterior and a VAE prior', () => {
@@ -147,7 +150,14 @@ test('the bound of a finished run lies where this report says', async () => {
   const options: TinyOptions = { posterior: 'semi-implicit', bound };
   const model = tinyModel(options);
   const { parameters } = tinyState(model, -2, auxiliaryParameters(model));
-  const report = await finalBound(model, tinyImages, allRows, [parameters], engine, seedKey(740));
+  const report = await finalBound({
+    model,
+    images: tinyImages,
+    rows: allRows,
+    components: [parameters],
+    engine,
+    key: seedKey(740),
+  });
   const { total, expectedLogLikelihood } = await boundsOf(options, 30);
   const near = (a: number, b: { mean: number; standardError: number }) =>
     expect(Math.abs(a - b.mean)).toBeLessThan(5 * Math.hypot(b.standardError, report.standardError));

@@ -66,11 +66,19 @@ describe('the default prior fits', () => {
     const train = kernelsOf(h, w, count, 450, change);
     const fresh = kernelsOf(h, w, 100, 451, change);
     const config = vae.config.parse({ whitening: 'mixture', members: 2, hidden: 8, latent: 4 });
-    const { prior } = await fitPrior(vae, train, config, options, engine, seedKey(452));
+    const { prior } = await fitPrior({
+      family: vae,
+      kernels: train,
+      config,
+      options,
+      engine,
+      key: seedKey(452),
+    });
     const closed = async <C extends Record<string, unknown>>(family: PriorFamily<C>, config: C) =>
-      (await fitPrior(family, train, config, options, engine, seedKey(452))).prior;
+      (await fitPrior({ family, kernels: train, config, options, engine, key: seedKey(452) })).prior;
     const normals = [await closed(gaussian, { jitter: 1e-6 }), await closed(normal, { std: 'fitted' })];
-    const of = (p: typeof prior) => evaluateDensity(p, fresh.data, 5, engine, seedKey(453));
+    const of = (p: typeof prior) =>
+      evaluateDensity({ prior: p, kernels: fresh.data, samples: 5, engine, key: seedKey(453) });
     const own = await of(prior);
     const value = own.bound ?? own.logDensity!;
     expect(Number.isFinite(value)).toBe(true);
@@ -89,6 +97,8 @@ describe('says why it cannot fit', () => {
     ['equal kernels', kernelsOf(3, 3, 30, 455, (kernel) => kernel.fill(0.2)), /all 30 kernels are the same/],
   ])('%s', async (_, kernels, message) => {
     const config = vae.config.parse({ whitening: 'mixture' });
-    await expect(fitPrior(vae, kernels, config, options, engine, seedKey(456))).rejects.toThrow(message);
+    await expect(
+      fitPrior({ family: vae, kernels, config, options, engine, key: seedKey(456) }),
+    ).rejects.toThrow(message);
   });
 });

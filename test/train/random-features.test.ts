@@ -123,7 +123,7 @@ test('a fitted classifier is at the optimum for features as they are, whatever t
         ];
       }),
     );
-    const fit = await fittedClassifier(architecture, weights, images, rows, decay, engine);
+    const fit = await fittedClassifier({ architecture, weights, images, rows, decay, engine });
     const map = await featureMap(architecture, images, engine);
     const features = await map.features(weights, images, rows, { scale: 1, statistics: {} }); // as the network has them
     await map.release();
@@ -161,12 +161,27 @@ test('with hidden dense layers and batch normalisation, features are those of th
   const key = seedKey(8);
   const weights = { conv: xavier(architecture.layers[0], key) };
   const before = { ...weights, ...hiddenDenseStart(architecture, key) };
-  const fit = await fittedClassifier(architecture, before, images, rows, 0.1, engine);
-  const { parameters, averages } = initialState(architecture, posteriors.point, weights, -5, key, {}, fit);
+  const fit = await fittedClassifier({ architecture, weights: before, images, rows, decay: 0.1, engine });
+  const { parameters, averages } = initialState({
+    architecture,
+    posterior: posteriors.point,
+    weights,
+    logStd: -5,
+    key,
+    denseStart: fit,
+  });
   const network = { architecture, posterior: posteriors.point };
   const source = { images, rows };
   const all = { ...parameters, ...averages };
-  const { value: p } = await predictions(network, all, images, 1, engine, key, source).next();
+  const { value: p } = await predictions({
+    network,
+    parameters: all,
+    images,
+    samples: 1,
+    engine,
+    key,
+    statistics: source,
+  }).next();
   const map = await featureMap(architecture, images, engine);
   const { values, statistics } = await map.features(before, images, rows);
   const features = await map.features(before, images, rows, { scale: 1, statistics });

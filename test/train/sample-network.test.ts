@@ -107,13 +107,16 @@ async function draw(changes: Partial<SamplingOptions>, engine = native, seed = 9
   const all = { ...options, ...changes };
   const chains = [0, 1, 2].map(() => Array.from({ length: all.chains }, (): number[] => []));
   const acceptance: number[] = [];
-  await sampleNetwork(model, data, rows, data, all, engine, seedKey(seed), undefined, {
-    sampled(number, parameters) {
-      const values = [...parameters['conv.mean'].data, parameters['conv.bias'].data[0]];
-      for (const [i, value] of values.entries()) chains[i][number % all.chains].push(value);
+  await sampleNetwork(
+    { model, images: data, rows, judged: data, options: all, engine, key: seedKey(seed) },
+    {
+      sampled(number, parameters) {
+        const values = [...parameters['conv.mean'].data, parameters['conv.bias'].data[0]];
+        for (const [i, value] of values.entries()) chains[i][number % all.chains].push(value);
+      },
+      observed: (o) => o.acceptance !== undefined && acceptance.push(o.acceptance),
     },
-    observed: (o) => o.acceptance !== undefined && acceptance.push(o.acceptance),
-  });
+  );
   return { chains, acceptance: acceptance.reduce((a, b) => a + b, 0) / acceptance.length };
 }
 
@@ -241,7 +244,20 @@ test.each(SAMPLERS)(
       steps: number,
       from?: SamplingState,
       stepped?: (state: SamplingState) => void,
-    ) => sampleNetwork(model, data, rows, data, { ...short, steps }, engine, seedKey(903), from, { stepped });
+    ) =>
+      sampleNetwork(
+        {
+          model,
+          images: data,
+          rows,
+          judged: data,
+          options: { ...short, steps },
+          engine,
+          key: seedKey(903),
+          from,
+        },
+        { stepped },
+      );
     const states: SamplingState[] = [];
     const whole = await run(native, 10, undefined, (state) => states.push(structuredClone(state)));
     for (const at of [1, 6]) expect(await run(native, 10, states[at - 1])).toEqual(whole);

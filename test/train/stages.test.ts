@@ -16,9 +16,20 @@ beforeAll(async () => {
 const model = tinyModel({ posterior: 'semi-implicit', bound: boundSettings('multisample', 5, 'trainable') });
 const start = tinyState(model, -2, auxiliaryParameters(model));
 const trained = (options: Partial<NetworkOptions>, from = start, stepped?: (state: TrainingState) => void) =>
-  trainNetwork(model, tinyImages, allRows, { ...tinyOptions, ...options }, engine, seedKey(110), from, {
-    ...(stepped && { stepped }),
-  });
+  trainNetwork(
+    {
+      model,
+      images: tinyImages,
+      rows: allRows,
+      options: { ...tinyOptions, ...options },
+      engine,
+      key: seedKey(110),
+      state: from,
+    },
+    {
+      ...(stepped && { stepped }),
+    },
+  );
 
 const copied = (state: TrainingState): TrainingState => {
   const copy = (arrays: Readonly<Record<string, NdArray>>) =>

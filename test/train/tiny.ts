@@ -89,7 +89,7 @@ export function tinyState(model: Model, logStd = -2, auxiliary: Arrays = {}): Tr
   const weights: Record<string, NdArray> = Object.fromEntries(
     convLayers(architecture).map((layer) => [layer.name, xavier(layer, foldIn(key, 'weights'))]),
   );
-  return initialState(architecture, posterior, weights, logStd, foldIn(key, 'dense'), auxiliary);
+  return initialState({ architecture, posterior, weights, logStd, key: foldIn(key, 'dense'), auxiliary });
 }
 
 export const tinyOptions: NetworkOptions = {

@@ -39,13 +39,15 @@ const run = (
   } = {},
 ) =>
   trainNetwork(
-    model,
-    tinyImages,
-    allRows,
-    { ...tinyOptions, ...options },
-    engine,
-    seedKey(seed),
-    state,
+    {
+      model,
+      images: tinyImages,
+      rows: allRows,
+      options: { ...tinyOptions, ...options },
+      engine,
+      key: seedKey(seed),
+      state,
+    },
     hooks,
   );
 
@@ -233,13 +235,13 @@ describe('start', () => {
     const weights = Object.fromEntries(
       convLayers(architecture).map((layer) => [layer.name, xavier(layer, seedKey(111))]),
     );
-    const { step, parameters, moments } = initialState(
+    const { step, parameters, moments } = initialState({
       architecture,
-      posteriors['mean-field'],
+      posterior: posteriors['mean-field'],
       weights,
-      -3,
-      seedKey(112),
-    );
+      logStd: -3,
+      key: seedKey(112),
+    });
     expect(step).toBe(0);
     expect(Object.keys(parameters).sort()).toEqual([
       ...['conv1.bias', 'conv1.logStd', 'conv1.mean', 'conv2.bias', 'conv2.logStd', 'conv2.mean'],
@@ -257,7 +259,14 @@ describe('start', () => {
     expectMean(estimate(data), 0);
     expectMean(estimate(Array.from(data, (x) => x * x)), (0.1 ** 2 * 2) / (inputs + out));
     const start = (scale?: number) =>
-      initialState(architecture, posteriors['mean-field'], weights, -3, seedKey(112), {}, scale).parameters;
+      initialState({
+        architecture,
+        posterior: posteriors['mean-field'],
+        weights,
+        logStd: -3,
+        key: seedKey(112),
+        denseStart: scale,
+      }).parameters;
     expect(start(0.1)).toEqual(parameters);
     const { 'dense.kernel': glorot, ...others } = start(1);
     expect({ ...others, 'dense.kernel': parameters['dense.kernel'] }).toEqual(parameters);

@@ -95,25 +95,24 @@ export const bounds = defineCommand({
     let open: { phase: string; bar: ReturnType<typeof effects.progress> } | undefined;
     try {
       const result = await networkBounds(
-        model,
-        train.images,
-        train.rows,
-        { ...state.parameters, ...state.averages },
-        samples,
-        draws,
-        engine,
-        key,
         {
+          model,
+          images: train.images,
+          rows: train.rows,
+          parameters: { ...state.parameters, ...state.averages },
           statistics,
-          progress(phase, done, total) {
-            if (effects.signal.aborted)
-              throw new DwpError('INTERRUPTED', 'interrupted', 'nothing was written');
-            if (open?.phase !== phase) {
-              open?.bar.stop();
-              open = { phase, bar: effects.progress(phase, total) };
-            }
-            open.bar.update(done);
-          },
+          samples,
+          draws,
+          engine,
+          key,
+        },
+        (phase, done, total) => {
+          if (effects.signal.aborted) throw new DwpError('INTERRUPTED', 'interrupted', 'nothing was written');
+          if (open?.phase !== phase) {
+            open?.bar.stop();
+            open = { phase, bar: effects.progress(phase, total) };
+          }
+          open.bar.update(done);
         },
       );
       const whole = { run, samples, seed, components: state.component + 1, ...result };

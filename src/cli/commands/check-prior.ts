@@ -100,7 +100,14 @@ export const checkPrior = defineCommand({
     const progress = effects.progress('comparing', 1);
     await new Promise((resolve) => setImmediate(resolve));
     if (effects.signal.aborted) throw new DwpError('INTERRUPTED', 'interrupted', 'nothing was written');
-    const check = checkSamples(samples, kernels, train, prior.size, input.permutations, foldIn(key, 'tests'));
+    const check = checkSamples({
+      samples,
+      kernels,
+      train,
+      size: prior.size,
+      permutations: input.permutations,
+      key: foldIn(key, 'tests'),
+    });
     progress.stop();
     const summary = summaryOf(check);
     const result: CheckResult = {

@@ -51,8 +51,9 @@ export const evalImages = defineCommand({
       vae = imageVae.prior(size, imageVaeConfig.parse(vae.config), { ...vae.parameters, [POINTS]: points });
     }
     const engine = await openEngine(input);
-    const report = await judgeImages(vae, test, input, engine, foldIn(key, 'test'), (samples, images) =>
-      effects.progress(`bound of ${samples} samples`, images),
+    const report = await judgeImages(
+      { ...input, vae, test, engine, key: foldIn(key, 'test') },
+      (samples, images) => effects.progress(`bound of ${samples} samples`, images),
     );
     const points: number | undefined = vae.parameters[POINTS]?.shape[0];
     return { vae: input.vae, ...(points !== undefined && { points }), test: report };

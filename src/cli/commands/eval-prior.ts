@@ -62,13 +62,8 @@ export const evalPrior = defineCommand({
     const engine = await openEngine(input);
     const progress = effects.progress('evaluating', count);
     const report = await evaluateDensity(
-      prior,
-      data,
-      input.samples,
-      engine,
-      seedKey(input.seed),
+      { prior, kernels: data, samples: input.samples, engine, key: seedKey(input.seed), together: filters },
       (done) => progress.update(Math.floor(done / filters)),
-      filters,
     );
     progress.stop();
     return { prior: input.prior, ...report, seen: partly ? 'yes' : held.seen, ...(warning && { warning }) };

@@ -167,12 +167,14 @@ async function fitVae(out: string, resumed: boolean, options: EngineInput, effec
   const progress = effects.progress(`VAE with ${config.latentPrior} prior, ${epochs} epochs`, steps);
   const began = Date.now();
   const { prior, report } = await fitPrior(
-    imageVae,
-    { h, w, count, data: gatherImages(train, rowNumbers(count), new Float32Array(count * h * w)) },
-    config,
-    { steps, batch, learningRate, validationFraction, patience: epochs, validateEvery: perEpoch },
-    engine,
-    foldIn(key, 'fit'),
+    {
+      family: imageVae,
+      kernels: { h, w, count, data: gatherImages(train, rowNumbers(count), new Float32Array(count * h * w)) },
+      config,
+      options: { steps, batch, learningRate, validationFraction, patience: epochs, validateEvery: perEpoch },
+      engine,
+      key: foldIn(key, 'fit'),
+    },
     {
       signal: effects.signal,
       progress: (step, _, detail) => progress.update(step, detail),
@@ -193,8 +195,9 @@ async function fitVae(out: string, resumed: boolean, options: EngineInput, effec
     seed: input.seed,
     train: { images: trained, validation: count - trained, epochs, batch, learningRate, steps, seconds },
     bestEpoch: report!.bestStep / perEpoch,
-    test: await judgeImages(prior, test, input, engine, foldIn(key, 'test'), (samples, images) =>
-      effects.progress(`bound of ${samples} samples`, images),
+    test: await judgeImages(
+      { ...input, vae: prior, test, engine, key: foldIn(key, 'test') },
+      (samples, images) => effects.progress(`bound of ${samples} samples`, images),
     ),
     trace: report!.trace.map(({ step, ...bounds }) => ({ epoch: step / perEpoch, ...bounds })),
   };

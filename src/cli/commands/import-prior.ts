@@ -62,7 +62,13 @@ export const importPriorCommand = defineCommand({
     const dataset = input.kernels ? readKernelDataset(input.kernels, size) : undefined;
     const real = dataset && (dataset.test ?? dataset.train);
     const data = real?.data ?? (await samplePrior(prior, DRAWN, engine, foldIn(key, 'samples')));
-    const test = await evaluateDensity(prior, data, input.samples, engine, foldIn(key, 'evaluate'));
+    const test = await evaluateDensity({
+      prior,
+      kernels: data,
+      samples: input.samples,
+      engine,
+      key: foldIn(key, 'evaluate'),
+    });
     const std = Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length);
     const name = about.name ?? basename(input.source);
     writePriorFolder(

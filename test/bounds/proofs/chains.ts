@@ -109,13 +109,9 @@ async function gradients({ unbiasedLogQ, chainNoise, upperBound }: Subject, engi
             parameters,
             draw(parameters).w,
             inputs.noise as never,
-            logStep,
             {
-              encoder: 'frozen',
-              proposal: 'auxiliary',
-              priorSamples: K,
-              posteriorSamples: K,
               gradients: 'plain',
+              logStep,
               chain: CHAIN,
             },
           );

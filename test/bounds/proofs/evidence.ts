@@ -166,8 +166,8 @@ const layers: Proof = {
     const { parameters } = tinyState(model);
     const out = await runOn(
       engine,
-      ({ parameters, noise, ...batch }: Omit<Inputs, 'rows'> & { parameters: Tensors }) => ({
-        ...boundTerms(model, parameters, batch, noise, {}, {}),
+      ({ parameters, ...batch }: Omit<Inputs, 'rows'> & { parameters: Tensors }) => ({
+        ...boundTerms(model, parameters, {}, { ...batch, rows: {} }),
       }),
       {
         parameters,

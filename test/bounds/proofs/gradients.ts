@@ -39,10 +39,10 @@ const reparameterised: Proof = {
             ({ z0, noise, ...params }: Record<'w' | 'z0' | 'noise' | 'mean' | 'logStd', tf.Tensor>) =>
               valueAndGradients(({ w, ...given }: DiagonalNormal & { w: tf.Tensor }) => {
                 // once with a proposal of its own, once with that which the encoder makes of w
-                const bounds = [given, sine.encode(w)].map((r) =>
+                const bounds = [given, sine.encode(w)].map((proposal) =>
                   side === 'lower'
-                    ? lowerBound(sine, w, noise, r, kind)
-                    : upperBound(sine, w, z0, noise, r, kind),
+                    ? lowerBound(sine, w, noise, { r: proposal, gradients: kind })
+                    : upperBound(sine, w, z0, noise, { s: proposal, gradients: kind }),
                 );
                 return { objective: tf.sum(tf.addN(bounds)) as tf.Scalar, aux: {} };
               }, params).gradients,
@@ -68,21 +68,21 @@ const training: Proof = {
     const [layer] = convLayers(model.architecture);
     const rows = Int32Array.from({ length: EXAMPLES }, (_, i) => i);
     for (const temperature of [1, 0.25]) {
-      const { parameters } = await subject.trainNetwork(
+      const { parameters } = await subject.trainNetwork({
         model,
-        problem.data,
+        images: problem.data,
         rows,
-        { ...OPTIONS, temperature },
+        options: { ...OPTIONS, temperature },
         engine,
-        seedKey(531),
-        initialState(
-          model.architecture,
-          model.posterior,
-          { [layer.name]: f32(weightShape(layer)) },
-          -2,
-          seedKey(530),
-        ),
-      );
+        key: seedKey(531),
+        state: initialState({
+          architecture: model.architecture,
+          posterior: model.posterior,
+          weights: { [layer.name]: f32(weightShape(layer)) },
+          logStd: -2,
+          key: seedKey(530),
+        }),
+      });
       const solution = problem.solve(parameters['conv.bias'].data[0], temperature);
       const q = { mean: parameters['conv.mean'].data, logStd: parameters['conv.logStd'].data };
       const left = klOfMeanField(q, solution) - klOfMeanField(bestMeanField(solution), solution);
@@ -98,21 +98,21 @@ const mixture: Proof = {
     const problem = latentRegression(EXACT);
     const model = { ...meanFieldModel(problem, subject), posterior: subject.posteriors['semi-implicit'] };
     const [layer] = convLayers(model.architecture);
-    const { parameters } = await subject.trainNetwork(
+    const { parameters } = await subject.trainNetwork({
       model,
-      problem.data,
-      Int32Array.from({ length: EXAMPLES }, (_, i) => i),
-      { ...OPTIONS, steps: 1000, learningRate: 0.02, temperature: 1 },
+      images: problem.data,
+      rows: Int32Array.from({ length: EXAMPLES }, (_, i) => i),
+      options: { ...OPTIONS, steps: 1000, learningRate: 0.02, temperature: 1 },
       engine,
-      seedKey(533),
-      initialState(
-        model.architecture,
-        model.posterior,
-        { [layer.name]: f32(weightShape(layer)) },
-        -1,
-        seedKey(532),
-      ),
-    );
+      key: seedKey(533),
+      state: initialState({
+        architecture: model.architecture,
+        posterior: model.posterior,
+        weights: { [layer.name]: f32(weightShape(layer)) },
+        logStd: -1,
+        key: seedKey(532),
+      }),
+    });
     const solution = problem.solve(parameters['conv.bias'].data[0]);
     const { specs, run, release } = await compile(subject, engine, model, parameters, EXAMPLES);
     const totals: number[] = [];

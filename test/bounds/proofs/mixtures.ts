@@ -87,14 +87,13 @@ const subsets: Proof = {
       patience: STEPS,
     };
     const key = seedKey(stream.integer(1000));
-    const { report } = await fitPrior(
-      showing(1),
-      { h: 1, w: 1, data, count: ROWS },
-      {},
+    const { report } = await fitPrior({
+      family: showing(1),
+      kernels: { h: 1, w: 1, data, count: ROWS },
       options,
       engine,
       key,
-    );
+    });
     const means = report!.trace.map(({ trainBound }) => trainBound);
     expect(means).toHaveLength(STEPS / 4);
     const found = estimate(means);

@@ -104,7 +104,7 @@ export async function compile(
   const priors = Object.entries(model.priors.conv.parameters);
   const step = await engine.compile(
     (inputs: Inputs, given: { parameters: Tensors; priors: Tensors }) => ({
-      ...boundTerms(model, given.parameters, inputs, inputs.noise, inputs.rows, given.priors),
+      ...boundTerms(model, given.parameters, given.priors, inputs),
     }),
     {
       inputs: {

@@ -126,8 +126,8 @@ async function bound(
       return {
         value:
           side === 'below'
-            ? lowerBound(density, w, noise, s)
-            : upperBound(density, w, latent, k > 0 ? noise : undefined, s),
+            ? lowerBound(density, w, noise, { r: s })
+            : upperBound(density, w, latent, k > 0 ? noise : undefined, { s }),
       };
     },
     { w, latent, noise: normal(seed, Math.max(1, k), w.shape[0], density.latentSize) },
