@@ -33,10 +33,10 @@ function quantilesOf({ samples, kernels }: { samples: number[]; kernels: number[
 /** A check without its long lists. */
 export function summaryOf(check: SampleCheck): CheckSummary {
   const { n, norm, lagOne, spectrum, covariance, mmd, classifiers, nearest } = check;
-  const short = (of: NonNullable<SampleCheck['lagOne']>) => ({
-    value: of.value,
-    pValue: of.pValue,
-    quantiles: quantilesOf(of),
+  const short = (comparison: NonNullable<SampleCheck['lagOne']>) => ({
+    value: comparison.value,
+    pValue: comparison.pValue,
+    quantiles: quantilesOf(comparison),
   });
   const { low: _, high: __, ...power } = spectrum;
   return {
@@ -62,11 +62,21 @@ const p = (x: number) => (x < 0.001 ? x.toExponential(0) : x.toFixed(3));
 
 /** Name, samples, kernels, difference, what it would be if they were alike, p. */
 export function checkRows(s: CheckSummary): string[][] {
-  const at = (of: Quantiles, level: Level) => [of[level].samples.toFixed(3), of[level].kernels.toFixed(3)];
-  const levels = (name: string, of: Quantiles, list: readonly Level[]) =>
-    list.map((level) => [`${name}, ${level}`, ...at(of, level), '', '', '']);
-  const halves = (name: string, of: Halves, show: (x: number) => string) => [
-    ...[name, '', '', show(of.value), `${show(of.halves.mean)} ± ${show(of.halves.std)}`, p(of.pValue)],
+  const at = (quantiles: Quantiles, level: Level) => [
+    quantiles[level].samples.toFixed(3),
+    quantiles[level].kernels.toFixed(3),
+  ];
+  const levels = (name: string, quantiles: Quantiles, list: readonly Level[]) =>
+    list.map((level) => [`${name}, ${level}`, ...at(quantiles, level), '', '', '']);
+  const halves = (name: string, test: Halves, show: (x: number) => string) => [
+    ...[
+      name,
+      '',
+      '',
+      show(test.value),
+      `${show(test.halves.mean)} ± ${show(test.halves.std)}`,
+      p(test.pValue),
+    ],
   ];
   const guesses = (name: string, { accuracy, standardError }: Guesses) => [
     ...[name, '', '', percent(accuracy), `50.0 ± ${percent(standardError)}`, ''],
@@ -124,8 +134,8 @@ export function checkSentence(s: CheckSummary, seen: 'no' | 'yes' | 'unknown'): 
       'logistic regression': s.classifiers.logistic,
       'nearest neighbours': s.classifiers.neighbours,
     })
-      .filter(([, of]) => !seenByChance(of))
-      .map(([name, of]) => `${name} (${percent(of.accuracy)} right)`),
+      .filter(([, guesses]) => !seenByChance(guesses))
+      .map(([name, { accuracy }]) => `${name} (${percent(accuracy)} right)`),
   ];
   const count = tests.filter(([, x]) => x !== undefined).length + 2;
   if (found.length === 0)

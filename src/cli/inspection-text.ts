@@ -102,9 +102,9 @@ export function datasetText({ path, sizes, sources, shift }: DatasetResult): str
     blocks.push(
       remarked(
         ['source', 'format', 'size', 'layers', 'kernels', 'sparse', 'entropy', 'lag-1', 'licence', 'sha256'],
-        sources.flatMap(({ name, format, licence, sha256, sizes: own }) => {
+        sources.flatMap(({ name, format, licence, sha256, sizes: sizesOfSource }) => {
           const about = [licence ?? '', sha256.slice(0, 12)];
-          const groups = Object.entries(own);
+          const groups = Object.entries(sizesOfSource);
           if (groups.length === 0) return [[name, format, '', 0, 0, '', '', '', ...about, '']];
           return groups.map(([size, group], i) => [
             i === 0 ? name : '',

@@ -47,10 +47,10 @@ export function joinShards(files: readonly ModelFile[]): ModelFile[] {
     }
     const key = normalize(shard.nameOf(0));
     const known = first.get(key);
-    const own = statSync(file.path, { throwIfNoEntry: false })?.size ?? 0;
-    if (known) known.bytes = (known.bytes ?? 0) + own;
+    const fileBytes = statSync(file.path, { throwIfNoEntry: false })?.size ?? 0;
+    if (known) known.bytes = (known.bytes ?? 0) + fileBytes;
     else {
-      const model = { ...named, bytes: own };
+      const model = { ...named, bytes: fileBytes };
       first.set(key, model);
       joined.push(model);
     }

@@ -15,16 +15,20 @@ const OTHERS =
 /** `kernel:0` → `kernel`; without the layer's name in front, and without the number that makes a name unique. */
 export function plainName(variable: string, layer: string): string {
   const plain = variable.replace(/:\d+$/, '');
-  const own = plain.startsWith(`${layer}_`) ? plain.slice(layer.length + 1) : plain;
-  const unnumbered = own.replace(/_\d+$/, '');
-  if (own !== unnumbered && !OTHERS.test(own) && (roleOf(unnumbered) || OTHERS.test(unnumbered)))
+  const withoutLayer = plain.startsWith(`${layer}_`) ? plain.slice(layer.length + 1) : plain;
+  const unnumbered = withoutLayer.replace(/_\d+$/, '');
+  if (
+    withoutLayer !== unnumbered &&
+    !OTHERS.test(withoutLayer) &&
+    (roleOf(unnumbered) || OTHERS.test(unnumbered))
+  )
     return oldName(unnumbered);
   // Keras 1 puts a name in front that need not be the group's
   const old =
     /^(?:.*_)?(W|b|depthwise_kernel|pointwise_kernel|gamma|beta|running_mean|running_std)(?:_\d+)?$/.exec(
-      own,
+      withoutLayer,
     );
-  return old ? old[1] : oldName(own);
+  return old ? old[1] : oldName(withoutLayer);
 }
 
 const oldName = (name: string) => name.replace(/^param_0$/, 'W').replace(/^param_1$/, 'b');

@@ -89,7 +89,7 @@ const DEEPEST = 16;
 const MOST_PARTS = 3_000_000;
 const [NAME, MESSAGE, GRAPH] = [1, 3, 30];
 /** A node without attributes. */
-const NONE: ReadonlyMap<string, OnnxAttribute> = new Map();
+const NO_ATTRIBUTES: ReadonlyMap<string, OnnxAttribute> = new Map();
 
 /** @throws DwpError INPUT when the source is not a complete ONNX model */
 export function readOnnxFile(source: ByteSource): OnnxFile {
@@ -195,7 +195,7 @@ class OnnxReader {
       overload: '',
       inputs: [],
       outputs: [],
-      attributes: NONE,
+      attributes: NO_ATTRIBUTES,
     };
     const attributes = new Map<string, OnnxAttribute>();
     for (const field of this.fields(message)) {

@@ -63,16 +63,16 @@ export function openShards(
 ): { shards: ByteSource[]; missing: ModelLayers['skipped'] } {
   if (isShardIndex(source.path, extensions))
     return { shards: shardsOfIndex(source).map((name) => source.sibling(name)), missing: [] };
-  const own = shardName(source.path.split(/[\\/]/).at(-1)!);
-  if (!own) return { shards: [source], missing: [] };
+  const shard = shardName(source.path.split(/[\\/]/).at(-1)!);
+  if (!shard) return { shards: [source], missing: [] };
   const shards: ByteSource[] = [];
   const missing: ModelLayers['skipped'] = [];
-  for (let number = 1; number <= own.count; number++) {
-    if (number === own.number) {
+  for (let number = 1; number <= shard.count; number++) {
+    if (number === shard.number) {
       shards.push(source);
       continue;
     }
-    const name = own.nameOf(number);
+    const name = shard.nameOf(number);
     try {
       shards.push(source.sibling(name));
     } catch (error) {
@@ -80,7 +80,7 @@ export function openShards(
       const absent = /not beside it|no such file/.test(error.message);
       missing.push({
         layer: name,
-        reason: absent ? `a file of the model that is missing (it has ${own.count})` : error.message,
+        reason: absent ? `a file of the model that is missing (it has ${shard.count})` : error.message,
       });
     }
   }

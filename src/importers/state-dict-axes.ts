@@ -31,7 +31,7 @@ export const sidesIn = (
 };
 
 export interface Orders {
-  of(weight: Weight): AxisOrder;
+  orderOf(weight: Weight): AxisOrder;
   notes: string[];
 }
 
@@ -61,7 +61,7 @@ export function ordersOf(
     ...noteOf(others, orders.others, stated, named ? 'oihw' : undefined),
   ];
   return {
-    of: ({ role }) => (KERNEL.test(role) ? orders.kernels : orders.others),
+    orderOf: ({ role }) => (KERNEL.test(role) ? orders.kernels : orders.others),
     notes: [...new Set(notes)],
   };
 }

@@ -136,8 +136,8 @@ function isCopy(
   named: boolean,
 ): boolean {
   if (!named) return correlation(pairs) > 0.9;
-  const [own, other] = [head, source].map((path) => path.at(-1)?.replace(WORDS, '') ?? '');
-  const related = own === other || (own === '' && isAbove(source));
+  const [headWord, other] = [head, source].map((path) => path.at(-1)?.replace(WORDS, '') ?? '');
+  const related = headWord === other || (headWord === '' && isAbove(source));
   const network = pairs.length >= NETWORK;
   if (isAbove(head.slice(0, -1)) ? network || related : network && related) return true;
   return correlation(pairs) > 0.5;

@@ -47,9 +47,11 @@ export function layerOf(weight: Weight, order: AxisOrder, byName: TensorsByName,
     // [in, out of a group, h, w] → [group · out of a group, in of a group, h, w]; no bias, no groups to be told
     const groups =
       bias !== undefined && bias % inputs === 0 && out % (bias / inputs) === 0 ? bias / inputs : 1;
-    const of = out / groups;
-    const split = [groups, of, inputs, h * w];
-    return layer('transposed', [groups * inputs, of, h, w], () => permuteAxes(read(), split, [0, 2, 1, 3]));
+    const outputs = out / groups;
+    const split = [groups, outputs, inputs, h * w];
+    return layer('transposed', [groups * inputs, outputs, h, w], () =>
+      permuteAxes(read(), split, [0, 2, 1, 3]),
+    );
   }
   if (order === 'ohwi') return layer('transposed', [out, inputs, h, w], permuted(AXES.ohwi));
   // TensorFlow's [h, w, out, in], or Flax's [h, w, in, out], which slides over the input where others paint

@@ -18,12 +18,12 @@ export function shapeJudge(
   const sizes = new Map<string, number>();
   const add = <K>(counts: Map<K, number>, key: K) => counts.set(key, (counts.get(key) ?? 0) + 1);
   for (const weight of weights) {
-    const [out, , h, w] = sidesIn(orders.of(weight), weight);
+    const [out, , h, w] = sidesIn(orders.orderOf(weight), weight);
     add(outputs, out);
     add(sizes, `${h}x${w}`);
   }
   return (weight) => {
-    const [out, inputs, h, w] = sidesIn(orders.of(weight), weight);
+    const [out, inputs, h, w] = sidesIn(orders.orderOf(weight), weight);
     if (weight.layer === weight.tensor && Math.max(h, w) > LARGEST_SIDE)
       return `its weights [${weight.shape}] are no kernels (sides of ${h}x${w})`;
     const bias = biasLength(weight.layer, byName);

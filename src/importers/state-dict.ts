@@ -65,7 +65,7 @@ export function convolutionsOf(tensors: readonly NamedTensor[], hints: StateDict
   for (const weight of chosen) {
     const reason = whyNot(weight);
     if (reason) skip(weight.tensor, reason);
-    else result.layers.push(layerOf(weight, orders.of(weight), byName, hints.flax));
+    else result.layers.push(layerOf(weight, orders.orderOf(weight), byName, hints.flax));
   }
   greyStem(result.layers);
   const told = [...notes, ...orders.notes];

@@ -41,9 +41,9 @@ const ownerOf = (name: string) => name.split('/').slice(0, -1).join('/');
 
 /** The layer of that name, of a separable one the second kernel; undefined where two have the name. */
 function layerOf(layers: readonly ConvLayer[], { name }: KerasNode): ConvLayer | undefined {
-  const own = layers.filter((layer) => layer.name.split('/').includes(name));
-  if (own.length === 1) return own[0];
-  const pointwise = own.filter((layer) => /pointwise_kernel(_\d+)?(:\d+)?$/.test(layer.name));
+  const namesakes = layers.filter((layer) => layer.name.split('/').includes(name));
+  if (namesakes.length === 1) return namesakes[0];
+  const pointwise = namesakes.filter((layer) => /pointwise_kernel(_\d+)?(:\d+)?$/.test(layer.name));
   return pointwise.length === 1 ? pointwise[0] : undefined;
 }
 

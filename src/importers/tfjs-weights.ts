@@ -60,7 +60,7 @@ export function readManifest(manifest: unknown, source: ByteSource): Map<string,
       offsets.sizes.push(width === undefined ? { strings: count } : count * width);
       if (specification.group === 'optimizer') return;
       const open = () => {
-        const offset = offsets.of(index);
+        const offset = offsets.at(index);
         const length = count * (width ?? 0);
         shards.requireSize(offset + length, weight.name);
         return () => shards.read(offset, length);
@@ -159,7 +159,7 @@ class Offsets {
 
   constructor(private readonly shards: Shards) {}
 
-  of(index: number): number {
+  at(index: number): number {
     while (this.starts.length <= index) {
       const start = this.starts.at(-1)!;
       const size = this.sizes[this.starts.length - 1];

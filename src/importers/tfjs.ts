@@ -96,9 +96,9 @@ function layerClasses(topology: unknown): Map<string, LayerClass> {
   const classes = new Map<string, LayerClass>();
   const visit = (value: unknown, depth: number): void => {
     if (typeof value !== 'object' || value === null || depth > DEEPEST) return;
-    const { class_name: own, config } = fieldsOf(value);
+    const { class_name: configClass, config } = fieldsOf(value);
     const { name, groups, layer } = fieldsOf(config);
-    const className = textOf(fieldsOf(layer).class_name) ?? textOf(own);
+    const className = textOf(fieldsOf(layer).class_name) ?? textOf(configClass);
     if (className !== undefined && typeof name === 'string')
       classes.set(name, { className, groups: typeof groups === 'number' ? groups : 1 });
     for (const child of Object.values(value)) visit(child, depth + 1);

@@ -84,7 +84,7 @@ export function cleanLayer(
     scratch = { sums: new Float64Array(count), squares: new Float64Array(count) };
   const { sums, squares } = scratch;
   const hashes = new Uint32Array(new ArrayBuffer(8 * count));
-  const mostSquares = measure(data, size, count, seedOf(h, w, channels), sums, squares, hashes);
+  const mostSquares = measure(data, size, seedOf(h, w, channels), { count, sums, squares, hashes });
   const limit = minNorm ?? RELATIVE_MIN_NORM * Math.sqrt(mostSquares);
   const leastSquares = limit * limit;
   const isConstant = constancy(data, size, count, squares, mostSquares);
@@ -109,17 +109,18 @@ export function cleanLayer(
     }
     clearBit(kept, row);
   }
-  const own: Uint32Array<ArrayBuffer> = rows.subarray(0, n);
+  const keptRows: Uint32Array<ArrayBuffer> = rows.subarray(0, n);
   const clean = { kept, count: n, dropped, ...(n === count && { sums: total(sums, squares, count) }) };
-  if (duplicates === 'exact') return { ...clean, hashes: { rows: own, hashes: hashes.subarray(0, 2 * n) } };
+  if (duplicates === 'exact')
+    return { ...clean, hashes: { rows: keptRows, hashes: hashes.subarray(0, 2 * n) } };
   if (duplicates === 'keep')
     return { ...clean, hashes: { rows: new Uint32Array(0), hashes: new Uint32Array(0) } };
   return {
     ...clean,
     hashes:
       duplicates === 'near'
-        ? nearCells(data, h, w, rows.slice(0, n), tolerance, channels)
-        : { rows: own, hashes: symmetricHashes(data, h, w, own, channels) },
+        ? nearCells(data, { h, w, channels }, rows.slice(0, n), tolerance)
+        : { rows: keptRows, hashes: symmetricHashes(data, h, w, keptRows, channels) },
   };
 }
 
@@ -134,6 +135,14 @@ function total(sums: Float64Array, squares: Float64Array, count: number): SliceS
   return all;
 }
 
+/** Of `count` slices, in their order; two words of a hash for each. */
+interface SliceMeasures {
+  count: number;
+  sums: Float64Array;
+  squares: Float64Array;
+  hashes: Uint32Array;
+}
+
 /**
  * Sum, sum of squares and hash of every slice in one pass. A sum of squares that is not finite marks a slice that
  * is not: float32 squares cannot overflow a double. No branch depends on a weight: half of those would be foreseen
@@ -144,11 +153,8 @@ function total(sums: Float64Array, squares: Float64Array, count: number): SliceS
 function measure(
   data: Float32Array,
   size: number,
-  count: number,
   seed: number,
-  sums: Float64Array,
-  squares: Float64Array,
-  hashes: Uint32Array,
+  { count, sums, squares, hashes }: SliceMeasures,
 ): number {
   const words = new Int32Array(data.buffer, data.byteOffset, data.length);
   let most = 0;

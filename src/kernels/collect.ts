@@ -133,35 +133,20 @@ async function collectInto(
     const leaks = leaksIn(plans, found, (model) => models[model].name);
     for (const { model, size, found: kernels } of found)
       models[model].kernels[size] = (models[model].kernels[size] ?? 0) + kernels;
-    const sizes: Collection['sizes'] = new Map();
-    for (const [size, { layers: own, train, test, split }] of plans)
-      sizes.set(size, {
-        found: sum(own, (layer) => layer.found),
-        dropped: counts(own),
-        train,
-        test,
-        split: split.by,
-      });
+    const sizes = sizesOf(plans);
     const identified = async () => (await identities).map((identity, i) => ({ ...models[i], ...identity }));
     if ([...plans.values()].every(({ train }) => train === 0))
       return { models: await identified(), sizes, skipped, noise: [], leaks };
-    const { noise, ...written } = await writeArrays(
-      folder,
-      models,
-      plans,
-      options,
-      { open, work },
-      hooks,
-      (model, share) => meter.set(files.length + places.get(models[model].path)!, share, 'writing'),
-    );
+    const { noise, ...written } = await writeArrays(folder, {
+      ...{ models, plans, options, open, work, signal: hooks.signal },
+      progress: (model, share) => meter.set(files.length + places.get(models[model].path)!, share, 'writing'),
+    });
     const used = await identified();
+    const folded = options.foldBatchNorm && used.some(({ batchNorms }) => batchNorms?.folded);
     const collected: DatasetDescription = {
       format: 'dwp-kernels',
       version: 2,
-      options: {
-        ...options,
-        ...(options.foldBatchNorm && { foldBatchNorm: used.some(({ batchNorms }) => batchNorms?.folded) }),
-      },
+      options: { ...options, ...(folded !== undefined && { foldBatchNorm: folded }) },
       sources: used.map((model) => sourceOf(model, licence)),
       ...written,
     };
@@ -175,6 +160,18 @@ async function collectInto(
     await work.close();
   }
 }
+
+const sizesOf = (plans: ReadonlyMap<SizeText, SizePlan>): Collection['sizes'] =>
+  new Map(
+    [...plans].map(([size, { layers, train, test, split }]) => [
+      size,
+      {
+        found: sum(layers, (layer) => layer.found),
+        dropped: counts(layers),
+        ...{ train, test, split: split.by },
+      },
+    ]),
+  );
 
 /** Computes what a model is when it is first asked for. */
 function identifier(work: FileWork): Identify {
@@ -319,14 +316,20 @@ function markDuplicates(
   });
 }
 
+/** What is written, and by what. */
+interface ArrayWork {
+  models: readonly UsedModel[];
+  plans: ReadonlyMap<SizeText, SizePlan>;
+  options: CollectOptions;
+  open: ModelOpener;
+  work: FileWork;
+  signal?: AbortSignal;
+  progress(model: number, share: number): void;
+}
+
 async function writeArrays(
   folder: string,
-  models: readonly UsedModel[],
-  plans: ReadonlyMap<SizeText, SizePlan>,
-  options: CollectOptions,
-  { open, work }: { open: ModelOpener; work: FileWork },
-  hooks: CollectHooks,
-  progress: (model: number, share: number) => void,
+  { models, plans, options, open, work, signal, progress }: ArrayWork,
 ): Promise<Pick<DatasetDescription, 'sizes' | 'layers'> & Pick<Collection, 'noise'>> {
   const writers = new Map<SizeText, SizeWriter>();
   for (const [size, plan] of plans)
@@ -336,11 +339,11 @@ async function writeArrays(
   const byModel = new Map(models.map((_, m): [number, PlannedLayer[]] => [m, []]));
   for (const layer of planned) byModel.get(layer.model)!.push(layer);
   for (const [m, { path, files }] of models.entries()) {
-    const own = byModel.get(m)!.sort((a, b) => a.index - b.index);
-    const model = own.some(({ count }) => count > 0) ? await open(path, options) : undefined;
+    const layersOfModel = byModel.get(m)!.sort((a, b) => a.index - b.index);
+    const model = layersOfModel.some(({ count }) => count > 0) ? await open(path, options) : undefined;
     try {
-      for (const [done, layer] of own.entries()) {
-        await letThrough(hooks.signal);
+      for (const [done, layer] of layersOfModel.entries()) {
+        await letThrough(signal);
         const stored = model && layer.count > 0 ? model.layers[layer.index] : undefined;
         if (layer.count > 0 && stored?.shape.join() !== layer.shape.join()) throw changed(path);
         const data = stored ? await stored.read() : new Float32Array(0);
@@ -355,7 +358,7 @@ async function writeArrays(
           }),
         });
         await work.settled();
-        progress(m, (done + 1) / own.length);
+        progress(m, (done + 1) / layersOfModel.length);
       }
     } finally {
       model?.close();

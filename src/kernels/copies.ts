@@ -26,7 +26,7 @@ export function sketchOf(
     const row = Math.floor((i * count) / most);
     if (kept(row)) rows.push(row);
   }
-  return nearCells(data, h, w, Uint32Array.from(rows), STEP, channels);
+  return nearCells(data, { h, w, channels }, Uint32Array.from(rows), STEP);
 }
 
 export interface SketchedLayer {
@@ -56,8 +56,8 @@ export function copiesAmong(layers: readonly SketchedLayer[]): (number | undefin
       votes.set(other, voters.add(row));
     };
     for (let i = 0; i < rows.length; i++) vote(rows[i], hashes[2 * i], hashes[2 * i + 1]);
-    for (const [i, of] of (probes?.of ?? []).entries())
-      vote(rows[of], probes!.hashes[2 * i], probes!.hashes[2 * i + 1]);
+    for (const [i, row] of (probes?.rows ?? []).entries())
+      vote(rows[row], probes!.hashes[2 * i], probes!.hashes[2 * i + 1]);
     for (const [other, voters] of [...votes].sort(([a], [b]) => a - b))
       if (2 * voters.size >= rows.length) return other;
     for (let i = 0; i < rows.length; i++) {

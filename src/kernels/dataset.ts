@@ -112,7 +112,7 @@ export function readKernelDataset(
         `${file}: holds ${kernels.count} kernels of ${sizeText(kernels)}, not ${rows} of ${chosen}`,
       );
     if (!asStored) undoNormalisation(kernels, path, chosen, which, description);
-    const taken = roles ? takeRoles(kernels, description, chosen, which, roles, path) : kernels;
+    const taken = roles ? takeRoles(kernels, { description, size: chosen, which, path }, roles) : kernels;
     return named === chosen ? taken : slicesOf(taken);
   };
   const origin = originOf(description, chosen);

@@ -9,7 +9,7 @@ export interface HashedRows {
   rows: Uint32Array<ArrayBuffer>;
   hashes: Uint32Array<ArrayBuffer>;
   /** Further hashes by which a slice is the same as an earlier one that has one of them: of `rows[of]`. */
-  probes?: { of: Uint32Array<ArrayBuffer>; hashes: Uint32Array<ArrayBuffer> };
+  probes?: { rows: Uint32Array<ArrayBuffer>; hashes: Uint32Array<ArrayBuffer> };
 }
 
 /** Marks the row of a further hash. */
@@ -54,8 +54,8 @@ export class DuplicateFinder {
   add(layer: number, { rows, hashes, probes }: HashedRows): void {
     for (let i = 0; i < rows.length; i++) this.put(layer, hashes[2 * i], hashes[2 * i + 1], rows[i]);
     if (probes)
-      for (let i = 0; i < probes.of.length; i++)
-        this.put(layer, probes.hashes[2 * i], probes.hashes[2 * i + 1], (rows[probes.of[i]] | PROBE) >>> 0);
+      for (let i = 0; i < probes.rows.length; i++)
+        this.put(layer, probes.hashes[2 * i], probes.hashes[2 * i + 1], (rows[probes.rows[i]] | PROBE) >>> 0);
   }
 
   private put(layer: number, low: number, high: number, row: number): void {
@@ -108,8 +108,8 @@ export class DuplicateFinder {
       if (table.length !== length) table = new Int32Array(length);
       table.fill(-1);
       for (let at = 0; at < part.count * WORDS; at += WORDS) {
-        const own = rank(all[at + 2]);
-        if (own < 0 || all[at + 3] >= PROBE) continue;
+        const rowRank = rank(all[at + 2]);
+        if (rowRank < 0 || all[at + 3] >= PROBE) continue;
         let slot = all[at] & (length - 1);
         for (; ; slot = (slot + 1) & (length - 1)) {
           const other = table[slot];
@@ -119,7 +119,7 @@ export class DuplicateFinder {
           }
           if (all[other] !== all[at] || all[other + 1] !== all[at + 1]) continue;
           const rival = rank(all[other + 2]);
-          if (own < rival || (own === rival && all[at + 3] < all[other + 3])) {
+          if (rowRank < rival || (rowRank === rival && all[at + 3] < all[other + 3])) {
             mark(all[other + 2], all[other + 3]);
             table[slot] = at;
           } else mark(all[at + 2], all[at + 3]);
@@ -140,14 +140,14 @@ export class DuplicateFinder {
   ): void {
     for (let at = 0; at < part.count * WORDS; at += WORDS) {
       const row = all[at + 3] - PROBE;
-      const own = rank(all[at + 2]);
-      if (row < 0 || own < 0) continue;
+      const rowRank = rank(all[at + 2]);
+      if (row < 0 || rowRank < 0) continue;
       for (let slot = all[at] & (table.length - 1); ; slot = (slot + 1) & (table.length - 1)) {
         const other = table[slot];
         if (other === -1) break;
         if (all[other] !== all[at] || all[other + 1] !== all[at + 1]) continue;
         const rival = rank(all[other + 2]);
-        if (rival < own || (rival === own && all[other + 3] < row)) mark(all[at + 2], row);
+        if (rival < rowRank || (rival === rowRank && all[other + 3] < row)) mark(all[at + 2], row);
         break;
       }
     }

@@ -97,16 +97,16 @@ export function examineDatasetSize(
     offset: rows.offset * channels,
     count: rows.count * channels,
   });
-  const own = layers
+  const layersOfSize = layers
     .filter((layer) => layer.size === size)
     .map((layer) => ({ ...layer, train: inSlices(layer.train), test: inSlices(layer.test) }));
   const counts = new Map<number, number>();
-  for (const { model, train, test } of own)
+  for (const { model, train, test } of layersOfSize)
     counts.set(model, (counts.get(model) ?? 0) + train.count + test.count);
   const mostSampled = Math.max(LEAST_OF_SOURCE, Math.floor(MOST_OF_SOURCES / counts.size));
   const all = new GroupBuilder(h, w, train.count + (test?.count ?? 0));
   const builders = new Map<number, GroupBuilder>();
-  for (const layer of own) {
+  for (const layer of layersOfSize) {
     if (layer.model >= sources.length)
       throw inputError(
         `${path}: layer ${shown(layer.layer)} names source ${layer.model}, but there are ${sources.length}, counted from 0`,
@@ -127,7 +127,7 @@ export function examineDatasetSize(
     builders.set(layer.model, builder);
     for (const each of [builder, all]) each.add(both);
   }
-  if (own.length === 0) for (const kernels of test ? [train, test] : [train]) all.add(kernels);
+  if (layersOfSize.length === 0) for (const kernels of test ? [train, test] : [train]) all.add(kernels);
   const finished = [...builders].sort(([a], [b]) => a - b);
   return {
     all: all.finish(),

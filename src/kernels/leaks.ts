@@ -58,9 +58,9 @@ const isTest = ({ test, testCount }: PlannedLayer, row: number): boolean =>
 
 /** One line: how many, of which models, and what to do. */
 export function leakWarning({ size, kernels, test, sampled = test, models: [a, b] }: Leak): string {
-  const of = sampled < test ? `${sampled} sampled (of ${test})` : `${test}`;
+  const all = sampled < test ? `${sampled} sampled (of ${test})` : `${test}`;
   return (
-    `${kernels} of ${of} test kernels of ${size} (${Math.round((100 * kernels) / sampled)} %) are nearly copies of ` +
+    `${kernels} of ${all} test kernels of ${size} (${Math.round((100 * kernels) / sampled)} %) are nearly copies of ` +
     `train kernels${a === b ? `, in ${a}` : `, such as those of ${a} and ${b}`}: a prior looks better on them than ` +
     'it is; drop them with --duplicates near, leave out one of the models, or divide the kernels again with dwp split-kernels'
   );

@@ -36,7 +36,7 @@ export async function nearLeaksIn(
   const leaks: Leak[] = [];
   for (const [size, { train, test }] of Object.entries(sizes)) {
     if (!test || test.rows === 0 || kernelLength(parseSize(size)) < LEAST_WEIGHTS) continue;
-    const own = layers.filter((layer) => layer.size === size);
+    const layersOfSize = layers.filter((layer) => layer.size === size);
     const sampled = sampleOf(join(folder, size, 'test.npy'), size, test.rows, tolerance);
     const copies = new Map<number, number>(); // test row → train row
     const array = openNpyRows(join(folder, size, 'train.npy'));
@@ -54,7 +54,8 @@ export async function nearLeaksIn(
       array.close();
     }
     if (copies.size <= ALLOWED * sampled.count) continue;
-    const nameAt = (which: 'train' | 'test', row: number) => sources[modelAt(own, which, row)]?.name ?? '?';
+    const nameAt = (which: 'train' | 'test', row: number) =>
+      sources[modelAt(layersOfSize, which, row)]?.name ?? '?';
     const pairs = new Map<string, { kernels: number; models: [string, string] }>();
     for (const [testRow, trainRow] of copies) {
       const models: [string, string] = [nameAt('train', trainRow), nameAt('test', testRow)];
@@ -87,16 +88,16 @@ function sampleOf(path: string, size: SizeText, rows: number, tolerance: number)
     else cells.set(key, [places[i]]);
   };
   for (let i = 0; i < count; i++) add(keyOf(hashes, i), i);
-  probes?.of.forEach((i, at) => {
+  probes?.rows.forEach((i, at) => {
     add(keyOf(probes.hashes, at), i);
   });
   return { count, cells };
 }
 
 function cellsOf(data: Float32Array, size: SizeText, tolerance: number, neighbours: boolean) {
-  const { h, w, channels } = parseSize(size);
-  const rows = Uint32Array.from({ length: data.length / (h * w * (channels ?? 1)) }, (_, i) => i);
-  return nearCells(data, h, w, rows, tolerance, channels ?? 1, neighbours);
+  const parsed = parseSize(size);
+  const rows = Uint32Array.from({ length: data.length / kernelLength(parsed) }, (_, i) => i);
+  return nearCells(data, parsed, rows, tolerance, neighbours);
 }
 
 /** 53 of the 64 bits. */

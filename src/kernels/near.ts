@@ -2,6 +2,7 @@
 // to an edge, so that no pair is missed because an edge runs between its two.
 import type { HashedRows } from './duplicates.js';
 import { hashWords, seedOf } from './identity.js';
+import type { KernelSize } from './kernels.js';
 
 /** Coordinates that are compared: the weights themselves up to nine, and as many fixed directions of larger kernels. */
 const MOST_COORDINATES = 9;
@@ -21,11 +22,9 @@ export const FOUND_WITHIN = 0.25;
  */
 export function nearCells(
   data: Float32Array,
-  h: number,
-  w: number,
+  { h, w, channels = 1 }: KernelSize,
   rows: Uint32Array<ArrayBuffer>,
   tolerance: number,
-  channels = 1,
   neighbours = true,
 ): HashedRows {
   const size = channels * h * w;
@@ -37,7 +36,7 @@ export function nearCells(
   const words = new Uint32Array(cells.buffer);
   const hashes = new Uint32Array(new ArrayBuffer(8 * rows.length));
   const pair = new Uint32Array(2);
-  const of: number[] = [];
+  const probedRows: number[] = [];
   const probes: number[] = [];
   const other = new Int32Array(k);
   for (let i = 0; i < rows.length; i++) {
@@ -64,11 +63,11 @@ export function nearCells(
       for (const [bit, c] of close.entries()) if (choice & (1 << bit)) cells[c] += other[c];
       hashWords(words, seed, order, pair, 0);
       for (const [bit, c] of close.entries()) if (choice & (1 << bit)) cells[c] -= other[c];
-      of.push(i);
+      probedRows.push(i);
       probes.push(pair[0], pair[1]);
     }
   }
-  return { rows, hashes, probes: { of: Uint32Array.from(of), hashes: Uint32Array.from(probes) } };
+  return { rows, hashes, probes: { rows: Uint32Array.from(probedRows), hashes: Uint32Array.from(probes) } };
 }
 
 const known = new Map<number, Float64Array>();
@@ -84,14 +83,14 @@ function fixedDirections(size: number, k: number): Float64Array {
     rows[i] = state / 2 ** 31;
   }
   for (let a = 0; a < k; a++) {
-    const own = rows.subarray(a * size, (a + 1) * size);
+    const direction = rows.subarray(a * size, (a + 1) * size);
     for (let b = 0; b < a; b++) {
       const before = rows.subarray(b * size, (b + 1) * size);
-      const along = own.reduce((sum, x, i) => sum + x * before[i], 0);
-      for (let i = 0; i < size; i++) own[i] -= along * before[i];
+      const along = direction.reduce((sum, x, i) => sum + x * before[i], 0);
+      for (let i = 0; i < size; i++) direction[i] -= along * before[i];
     }
-    const norm = Math.sqrt(own.reduce((sum, x) => sum + x * x, 0));
-    for (let i = 0; i < size; i++) own[i] /= norm;
+    const norm = Math.sqrt(direction.reduce((sum, x) => sum + x * x, 0));
+    for (let i = 0; i < size; i++) direction[i] /= norm;
   }
   known.set(size, rows);
   return rows;

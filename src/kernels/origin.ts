@@ -26,18 +26,22 @@ export function originOf(description: DatasetDescription, size: SizeText, roles?
   };
 }
 
+/** One array of a dataset; its path is for messages. */
+export interface KernelArray {
+  description: DatasetDescription;
+  size: SizeText;
+  which: 'train' | 'test';
+  path: string;
+}
+
 /**
  * The kernels of train.npy or test.npy that come from layers of these roles.
- * @param path of the dataset, for messages
  * @throws DwpError INPUT when the dataset does not know its layers' roles, or rows lie outside of the array
  */
 export function takeRoles(
   kernels: Kernels,
-  description: DatasetDescription,
-  size: SizeText,
-  which: 'train' | 'test',
+  { description, size, which, path }: KernelArray,
   roles: readonly Role[],
-  path: string,
 ): Kernels {
   const layers = used(description, size);
   if (layers.some(({ role }) => role === undefined))

@@ -39,12 +39,13 @@ export function planSizes(
   const root = seedKey(options.seed);
   const plans = new Map<SizeText, SizePlan>();
   for (const size of [...new Set(layers.map((layer) => layer.size))].sort(compareSizes)) {
-    const own = layers.filter((layer) => layer.size === size);
-    for (const [i, quota] of quotas(own, options).entries()) {
-      const { model, index } = own[i];
-      if (quota < own[i].count) choose(own[i], quota, foldIn(root, 'sample', size, nameOf(model), index));
+    const layersOfSize = layers.filter((layer) => layer.size === size);
+    for (const [i, quota] of quotas(layersOfSize, options).entries()) {
+      const { model, index } = layersOfSize[i];
+      if (quota < layersOfSize[i].count)
+        choose(layersOfSize[i], quota, foldIn(root, 'sample', size, nameOf(model), index));
     }
-    plans.set(size, splitLayers(own, layers, options, foldIn(root, 'split', size), families));
+    plans.set(size, splitLayers(layersOfSize, layers, options, foldIn(root, 'split', size), families));
   }
   return plans;
 }
@@ -59,12 +60,12 @@ function quotas(
   const result = new Array<number>(layers.length).fill(0);
   const byModel = new Map<number, number[]>();
   for (const [i, { model }] of layers.entries()) byModel.get(model)?.push(i) ?? byModel.set(model, [i]);
-  for (const own of byModel.values()) {
+  for (const layersOfModel of byModel.values()) {
     const shares = spread(
-      own.map((i) => most[i]),
+      layersOfModel.map((i) => most[i]),
       maxPerModel,
     );
-    for (const [j, i] of own.entries()) result[i] = shares[j];
+    for (const [j, i] of layersOfModel.entries()) result[i] = shares[j];
   }
   return result;
 }

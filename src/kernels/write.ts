@@ -40,9 +40,9 @@ export class SizeWriter {
     const { h, w, channels = 1 } = parseSize(size);
     this.shape = { h, w, channels };
     this.d = channels * h * w;
-    const own = join(folder, size);
-    mkdirSync(own);
-    const writer = (name: string, shape: number[]) => new NpyWriter(join(own, name), shape, files);
+    const sizeFolder = join(folder, size);
+    mkdirSync(sizeFolder);
+    const writer = (name: string, shape: number[]) => new NpyWriter(join(sizeFolder, name), shape, files);
     const row = channels > 1 ? [channels, h, w] : [h, w];
     const side = (name: string, rows: number): Side => ({
       kernels: writer(`${name}.npy`, [rows, ...row]),
@@ -94,13 +94,13 @@ export class SizeWriter {
     const { found, kept, count, test, testCount } = layer;
     if (layer.sums && count === found && !test && !norms) {
       const { sum, squares } = layer.sums;
-      const [own, none]: [number, number][] = [
+      const [filled, none]: [number, number][] = [
         [sum, squares],
         [0, 0],
       ];
       return {
         ...layer.sums,
-        sides: testCount > 0 ? { train: none, test: own } : { train: own, test: none },
+        sides: testCount > 0 ? { train: none, test: filled } : { train: filled, test: none },
       };
     }
     let [sum, squares, least, most] = [0, 0, Number.POSITIVE_INFINITY, 0];
@@ -143,12 +143,12 @@ export class SizeWriter {
           for (let c = 0; c < channels; c++) rows.push(row * channels + c);
         seen++;
       }
-    const own = new QualityAccumulator(h, w);
-    own.add(data, rows);
+    const accumulator = new QualityAccumulator(h, w);
+    accumulator.add(data, rows);
     const whole = this.models.get(model) ?? new QualityAccumulator(h, w);
     whole.add(data, rows);
     this.models.set(model, whole);
-    const { kernels, sparsity, varianceEntropy, lagOne } = own.finish();
+    const { kernels, sparsity, varianceEntropy, lagOne } = accumulator.finish();
     return { kernels, sparsity, varianceEntropy, lagOne: lagOne?.median ?? null };
   }
 

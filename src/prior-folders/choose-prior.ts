@@ -50,8 +50,8 @@ const INSIDE: readonly Role[] = ['middle', 'last'];
 function byRole({ role }: LayerNeed, { roles }: PriorOffer): { rank: number; why: string } {
   if (role === undefined || roles === undefined) return { rank: 1, why: 'no role known' };
   const alike = INSIDE.includes(role) ? INSIDE : [role];
-  const own = roles.every((other) => other === role);
-  if (own) return { rank: 4, why: `role ${role}` };
+  const only = roles.every((other) => other === role);
+  if (only) return { rank: 4, why: `role ${role}` };
   if (roles.every((other) => alike.includes(other)))
     return { rank: 3, why: `role ${roles.join(' and ')}, which serves a ${role} layer` };
   if (roles.some((other) => alike.includes(other)))

@@ -125,7 +125,7 @@ export async function comparePriors(
       progress: (step, detail) => at(step / options.steps, detail),
     });
     if (folder && baselines)
-      writeFit(join(folder, `${row.name}-${seed}`), fit, dataset, parts, baselines, seed);
+      writeFit(join(folder, `${row.name}-${seed}`), fit, { dataset, parts, baselines, seed });
     const { prior, report, seconds, test } = fit;
     const parameters = freeNumbers(prior);
     return { seed, parameters, seconds, ...(report && { bestStep: report.bestStep }), test };

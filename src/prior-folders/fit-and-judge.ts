@@ -85,26 +85,31 @@ export async function fitAndJudge(
     },
   );
   const seconds = (Date.now() - started) / 1000;
-  const density = await heldOutDensity(prior, test, samples, engine, seed, signal);
+  const density = await heldOutDensity(prior, test, { samples, seed, signal }, engine);
   return { prior, ...(report && { report }), seconds, test: density };
 }
 
 /** Test kernels that a fit is judged on: enough for a standard error of a hundredth of their spread. */
 const MOST_JUDGED = 10_000;
 
+export interface JudgeOptions {
+  /** K of the bounds (4). */
+  samples: number;
+  seed: number;
+  signal?: AbortSignal;
+  /** Of a prior of slices: so many, one after the other, are a kernel of `test` (102); 1 unless given. */
+  together?: number;
+}
+
 /**
  * The same kernels, at most {@link MOST_JUDGED}, and the same noise for every prior of a seed.
- * @param together of a prior of slices: so many, one after the other, are a kernel of `test` (102)
  * @throws DwpError INTERRUPTED when the signal aborts
  */
 export function heldOutDensity(
   prior: KernelPrior,
   test: Kernels,
-  samples: number,
+  { samples, seed, signal, together = 1 }: JudgeOptions,
   engine: Engine,
-  seed: number,
-  signal?: AbortSignal,
-  together = 1,
 ): Promise<DensityReport> {
   const key = foldIn(seedKey(seed), 'evaluate');
   const { data } = judged(test, foldIn(key, 'judged'));
@@ -133,7 +138,12 @@ const BASELINES: readonly [BaselineName, PriorFamily, Record<string, unknown>][]
 export async function baselinesOf({ train, test }: Parts, engine: Engine, seed: number): Promise<Baselines> {
   const baselines: Partial<Record<BaselineName, DensityReport>> = {};
   for (const [name, family, config] of BASELINES)
-    baselines[name] = await heldOutDensity(closedForm(family, train, config), test, 1, engine, seed);
+    baselines[name] = await heldOutDensity(
+      closedForm(family, train, config),
+      test,
+      { samples: 1, seed },
+      engine,
+    );
   return baselines as Baselines;
 }
 
@@ -147,14 +157,19 @@ export function closedForm(
   return family.prior(kernels, config, family.fit.parameters(kernels, config));
 }
 
+/** What a fit was made from. */
+export interface FitSource {
+  dataset: KernelDataset;
+  parts: Parts;
+  baselines: Baselines;
+  seed: number;
+}
+
 /** Writes the folder of a fitted prior. */
 export function writeFit(
   folder: string,
   { prior, seconds, test: density }: JudgedFit,
-  { name, sha256, std, origin }: KernelDataset,
-  { train, test }: Parts,
-  baselines: Baselines,
-  seed: number,
+  { dataset: { name, sha256, std, origin }, parts: { train, test }, baselines, seed }: FitSource,
 ): void {
   writePriorFolder(
     folder,

@@ -24,14 +24,14 @@ export function adaptPrior(
   let names: string[] = [];
   for (const part of parts) {
     if (part === 'scale') continue;
-    const own = prior.adaptable?.[part];
-    if (!own)
+    const learnable = prior.adaptable?.[part];
+    if (!learnable)
       throw usageError(
         `--adapt-prior ${part}: a prior of family ${prior.family} has no ${part === 'latent' ? 'p(z) and no weights' : part}`,
         `it can be adapted by: ${['scale', ...Object.keys(prior.adaptable ?? {})].filter((name) => name !== 'weights').join(', ')}`,
       );
-    if (own.added) adapted = rebuild(adapted, { ...own.added, ...adapted.parameters });
-    names = [...new Set([...names, ...own.names])];
+    if (learnable.added) adapted = rebuild(adapted, { ...learnable.added, ...adapted.parameters });
+    names = [...new Set([...names, ...learnable.names])];
   }
   if (!parts.includes('scale')) return { prior: adapted, names };
   return { prior: scalePrior(adapted), names: [LOG_SCALE, ...names.map((name) => `base.${name}`)] };

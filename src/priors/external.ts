@@ -99,20 +99,20 @@ function latentDensity(size: KernelSize, config: ExternalConfig, parameters: Ten
   const d = kernelLength(size);
   const l = config.latent!;
   const rows = (x: tf.Tensor) => tf.reshape(x, [-1, x.shape.at(-1)!]);
-  const like = (x: tf.Tensor, reference: tf.Tensor) =>
+  const unflatten = (x: tf.Tensor, reference: tf.Tensor) =>
     tf.reshape(x, [...reference.shape.slice(0, -1), x.shape[1]!]);
   const single = (x: tf.Tensor, reference: tf.Tensor) => tf.reshape(x, reference.shape.slice(0, -1));
   return {
     latentSize: l,
     encode(w) {
       const { mean, logStd } = functions.normal('encoder', { w: rows(w) }, parameters, l);
-      return { mean: like(mean, w), logStd: like(logStd, w) };
+      return { mean: unflatten(mean, w), logStd: unflatten(logStd, w) };
     },
     logLikelihood(w, z) {
       const all = tf.broadcastTo(w, [...z.shape.slice(0, -1), d]);
       if (config.graphs.decoder) {
         const { mean, logStd } = functions.normal('decoder', { z: rows(z) }, parameters, d);
-        const pixels = { mean: like(mean, z), logStd: like(logStd, z) };
+        const pixels = { mean: unflatten(mean, z), logStd: unflatten(logStd, z) };
         return config.observation === 'normal'
           ? logDensity(all, pixels)
           : logTDensity(all, pixels, config.dof);

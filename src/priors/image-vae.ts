@@ -112,9 +112,9 @@ export const imageVae: PriorFamily<ImageVaeConfig> = {
   prior(size, config, given) {
     const d = kernelLength(size);
     const { noise, shapes, components } = latentPriors[config.latentPrior];
-    const own = Object.entries(networks(d, config, [0, 0, 0, 1]));
+    const networkArrays = Object.entries(networks(d, config, [0, 0, 0, 1]));
     const parameters = requireShapes(given, {
-      ...Object.fromEntries(own.map(([name, { shape }]) => [name, shape])),
+      ...Object.fromEntries(networkArrays.map(([name, { shape }]) => [name, shape])),
       ...shapes(given, d, config.latent),
     });
     return {
@@ -131,7 +131,7 @@ export const imageVae: PriorFamily<ImageVaeConfig> = {
         kind: 'latent',
         latentSize: config.latent,
         components: components(parameters),
-        encoder: own.map(([name]) => name).filter((name) => name.startsWith('encoder.')),
+        encoder: networkArrays.map(([name]) => name).filter((name) => name.startsWith('encoder.')),
         of: (parameters) => imageDensity(parameters, config),
       },
     };

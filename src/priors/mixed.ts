@@ -3,115 +3,114 @@
 
 import { z } from 'zod';
 import { logImportanceWeight } from '../distributions/latent.js';
-import type { DiagonalNormal } from '../distributions/normal.js';
 import { f32, nested, prefixed, spec, tf } from '../engine/index.js';
 import { inputError } from '../errors.js';
 import { weightedComponent } from './mixture/components.js';
 import { nestedAdaptable, nestedConfig } from './nested.js';
 import { requireShapes } from './parameters.js';
-import type { Adaptable, KernelPrior, PriorComposition, Tensors } from './prior.js';
+import type {
+  Adaptable,
+  ExactDensity,
+  KernelPrior,
+  LatentVariableDensity,
+  PriorComposition,
+  Tensors,
+} from './prior.js';
 
 export const LOG_WEIGHT = 'logWeight';
 const CHOICE = 'choice';
 
-const latentSizeOf = ({ density }: KernelPrior) => (density.kind === 'latent' ? density.latentSize : 0);
+/** Parameters, or noise, of component m. */
+const partOf = (all: Tensors, m: number): Tensors => nested(all, `${m}`);
+
+/** (78) log Σ_m π_m exp(value_m): values [..] of M components → [..]; the gradient of log π is (81) */
+const logMixture = (parameters: Tensors, values: tf.Tensor[]): tf.Tensor =>
+  tf.logSumExp(tf.add(tf.stack(values, -1), tf.logSoftmax(parameters[LOG_WEIGHT])), -1);
+
+/** Normals of all components together. */
+const normalsIn = (components: readonly KernelPrior[]): number =>
+  components.reduce((sum, { density }) => sum + (density.components ?? 1), 0);
+
+/** The densities of all components, where every one is known exactly; undefined where one is bounded. */
+function exactDensities(components: readonly KernelPrior[]): ExactDensity[] | undefined {
+  const densities = components.map(({ density }) => density);
+  return densities.every((density) => density.kind === 'exact') ? densities : undefined;
+}
+
+const exactMixture = (densities: readonly ExactDensity[], normals: number): ExactDensity => ({
+  kind: 'exact',
+  components: normals,
+  logDensity: (parameters, w) =>
+    logMixture(
+      parameters,
+      densities.map(({ logDensity }, m) => logDensity(partOf(parameters, m), w)),
+    ),
+});
+
+/** z is the latents of all components that have some, one after the other. */
+function latentMixture(components: readonly KernelPrior[], normals: number): LatentVariableDensity {
+  const latents = components.flatMap(({ density }, m) => (density.kind === 'latent' ? [{ m, density }] : []));
+  const sizes = latents.map(({ density }) => density.latentSize);
+  const latentSize = sizes.reduce((a, b) => a + b, 0);
+  /** [.., l] by component; TensorFlow.js has no gradient of a split into one. */
+  const split = (z: tf.Tensor) => (sizes.length === 1 ? [z] : tf.split(z, sizes, -1));
+  return {
+    kind: 'latent',
+    latentSize,
+    components: normals,
+    encoder: latents.flatMap(({ m, density }) => density.encoder.map((name) => `${m}.${name}`)),
+    of(parameters) {
+      const densities = latents.map(({ m, density }) => density.of(partOf(parameters, m)));
+      /** log Σ_m π_m f_m(w): f of the i-th latent component and its z, p_m(w) where that is known. */
+      const sum = (w: tf.Tensor, z: tf.Tensor, f: (i: number, z: tf.Tensor) => tf.Tensor) => {
+        const zs = split(z);
+        const shape = z.shape.slice(0, -1);
+        return logMixture(
+          parameters,
+          components.map(({ density }, m) => {
+            if (density.kind === 'exact')
+              return tf.add(density.logDensity(partOf(parameters, m), w), tf.zeros(shape));
+            const i = latents.findIndex((latent) => latent.m === m);
+            return f(i, zs[i]);
+          }),
+        );
+      };
+      return {
+        latentSize,
+        encode(w) {
+          const r = densities.map((density) => density.encode(w));
+          const means = r.map(({ mean }) => mean);
+          const logStds = r.map(({ mean, logStd }) => tf.add(logStd, tf.zerosLike(mean)));
+          return { mean: tf.concat(means, -1), logStd: tf.concat(logStds, -1) };
+        },
+        // The z of components that did not make w have the law of their own p(z), whatever w is.
+        logLikelihood: (w, z) => sum(w, z, (i, part) => densities[i].logLikelihood(w, part)),
+        logLatent: (z) =>
+          split(z)
+            .map((part, i) => densities[i].logLatent(part))
+            .reduce((a, b) => tf.add(a, b)),
+        // (79) log Σ_m π_m p_m(w|z_m) p_m(z_m) / r_m(z_m|w)
+        logWeight(w, z, r) {
+          const [means, logStds] = [split(r.mean), split(tf.add(r.logStd, tf.zerosLike(r.mean)))];
+          return sum(w, z, (i, part) =>
+            logImportanceWeight(densities[i], w, part, { mean: means[i], logStd: logStds[i] }),
+          );
+        },
+      };
+    },
+  };
+}
 
 /**
  * @param components of one size, at least one
  * @param weights positive; normalised here
  */
 export function mixPriors(components: readonly KernelPrior[], weights: readonly number[]): KernelPrior {
-  const [{ size }] = components;
-  const of = (all: Tensors, m: number) => nested(all, `${m}`);
-  /** log π_m, [M]; their gradient is (81) */
-  const logWeights = (parameters: Tensors) => tf.logSoftmax(parameters[LOG_WEIGHT]);
-  /** log Σ_m π_m exp(value_m): values [..] of M components → [..] */
-  const total = (parameters: Tensors, values: tf.Tensor[]) =>
-    tf.logSumExp(tf.add(tf.stack(values, -1), logWeights(parameters)), -1);
-
-  const latentSizes = components.map(latentSizeOf).filter(Boolean);
-  /** Parts of [.., l] by component; TensorFlow.js has no gradient of a split into one. */
-  const parts = (z: tf.Tensor) => (latentSizes.length === 1 ? [z] : tf.split(z, latentSizes, -1));
-  const latentSize = latentSizes.reduce((a, b) => a + b, 0);
-  const latents = components.flatMap((prior, m) => (prior.density.kind === 'latent' ? [m] : []));
-
-  const normals = components.reduce((sum, { density }) => sum + (density.components ?? 1), 0);
-  const density: KernelPrior['density'] =
-    latentSize === 0
-      ? {
-          kind: 'exact',
-          components: normals,
-          // (78) log Σ_m π_m p_m(w)
-          logDensity: (parameters, w) =>
-            total(
-              parameters,
-              components.map(({ density }, m) => {
-                if (density.kind !== 'exact') throw new Error('a density that is known');
-                return density.logDensity(of(parameters, m), w);
-              }),
-            ),
-        }
-      : {
-          kind: 'latent',
-          latentSize,
-          components: normals,
-          encoder: components.flatMap(({ density }, m) =>
-            density.kind === 'latent' ? density.encoder.map((name) => `${m}.${name}`) : [],
-          ),
-          of(parameters) {
-            const densities = components.map(({ density }, m) =>
-              density.kind === 'latent' ? density.of(of(parameters, m)) : undefined,
-            );
-            const encode = (w: tf.Tensor): DiagonalNormal => {
-              const r = latents.map((m) => densities[m]!.encode(w));
-              return {
-                mean: tf.concat(
-                  r.map(({ mean }) => mean),
-                  -1,
-                ),
-                logStd: tf.concat(
-                  r.map(({ mean, logStd }) => tf.add(logStd, tf.zerosLike(mean))),
-                  -1,
-                ),
-              };
-            };
-            /** log Σ_m π_m f_m(w): f_m the weight of its own z_m, or p_m(w) where that is known. */
-            const sum = (w: tf.Tensor, z: tf.Tensor, f: (m: number, z: tf.Tensor) => tf.Tensor) => {
-              const own = parts(z);
-              const shape = z.shape.slice(0, -1);
-              return total(
-                parameters,
-                components.map(({ density }, m) =>
-                  density.kind === 'latent'
-                    ? f(m, own[latents.indexOf(m)])
-                    : tf.add(density.logDensity(of(parameters, m), w), tf.zeros(shape)),
-                ),
-              );
-            };
-            return {
-              latentSize,
-              encode,
-              // The z of components that did not make w have the law of their own p(z), whatever w is.
-              logLikelihood: (w, z) => sum(w, z, (m, own) => densities[m]!.logLikelihood(w, own)),
-              logLatent: (z) =>
-                parts(z)
-                  .map((own, i) => densities[latents[i]]!.logLatent(own))
-                  .reduce((a, b) => tf.add(a, b)),
-              // (79) log Σ_m π_m p_m(w|z_m) p_m(z_m) / r_m(z_m|w)
-              logWeight(w, z, r) {
-                const [means, logStds] = [parts(r.mean), parts(tf.add(r.logStd, tf.zerosLike(r.mean)))];
-                return sum(w, z, (m, own) => {
-                  const i = latents.indexOf(m);
-                  return logImportanceWeight(densities[m]!, w, own, { mean: means[i], logStd: logStds[i] });
-                });
-              },
-            };
-          },
-        };
-
+  const exact = exactDensities(components);
+  const normals = normalsIn(components);
   return {
     family: 'mixed',
-    size,
+    size: components[0].size,
     config: { components: components.map(nestedConfig) },
     parameters: {
       [LOG_WEIGHT]: f32([weights.length], Float32Array.from(normalised(weights), Math.log)),
@@ -123,17 +122,17 @@ export function mixPriors(components: readonly KernelPrior[], weights: readonly 
     }),
     generate(parameters, noise) {
       const chosen = weightedComponent(noise[CHOICE], parameters[LOG_WEIGHT]); // [n]
-      const draws = components.map((prior, m) => prior.generate(of(parameters, m), of(noise, m))); // [n, d] each
+      const draws = components.map((prior, m) => prior.generate(partOf(parameters, m), partOf(noise, m))); // [n, d] each
       // not a sum over one-hot: 0 · ∞ of a draw that was not chosen would be NaN
       return draws.reduce((kept, draw, m) => tf.where(tf.expandDims(tf.equal(chosen, m), 1), draw, kept));
     },
-    density,
+    density: exact ? exactMixture(exact, normals) : latentMixture(components, normals),
     finished: (parameters) =>
       Object.assign(
         { ...parameters },
         ...components.map((prior, m) => {
-          const own = nested(parameters, `${m}`);
-          return prefixed(prior.finished?.(own) ?? own, `${m}`);
+          const learned = nested(parameters, `${m}`);
+          return prefixed(prior.finished?.(learned) ?? learned, `${m}`);
         }),
       ),
     adaptable: {
@@ -150,11 +149,11 @@ export function mixPriors(components: readonly KernelPrior[], weights: readonly 
 function joined(
   components: readonly KernelPrior[],
   which: 'latent' | 'decoder',
-  own: string[] = [],
+  first: string[] = [],
 ): Adaptable {
   const each = components.flatMap((prior, m) => nestedAdaptable(prior, which, `${m}`) ?? []);
   return {
-    names: [...own, ...each.flatMap(({ names }) => names)],
+    names: [...first, ...each.flatMap(({ names }) => names)],
     added: Object.assign({}, ...each.map(({ added }) => added)),
   };
 }

@@ -9,11 +9,11 @@ export function nestedAdaptable(
   which: AdaptablePart,
   part: string,
 ): Adaptable | undefined {
-  const own = adaptable?.[which];
+  const adaptablePart = adaptable?.[which];
   return (
-    own && {
-      names: own.names.map((name) => `${part}.${name}`),
-      ...(own.added && { added: prefixed(own.added, part) }),
+    adaptablePart && {
+      names: adaptablePart.names.map((name) => `${part}.${name}`),
+      ...(adaptablePart.added && { added: prefixed(adaptablePart.added, part) }),
     }
   );
 }

@@ -22,7 +22,7 @@ export const LOG_SCALE = 'logScale';
 export function scalePrior(base: KernelPrior, logScale = 0): KernelPrior {
   const { size, density } = base;
   const d = kernelLength(size);
-  const own = (parameters: Tensors) => nested(parameters, BASE);
+  const baseOf = (parameters: Tensors) => nested(parameters, BASE);
   const smaller = (x: tf.Tensor, { logScale }: Tensors) => tf.mul(x, tf.exp(tf.neg(logScale)));
   /** (77) log p(w) = log p_u(w/s) − d log s, or a term of it that w enters. */
   const moved = (value: tf.Tensor, { logScale }: Tensors) => tf.sub(value, tf.mul(logScale, d));
@@ -31,11 +31,12 @@ export function scalePrior(base: KernelPrior, logScale = 0): KernelPrior {
       const { logDensity, expectedLogDensity } = density;
       return {
         ...density,
-        logDensity: (parameters, w) => moved(logDensity(own(parameters), smaller(w, parameters)), parameters),
+        logDensity: (parameters, w) =>
+          moved(logDensity(baseOf(parameters), smaller(w, parameters)), parameters),
         ...(expectedLogDensity && {
           expectedLogDensity(parameters: Tensors, { mean, logStd }: DiagonalNormal) {
             const u = { mean: smaller(mean, parameters), logStd: tf.sub(logStd, parameters.logScale) };
-            return moved(expectedLogDensity(own(parameters), u), parameters);
+            return moved(expectedLogDensity(baseOf(parameters), u), parameters);
           },
         }),
       };
@@ -45,7 +46,7 @@ export function scalePrior(base: KernelPrior, logScale = 0): KernelPrior {
       ...density,
       ...(decode && {
         decode(parameters: Tensors, z: tf.Tensor): DiagonalNormal {
-          const { mean, logStd } = decode(own(parameters), z);
+          const { mean, logStd } = decode(baseOf(parameters), z);
           return {
             mean: tf.mul(mean, tf.exp(parameters.logScale)),
             logStd: tf.add(logStd, parameters.logScale),
@@ -54,14 +55,14 @@ export function scalePrior(base: KernelPrior, logScale = 0): KernelPrior {
       }),
       encoder: density.encoder.map((name) => `${BASE}.${name}`),
       of(parameters): LatentDensity {
-        const of = density.of(own(parameters));
-        const { logWeight } = of;
+        const unscaled = density.of(baseOf(parameters));
+        const { logWeight } = unscaled;
         const u = (w: tf.Tensor) => smaller(w, parameters);
         return {
-          latentSize: of.latentSize,
-          encode: (w) => of.encode(u(w)),
-          logLikelihood: (w, z) => moved(of.logLikelihood(u(w), z), parameters),
-          logLatent: (z) => of.logLatent(z),
+          latentSize: unscaled.latentSize,
+          encode: (w) => unscaled.encode(u(w)),
+          logLikelihood: (w, z) => moved(unscaled.logLikelihood(u(w), z), parameters),
+          logLatent: (z) => unscaled.logLatent(z),
           ...(logWeight && {
             logWeight: (w: tf.Tensor, z: tf.Tensor, r: DiagonalNormal) =>
               moved(logWeight(u(w), z, r), parameters),
@@ -80,7 +81,7 @@ export function scalePrior(base: KernelPrior, logScale = 0): KernelPrior {
     },
     generateNoise: base.generateNoise,
     generate: (parameters, noise) =>
-      tf.mul(base.generate(own(parameters), noise), tf.exp(parameters.logScale)),
+      tf.mul(base.generate(baseOf(parameters), noise), tf.exp(parameters.logScale)),
     density: scaleDensity(),
     adaptable: Object.fromEntries(
       Object.keys(base.adaptable ?? {}).map((part) => [
@@ -89,8 +90,8 @@ export function scalePrior(base: KernelPrior, logScale = 0): KernelPrior {
       ]),
     ),
     finished: (parameters) => {
-      const own = nested(parameters, BASE);
-      return { ...parameters, ...prefixed(base.finished?.(own) ?? own, BASE) };
+      const learned = nested(parameters, BASE);
+      return { ...parameters, ...prefixed(base.finished?.(learned) ?? learned, BASE) };
     },
   };
 }

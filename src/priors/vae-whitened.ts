@@ -32,8 +32,8 @@ export const whitened: ObservationModel = {
       const rows = tf.reshape(z, [-1, z.shape.at(-1)!]) as tf.Tensor2D;
       const out = stack(parameters, 'gate', rows);
       const [logWeight, logScale] = tf.split(out, 2, 1);
-      const like = (x: tf.Tensor) => tf.reshape(x, [...z.shape.slice(0, -1), x.shape[1]!]);
-      return { logWeight: like(logWeight), logScale: like(logScale) };
+      const unflatten = (x: tf.Tensor) => tf.reshape(x, [...z.shape.slice(0, -1), x.shape[1]!]);
+      return { logWeight: unflatten(logWeight), logScale: unflatten(logScale) };
     };
     return {
       seen: (w) => tf.clipByValue(tf.div(straighten(w, knots).x, parameters.scale), -FAR, FAR),
@@ -57,8 +57,8 @@ export const whitened: ObservationModel = {
         const squares = tf.relu(tf.add(products, tf.sum(tf.mul(weighted, t), 2, true)));
         const { logWeight, logScale } = gate(samples);
         const scale = first(logScale);
-        const own = parameters['mixture.logWeight'];
-        const weights = tf.sub(tf.logSoftmax(tf.add(first(logWeight), own)), own);
+        const fittedLogWeight = parameters['mixture.logWeight'];
+        const weights = tf.sub(tf.logSoftmax(tf.add(first(logWeight), fittedLogWeight)), fittedLogWeight);
         const logs = tf.sub(
           tf.add(
             componentLogDensities(parameters, tf.mul(squares, tf.exp(tf.mul(scale, -2))), tails, d),

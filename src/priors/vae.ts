@@ -49,17 +49,17 @@ interface VaeDensity extends LatentDensity {
 function latentDensity(parameters: Tensors, size: KernelSize, config: VaeConfig): VaeDensity {
   const networks = networksOf(config);
   const rows = (x: tf.Tensor) => tf.reshape(x, [-1, x.shape.at(-1)!]) as tf.Tensor2D;
-  const like = (x: tf.Tensor, reference: tf.Tensor) =>
+  const unflatten = (x: tf.Tensor, reference: tf.Tensor) =>
     tf.reshape(x, [...reference.shape.slice(0, -1), x.shape[1]!]);
   const decode = (z: tf.Tensor): DiagonalNormal => {
-    const out = like(networks.decode(parameters, rows(z), size, config), z);
+    const out = unflatten(networks.decode(parameters, rows(z), size, config), z);
     const [mean, logStd] =
       config.variance === 'latent' ? tf.split(out, 2, -1) : [out, parameters['decoder.logStd']];
     return { mean, logStd: floorLogStd(logStd) };
   };
   const observation = observationOf(config).of(parameters, size, config, decode);
   const encode = (w: tf.Tensor): DiagonalNormal => {
-    const out = like(networks.encode(parameters, rows(observation.seen(w)), size, config), w);
+    const out = unflatten(networks.encode(parameters, rows(observation.seen(w)), size, config), w);
     const [mean, logStd] = tf.split(out, 2, -1);
     return { mean, logStd: floorLogStd(logStd) };
   };

@@ -148,14 +148,11 @@ export const fitPriorCommand = defineCommand({
           ? await heldOutDensity(
               closedForm(gaussian, slicesOf(train), {}),
               test,
-              samples,
+              { samples, seed, signal: effects.signal, together: channels },
               engine,
-              seed,
-              effects.signal,
-              channels,
             )
           : undefined;
-      writeFit(input.out, fitted, dataset, parts, baselines, seed);
+      writeFit(input.out, fitted, { dataset, parts, baselines, seed });
       return {
         out: input.out,
         family: family.name,

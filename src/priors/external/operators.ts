@@ -17,12 +17,12 @@ import { shapeOperators } from './shape.js';
 import { type Integers, isIntegers, type Value } from './values.js';
 
 const unary =
-  (of: (x: tf.Tensor, call: Call) => tf.Tensor): Operator =>
-  (call) => [of(tensor(call.inputs[0]), call)];
+  (compute: (x: tf.Tensor, call: Call) => tf.Tensor): Operator =>
+  (call) => [compute(tensor(call.inputs[0]), call)];
 
 /** Whole numbers stay numbers. */
 function binary(
-  of: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
+  compute: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
   known?: (a: number, b: number) => number,
 ): Operator {
   const pair = (a: Value, b: Value): Value => {
@@ -36,19 +36,19 @@ function binary(
         integers: Array.from({ length: size }, (_, i) => known(at(a, i), at(b, i))),
       };
     }
-    return of(tensor(a), tensor(b));
+    return compute(tensor(a), tensor(b));
   };
   return ({ inputs }) => [inputs.map(required).reduce(pair)];
 }
 
 const reduction =
-  (of: (x: tf.Tensor, axes: number[], keep: boolean) => tf.Tensor): Operator =>
+  (compute: (x: tf.Tensor, axes: number[], keep: boolean) => tf.Tensor): Operator =>
   (call) => {
     const x = tensor(call.inputs[0]);
     const given = listOf(call, 'axes', 1);
     if (!given?.length && attribute(call, 'noop_with_empty_axes', 0)) return [x];
     const axes = given?.length ? given.map((axis) => axisOf(axis, x.rank)) : x.shape.map((_, i) => i);
-    return [of(x, axes, attribute(call, 'keepdims', 1) !== 0)];
+    return [compute(x, axes, attribute(call, 'keepdims', 1) !== 0)];
   };
 
 const matMul: Operator = ({ inputs }) => {
