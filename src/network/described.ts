@@ -24,6 +24,8 @@ export const describedNetwork = z.strictObject({
   /** The file that it was read from, for messages. */
   file: z.string().optional(),
   layers: z.array(layer).min(1).max(MOST_LAYERS),
+  /** Outputs of the classifier that the file holds weights of; a network for another number of classes has a new one. */
+  classes: z.number().int().min(1).optional(),
   /** Line of each layer in the file. */
   lines: z.array(z.number()).optional(),
 });

@@ -7,5 +7,6 @@ export * from './from-onnx.js';
 export { networkFromYaml } from './from-yaml.js';
 export { layerKinds } from './kinds/index.js';
 export * from './layer.js';
+export type { ClassifierGraph, OnnxNetwork } from './onnx-reader.js';
 export * from './start.js';
 export * from './weights.js';

@@ -42,6 +42,14 @@ function valuesOf(tensor: OnnxTensor, source: ByteSource): NdArray {
   return f32(stored.shape, stored.read());
 }
 
+/** Axes of size 1 put in, as ONNX counts them: in the result. */
+function unsqueezed(shape: readonly number[], axes: readonly number[]): number[] {
+  const rank = shape.length + axes.length;
+  const places = new Set(axes.map((axis) => (axis < 0 ? axis + rank : axis)));
+  const rest = [...shape];
+  return Array.from({ length: rank }, (_, i) => (places.has(i) ? 1 : (rest.shift() ?? 1)));
+}
+
 /** The value of a node that has no other inputs than constants; undefined of all other nodes. */
 function constantOf(
   { type, name, inputs, attributes }: OnnxNode,
@@ -50,7 +58,21 @@ function constantOf(
   allocate: (count: number) => void,
 ): NdArray | undefined {
   const given = attributes.get('value');
-  if (type === 'Identity') return constants.get(inputs[0]);
+  const [of, argument] = inputs.map((name) => constants.get(name));
+  if (type === 'Identity' || type === 'Cast') return of;
+  // the shape is what its numbers are of: one for each channel, or a matrix
+  if (type === 'Unsqueeze' && of) {
+    const axes = attributes.get('axes')?.ints ?? Array.from(argument?.data ?? []);
+    return f32(unsqueezed(of.shape, axes), of.data as Float32Array);
+  }
+  if (type === 'Reshape' && of && argument) {
+    const shape = Array.from(argument.data);
+    const known = shape.reduce((a, b) => (b > 0 ? a * b : a), 1);
+    const whole = shape.map((n) => (n === -1 ? of.data.length / known : n));
+    return whole.reduce((a, b) => a * b, 1) === of.data.length
+      ? f32(whole, of.data as Float32Array)
+      : undefined;
+  }
   if (type === 'ConstantOfShape') {
     const shape = constants.get(inputs[0]);
     if (!shape) return undefined;

@@ -46,6 +46,11 @@ export const examples: readonly KindExample[] = [
   { title: 'batch-norm', layers: [{ kind: 'batch-norm' }] },
   { title: 'batch-norm without scale', layers: [{ kind: 'batch-norm', scale: false, epsilon: 0.01 }] },
   { title: 'batch-norm of a vector', layers: [{ kind: 'global-max-pool' }, { kind: 'batch-norm' }] },
+  { title: 'affine', layers: [{ kind: 'affine' }] },
+  {
+    title: 'affine of a vector, without offset',
+    layers: [{ kind: 'global-max-pool' }, { kind: 'affine', offset: false }],
+  },
   { title: 'layer-norm', layers: [{ kind: 'layer-norm' }] },
   { title: 'group-norm', layers: [{ kind: 'group-norm', groups: 2 }] },
   { title: 'layer-norm of a vector', layers: [{ kind: 'flatten', name: 'vector' }, { kind: 'layer-norm' }] },
@@ -61,6 +66,7 @@ export const examples: readonly KindExample[] = [
     'softplus',
     'tanh',
     'sigmoid',
+    'hard-sigmoid',
   ].map((kind) => ({ title: kind, layers: [{ kind }] })),
   { title: 'max-pool', layers: [{ kind: 'max-pool', size: 2 }] },
   { title: 'max-pool, overlapping', layers: [{ kind: 'max-pool', size: 3, stride: 2, padding: 1 }] },
@@ -70,6 +76,20 @@ export const examples: readonly KindExample[] = [
   { title: 'global-max-pool', layers: [{ kind: 'global-max-pool' }] },
   { title: 'flatten', layers: [{ kind: 'flatten' }] },
   { title: 'dropout', layers: [{ kind: 'dropout', rate: 0.3 }] },
+  {
+    title: 'multiply',
+    layers: [
+      { kind: 'conv', name: 'a', channels: 4, kernel: 3, padding: 'same' },
+      { kind: 'multiply', inputs: ['images', 'a'] },
+    ],
+  },
+  {
+    title: 'multiply, factors of channels',
+    layers: [
+      { kind: 'global-max-pool', name: 'a' },
+      { kind: 'multiply', inputs: ['a', 'images'] },
+    ],
+  },
   {
     title: 'add',
     layers: [

@@ -110,6 +110,36 @@ function mobile(b: Builder): Value {
   return b.op('Gemm', [mean, b.weights([16, CLASSES])]);
 }
 
+/** As mobile networks of other exporters: gates from means over positions, functions in parts, biases that are added. */
+function gates(b: Builder): Value {
+  const scalar = (x: number) => b.g.constant(Float32Array.of(x), [], 'float32');
+  const clipped = (x: Value) => b.op('Clip', [b.op('Add', [x, scalar(3)]), scalar(0), scalar(6)]);
+  const scaled = b.op('Div', [b.op('Sub', [b.images, b.weights([3, 1, 1])]), b.weights([1, 3, 1, 1], true)]);
+  const first = b.op('Add', [b.conv(scaled, [6, 3, 3, 3], { pads: [1, 1, 1, 1] }), b.weights([1, 6, 1, 1])]);
+  const swish = b.op('Div', [b.op('Mul', [first, clipped(first)]), scalar(6)]);
+  const norm = b.op('Add', [b.op('Mul', [b.norm(swish, 6), b.weights([6, 1, 1])]), b.weights([6, 1, 1])]);
+  const mean = b.op('GlobalAveragePool', [norm]);
+  const squeezed = b.op('Relu', [b.op('Add', [b.conv(mean, [3, 6, 1, 1]), b.weights([1, 3, 1, 1])])]);
+  const gate = b.op('Mul', [clipped(b.conv(squeezed, [6, 3, 1, 1], {}, true)), scalar(1 / 6)]);
+  const gated = b.op('Mul', [gate, norm]);
+  const half = b.op('HardSigmoid', [b.op('Mul', [scalar(0.5), gated])], { alpha: { float: 0.25 } });
+  const pooled = b.op('GlobalAveragePool', [b.op('Mul', [half, norm])]);
+  return b.op('Flatten', [b.conv(pooled, [CLASSES, 6, 1, 1], {}, true)]);
+}
+
+/** Channels to the end and back, as networks that were made with [n, h, w, c] have it, and flattened in this order. */
+function channelsLast(b: Builder): Value {
+  const perm = (...order: number[]) => ({ perm: order });
+  const x = b.op('Transpose', [b.conv(b.images, [4, 3, 3, 3])], perm(0, 2, 3, 1));
+  const shifted = b.op('Relu', [b.op('Add', [x, b.weights([4])])]);
+  const pooled = b.op('MaxPool', [b.op('Transpose', [shifted], perm(0, 3, 1, 2))], {
+    kernel_shape: [2, 2],
+    strides: [2, 2],
+  });
+  const flat = b.op('Reshape', [b.op('Transpose', [pooled], perm(0, 2, 3, 1)), b.g.int64([-1, 140])]);
+  return b.op('Gemm', [flat, b.weights([140, CLASSES])]);
+}
+
 function write(name: string, build: (b: Builder) => Value): { path: string; bytes: Uint8Array } {
   const b = new Builder();
   const logits = build(b);
@@ -123,12 +153,15 @@ test.each([
   ['residual', residual],
   ['plain', plain],
   ['mobile', mobile],
+  ['gates', gates],
+  ['channelsLast', channelsLast],
 ])('%s: logits of onnxruntime with the weights of the file', async (name, build) => {
   const { path, bytes } = write(name, build);
-  const { network, classes, arrays } = readOnnxNetwork(path);
-  expect(classes).toBe(CLASSES);
+  const read = readOnnxNetwork(path);
+  const { network } = read;
+  expect(network.classes).toBe(CLASSES);
   const architecture = describedArchitecture(network, INPUT, CLASSES);
-  const parameters = graphArrays(architecture, arrays);
+  const parameters = graphArrays(architecture, read);
   for (const layer of weightLayers(architecture))
     expect(parameters[`${layer.name}.weights`].shape).toEqual([...weightShape(layer)]);
   const images = normal(1690, 3, INPUT.height, INPUT.width, INPUT.channels);
@@ -171,15 +204,25 @@ test.each<[string, (b: Builder) => Value, RegExp]>([
     /node \S+ \(LRN\): this operator is not known/,
   ],
   [
-    'a constant factor',
-    (b) => b.op('Mul', [b.images, b.weights([1])]),
-    /\(Mul\): a factor that is a constant/,
+    'constants that are of no channels',
+    (b) => b.op('Mul', [b.images, b.weights([12])]),
+    /\(Mul\): a constant \[12\], which is no number for each channel/,
   ],
   ['what is no classifier', (b) => b.op('Relu', [b.images]), /it does not end in a classifier/],
   [
     'weights that are computed',
     (b) => b.op('Conv', [b.images, b.op('Relu', [b.images])]),
     /\(Conv\): its input \S+ is not stored/,
+  ],
+  [
+    'six times a HardSwish',
+    (b) => {
+      const six = b.g.constant(Float32Array.of(6), [], 'float32');
+      const sum = b.op('Add', [b.images, b.g.constant(Float32Array.of(3), [], 'float32')]);
+      const clipped = b.op('Clip', [sum, b.g.constant(Float32Array.of(0), [], 'float32'), six]);
+      return b.op('Relu', [b.op('Mul', [b.images, clipped])]);
+    },
+    /\(Relu\): it reads 6 times a HardSwish/,
   ],
   [
     'means that count padding',

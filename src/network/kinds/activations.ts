@@ -29,6 +29,23 @@ const leakyRelu: Activation<z.infer<typeof slope>> = {
   toOnnx: (g, x, { slope }) => g.emit1('LeakyRelu', [x], x.shape, { alpha: { float: slope } }),
 };
 
+const line = z.strictObject({
+  slope: z
+    .number()
+    .min(-100)
+    .max(100)
+    .default(1 / 6)
+    .describe('slope between 0 and 1'),
+  offset: z.number().min(-100).max(100).default(0.5).describe('value at 0'),
+});
+/** clip(slope · x + offset, 0, 1) */
+const hardSigmoid: Activation<z.infer<typeof line>> = {
+  options: line,
+  apply: (x, { slope, offset }) => tf.div(tf.relu6(tf.mul(tf.add(tf.mul(x, slope), offset), 6)), 6),
+  toOnnx: (g, x, { slope, offset }) =>
+    g.emit1('HardSigmoid', [x], x.shape, { alpha: { float: slope }, beta: { float: offset } }),
+};
+
 /** x Φ(x), Φ the distribution function of a standard normal (Hendrycks & Gimpel 2016). */
 const gelu = (x: tf.Tensor) => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1));
 
@@ -73,5 +90,6 @@ const activation = <Options>(
 
 export const activations = [
   activation('leaky-relu', leakyRelu),
+  activation('hard-sigmoid', hardSigmoid),
   ...Object.entries(table).map(([kind, one]) => activation(kind, one)),
 ];
