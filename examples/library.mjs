@@ -5,7 +5,6 @@ const engine = await dwp.createEngine('native');
 const key = dwp.seedKey(0); // determines every random number
 const { train, test } = dwp.loadDataset('mnist');
 const { train: rows } = dwp.stratifiedSplit(train.labels, 10, 100, 0, key); // ten of each digit
-
 const kernels = dwp.readKernelDataset('kernels-dataset', '5x5').train; // [n, 5, 5]
 const gaussian = dwp.families.get('gaussian');
 const { prior } = await dwp.fitPrior({ family: gaussian, kernels, engine, key }); // with all defaults
@@ -23,7 +22,8 @@ const settings = { estimator: 'weight-samples', examples: 100, kernelSubsample: 
 const model = { architecture, posterior, priors: { conv: prior }, ...settings };
 const conv = dwp.f32([32, 1, 5, 5], await dwp.samplePrior(prior, 32, engine, key)); // starts at its samples
 const state = dwp.initialState({ architecture, posterior, weights: { conv }, logStd: -5, key });
-const options = { ...dwp.runConfig.parse({}), steps: 200, denseDecay: 0, logEvery: 200 };
+const penalties = { temperature: 0.1, warmUp: 0, weightDecay: 0, denseDecay: 0 };
+const options = { learningRate: 3e-3, batch: 50, steps: 200, logEvery: 200, ...penalties };
 const { parameters } = await dwp.trainNetwork({ model, images: train, rows, options, state, engine, key });
 const predicted = { network: model, parameters, images: test, samples: 1 }; // one draw of the weights
 const { value } = await dwp.predictions({ ...predicted, engine, key }).next();

@@ -4,13 +4,12 @@
 //   npm run build && node scripts/posterior-bias.mjs runs/mcmc hmc
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { createEngine, foldIn } from '../dist/engine/index.js';
-import { classificationMetrics, predictions } from '../dist/evaluate/index.js';
-import { drawsOfChains } from '../dist/runs/chains.js';
-import { readCheckpoint } from '../dist/runs/checkpoint.js';
-import { prepare } from '../dist/runs/problem.js';
-import { readRunConfig, readSummary } from '../dist/runs/run.js';
-import { isSampler } from '../dist/train/sample-network.js';
+import { createEngine } from '../dist/engine/index.js';
+import { classificationMetrics } from '../dist/evaluate/index.js';
+import { methodOf } from '../dist/runs/config.js';
+import { readRunConfig } from '../dist/runs/config-file.js';
+import { readProblem } from '../dist/runs/run.js';
+import { readSummary } from '../dist/runs/summary.js';
 
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const deviation = (values) =>
@@ -19,20 +18,10 @@ const deviation = (values) =>
 /** Mean predictive distributions [n, classes] of even draws, of odd ones (which are other chains), and of all. */
 async function predictive(run) {
   const config = readRunConfig(run);
-  const problem = prepare(config);
+  const problem = readProblem(run, config);
   const engine = await createEngine(config.engine, config.threads, config.device);
-  const { model, judged, key } = problem;
-  const { samples } = config;
-  const draws = isSampler(config.posterior)
-    ? drawsOfChains(run, problem, samples, engine).draws
-    : predictions({
-        network: model,
-        parameters: readCheckpoint(run, model).parameters,
-        images: judged,
-        samples,
-        engine,
-        key: foldIn(key, 'predict'),
-      });
+  const { judged } = problem;
+  const { draws } = methodOf(config).predictions({ config, folder: run, problem, engine, hooks: {} });
   const halves = [0, 1].map(() => new Float64Array(judged.count * judged.classes));
   let count = 0;
   for await (const probabilities of draws) {

@@ -20,14 +20,16 @@ export {
   readKernelDataset,
 } from './kernels/index.js';
 export * from './mcmc/index.js';
+export * from './methods/index.js';
 export * from './network/index.js';
 export { posteriors } from './posteriors/index.js';
 export { readPriorFolder, writePriorFolder } from './prior-folders/prior-folder.js';
 export { imageVae } from './priors/image-vae.js';
 export { families, type KernelPrior, type PriorFamily } from './priors/index.js';
 export { type LatentPrior, latentPriors } from './priors/latent/index.js';
-export { type RunConfig, runConfig } from './runs/config.js';
-export { readSummary, resumeRun, startRun } from './runs/run.js';
+export { parseRunConfig, type RunConfig } from './runs/config.js';
+export { resumeRun, startRun } from './runs/run.js';
+export { type RunSummary, readSummary } from './runs/summary.js';
 export { defaultFit, type FitOptions, fitPrior } from './train/fit-prior.js';
 export { samplePrior } from './train/sample-prior.js';
 export { initialState, type NetworkOptions, trainNetwork } from './train/train-network.js';

@@ -12,6 +12,8 @@ const ROWS: readonly (readonly string[])[] = [
   ['report'],
   ['plans', 'interchange'],
   ['runs'],
+  ['methods'],
+  ['problems'],
   ['prior-folders'],
   ['toy'],
   ['train'],

@@ -1,5 +1,5 @@
 // The library as programs use it: the example runs as it stands in the README, and a program adds a kind of layer, an
-// architecture and a family of priors of its own without touching any file of ours.
+// architecture, a family of priors and a method of its own without touching any file of ours.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,9 @@ import { z } from 'zod';
 import { familyConfig, familyOptions } from '../src/cli/family-options.js';
 import { createEngine, f32, foldIn, RandomStream, seedKey, spec, tf } from '../src/engine/index.js';
 import { evaluateDensity } from '../src/evaluate/density.js';
+import { predictions } from '../src/evaluate/index.js';
 import { networkToOnnx } from '../src/interchange/export-onnx.js';
+import { type Method, methods } from '../src/methods/index.js';
 import {
   architectures,
   buildArchitecture,
@@ -23,10 +25,14 @@ import {
 import { comparedPriors } from '../src/prior-folders/compared-priors.js';
 import { readPriorFolder } from '../src/prior-folders/prior-folder.js';
 import { families, kernelLength, type PriorFamily, type TrainingKernels } from '../src/priors/index.js';
-import { runConfig } from '../src/runs/config.js';
+import { option, whole } from '../src/problems/option.js';
+import { startOptions } from '../src/problems/options.js';
+import { parseRunConfig, type RunConfig } from '../src/runs/config.js';
+import { readRunConfig } from '../src/runs/config-file.js';
 import { startRun } from '../src/runs/run.js';
 import { fitPrior } from '../src/train/fit-prior.js';
 import { samplePrior } from '../src/train/sample-prior.js';
+import { initialState } from '../src/train/train-network.js';
 import { writeTestPrior } from './cli/prior-folder.js';
 import { engines, runOn } from './engine/reference.js';
 import { estimate, expectMean } from './monte-carlo.js';
@@ -185,7 +191,7 @@ test('a family of priors is one value in the list: fitted, stored, drawn, judged
   expect(judged.logDensity).toBeCloseTo(estimate(perKernel).mean, 3);
 
   const summary = await startRun(
-    runConfig.parse({
+    parseRunConfig({
       ...{ prior: 'fitted', priorPath: paths, channels: [2, 3], threads: 1, kernelSubsample: 4 },
       ...{ examples: 10, batch: 10, components: 1, steps: 4, validation: 50, samples: 2 },
     }),
@@ -212,4 +218,61 @@ test('commands have the options and the row of a family that a program adds', ()
   expect(comparedPriors().filter(({ family }) => family === logistic)).toMatchObject([
     { name: 'logistic', config: {} },
   ]);
+});
+
+/** Nothing is learned: networks are draws of the prior, as they come. */
+const untrained: Method = {
+  ...methods.get('point')!,
+  name: 'untrained',
+  summary: 'networks as they start',
+  priors: ['dwp', 'standard-normal'],
+  options: {
+    ...startOptions,
+    draws: option(whole(1).default(2), 'method', '<n>', 'number of networks'),
+  },
+  complete: (config) => config,
+  check() {},
+  start: async () => () => {},
+  advance: async () => 0,
+  steps: () => 0,
+  stepsDone: () => 0,
+  networks: () => [],
+  predictions({ problem, engine, config }) {
+    const count = (config as RunConfig).draws as number;
+    async function* draws() {
+      for (let i = 0; i < count; i++) {
+        const { architecture, posterior } = problem.model;
+        const weights = await problem.weights(engine, i);
+        const { parameters } = initialState({
+          architecture,
+          posterior,
+          weights,
+          logStd: 0,
+          key: problem.key,
+        });
+        const predicted = { network: problem.model, parameters, images: problem.judged, samples: 1 };
+        yield* predictions({ ...predicted, engine, key: problem.key });
+      }
+    }
+    return { count, draws: draws() };
+  },
+  report: async () => ({ init: 'prior' }),
+};
+
+test('a method is one value in the list: runs have its options, and its predictions', async () => {
+  methods.set(untrained.name, untrained);
+  const folder = mkdtempSync(join(tmpdir(), 'dwp-method-'));
+  const given = { method: 'untrained', prior: 'standard-normal', draws: '3', channels: [2, 3], examples: 10 };
+  const run = join(folder, 'run');
+  const summary = await startRun(parseRunConfig({ ...given, validation: 50, threads: 1 }), run);
+  expect(summary).toMatchObject({ method: 'untrained', init: 'prior', steps: 0 });
+  expect(summary.ensemble.at(-1)!.samples).toBe(3);
+  expect(readFileSync(join(run, 'config.yaml'), 'utf8')).toContain(
+    'method:\n  name: untrained\n  draws: 3\n',
+  );
+  expect(readRunConfig(run)).toMatchObject({ method: 'untrained', draws: 3 });
+  expect(() => parseRunConfig({ draws: 3 })).toThrow(
+    '--draws cannot be used with --method variational: it is an option of untrained',
+  );
+  rmSync(folder, { recursive: true });
 });

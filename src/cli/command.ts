@@ -14,6 +14,8 @@ export interface OptionDefinition<S extends z.ZodType = z.ZodType> {
   group?: string;
   /** Shown by --help-all alone. */
   rare?: boolean;
+  /** `false` where the command itself checks what was given, and fills in defaults. */
+  checked?: boolean;
 }
 
 export interface ArgumentDefinition<S extends z.ZodType = z.ZodType> {
@@ -37,6 +39,8 @@ export interface Command<
   options: O;
   /** Real command lines, shown in --help. */
   examples: readonly string[];
+  /** From what a --config file holds to options by name, where that is more than they. */
+  fromFile?(raw: Record<string, unknown>): Record<string, unknown>;
   run(input: Inputs<A> & Inputs<O>, effects: Effects): Promise<R>;
   /** The result for a person; with `--format json` the result itself is printed. */
   render(result: R): string;
@@ -49,6 +53,7 @@ export interface AnyCommand {
   arguments: Record<string, ArgumentDefinition>;
   options: Record<string, OptionDefinition>;
   examples: readonly string[];
+  fromFile?(raw: Record<string, unknown>): Record<string, unknown>;
   run(input: Record<string, unknown>, effects: Effects): Promise<unknown>;
   render(result: unknown): string;
 }

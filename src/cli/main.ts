@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import { type DwpError, escapeControls, inputError, messageOf, usageError } from '../errors.js';
 import { readText } from '../formats/read-file.js';
 import { systemError, writeError } from '../formats/write-errors.js';
-import { type AnyCommand, choicesOf } from './command.js';
+import { type AnyCommand, type ArgumentDefinition, choicesOf, type OptionDefinition } from './command.js';
 import { type CommandEntry, commands } from './commands/index.js';
 import { terminalEffects } from './effects.js';
 import { printable } from './printable.js';
@@ -165,11 +165,15 @@ async function readConfig(path: string, definition: AnyCommand): Promise<Record<
   }
   if (typeof config !== 'object' || config === null || Array.isArray(config))
     throw usageError(`${path}: expected a mapping of options`, `see dwp ${definition.name} --help`);
+  const options = (definition.fromFile?.(config as Record<string, unknown>) ?? config) as Record<
+    string,
+    unknown
+  >;
   const known = [...Object.keys(definition.arguments), ...Object.keys(definition.options)];
-  for (const key of Object.keys(config))
+  for (const key of Object.keys(options))
     if (!known.includes(key))
       throw usageError(`${path}: unknown option "${key}"`, `known: ${known.join(', ')}`);
-  return config as Record<string, unknown>;
+  return options;
 }
 
 function validate(
@@ -178,10 +182,11 @@ function validate(
   config?: string,
 ): Record<string, unknown> {
   const input: Record<string, unknown> = {};
-  for (const [name, { schema, ...shown }] of Object.entries({
+  const all: Record<string, ArgumentDefinition | OptionDefinition> = {
     ...definition.arguments,
     ...definition.options,
-  })) {
+  };
+  for (const [name, { schema, ...shown }] of Object.entries(all)) {
     const label =
       'flags' in shown
         ? String(shown.flags)
@@ -194,6 +199,10 @@ function validate(
           `${label} ${word === '' ? 'is empty' : 'holds a zero character'}`,
           `give it a value, or see dwp ${definition.name} --help`,
         );
+    if ('checked' in shown && shown.checked === false) {
+      if (given[name] !== undefined) input[name] = given[name];
+      continue;
+    }
     const parsed = schema.safeParse(given[name]);
     if (!parsed.success) {
       const missing = given[name] === undefined;

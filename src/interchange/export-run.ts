@@ -1,15 +1,14 @@
 // The network of a finished run, with posterior means as weights, as files of other programs; of a mixture of
 // networks, all of them in one graph.
-import { join } from 'node:path';
 import { loadDataset } from '../data/index.js';
 import { createEngine } from '../engine/index.js';
 import { usageError } from '../errors.js';
 import { saveFile } from '../formats/files.js';
-import { readComponents } from '../runs/checkpoint.js';
-import { buildArchitecture, posteriorOf, prepare, statisticsOf } from '../runs/problem.js';
-import { readRunConfig } from '../runs/run.js';
-import { readSubstitutes } from '../runs/substitutes.js';
-import { isSampler } from '../train/sample-network.js';
+import { posteriors } from '../posteriors/index.js';
+import { buildArchitecture, statisticsOf } from '../problems/problem.js';
+import { methodOf } from '../runs/config.js';
+import { readRunConfig } from '../runs/config-file.js';
+import { readProblem } from '../runs/run.js';
 import { kerasLayout, networkToKeras } from './export-keras.js';
 import { networkToOnnx } from './export-onnx.js';
 import { type PlainWeights, plainWeights } from './plain-weights.js';
@@ -28,7 +27,7 @@ export interface ExportedRun {
  * Statistics of batch normalisation are computed from the training images for the posterior means, as predictions do for
  * each draw; with `batchNormStatistics: running` they are the running averages.
  * @param run folder of dwp train
- * @throws DwpError USAGE when it is a run by Markov chains or a mixture that Keras cannot hold, INPUT when it is no run
+ * @throws DwpError USAGE when it is a mixture that Keras cannot hold, INPUT when it is no run
  */
 export async function exportRun(
   run: string,
@@ -36,19 +35,16 @@ export async function exportRun(
 ): Promise<ExportedRun> {
   const layout = keras ? kerasLayout(keras) : undefined;
   const config = readRunConfig(run);
-  if (isSampler(config.posterior))
-    throw usageError(
-      `${run} holds Markov chains (${config.posterior}), which have many networks instead of one`,
-      `they are in ${join(run, 'samples')}, as safetensors`,
-    );
+  const method = methodOf(config);
   const dataset = loadDataset(config.data, config.dataDir);
-  // where each kernel has a ζ, it is the prior that says what a kernel is
+  const { posterior } = method.model(config);
+  // where each kernel has a ζ, it is the prior that says what a kernel is; else priors may be gone
   const architecture =
-    config.posterior === 'semi-implicit'
-      ? prepare(config, dataset, readSubstitutes(run, config, dataset.train)).model.architecture
+    posterior === posteriors['semi-implicit']
+      ? readProblem(run, config, dataset).model.architecture
       : buildArchitecture(config, dataset.train);
-  const network = { architecture, posterior: posteriorOf(config) };
-  const components = readComponents(run, network);
+  const network = { architecture, posterior };
+  const components = method.networks(run, config, network);
   if (keras && components.length > 1)
     throw usageError(
       `${run} is a mixture of ${components.length} networks, but a Keras weight file holds only one`,

@@ -7,11 +7,11 @@ import { createEngine, type Engine } from '../engine/index.js';
 import { DwpError, usageError } from '../errors.js';
 import { mean, standardDeviation } from '../evaluate/index.js';
 import { writeJson } from '../formats/files.js';
-import { CHAINS_STATE } from '../runs/chains.js';
-import { CHECKPOINT } from '../runs/checkpoint.js';
 import { type RunConfig, withDefaults } from '../runs/config.js';
+import { decisive, readRunConfig } from '../runs/config-file.js';
 import type { RunHooks } from '../runs/hooks.js';
-import { checkRun, type RunSummary, readRunConfig, readSummary, resumeRun, startRun } from '../runs/run.js';
+import { checkRun, hasBegun, resumeRun, startRun } from '../runs/run.js';
+import { type RunSummary, readSummary } from '../runs/summary.js';
 import type { Plan, PlannedRun } from './plan.js';
 
 export interface Spread {
@@ -94,16 +94,11 @@ export async function runPlan(plan: Plan, folder: string, hooks: CompareHooks = 
   return finished;
 }
 
-const begun = (path: string) =>
-  ['summary.json', CHECKPOINT, CHAINS_STATE].some((name) => existsSync(join(path, name)));
-
 /** @throws DwpError USAGE where the folder has a run of another configuration */
 function requireSameRun(run: PlannedRun, path: string): void {
-  if (!begun(path)) return;
-  // What does not decide the result may change between stretches.
-  const decisive = ({ threads: _, device: __, checkpointEvery: ___, ...config }: RunConfig) =>
-    JSON.parse(JSON.stringify(config));
-  if (!isDeepStrictEqual(decisive(readRunConfig(path)), decisive(withDefaults(run.config))))
+  if (!hasBegun(path)) return;
+  const plain = (config: RunConfig) => JSON.parse(JSON.stringify(decisive(config)));
+  if (!isDeepStrictEqual(plain(readRunConfig(path)), plain(withDefaults(run.config))))
     throw usageError(
       `${path} was made with a configuration that differs from the plan`,
       'choose another --out, or remove that folder',
@@ -111,7 +106,7 @@ function requireSameRun(run: PlannedRun, path: string): void {
 }
 
 async function finish(run: PlannedRun, path: string, hooks: RunHooks): Promise<RunSummary> {
-  if (!begun(path)) {
+  if (!hasBegun(path)) {
     rmSync(path, { recursive: true, force: true }); // ended before its first checkpoint: nothing is lost
     return startRun(run.config, path, hooks);
   }

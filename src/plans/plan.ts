@@ -3,10 +3,12 @@ import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { inputError, messageOf, usageError } from '../errors.js';
+import { DwpError, inputError, messageOf, usageError } from '../errors.js';
 import { readText } from '../formats/read-file.js';
-import { type RunConfig, runConfig } from '../runs/config.js';
-import { isNetworkFile } from '../runs/network-file.js';
+import { isNetworkFile } from '../problems/network-file.js';
+import { parseRunConfig, type RunConfig } from '../runs/config.js';
+import { withoutHeadings } from '../runs/config-file.js';
+import { randomFeatures } from './feature-options.js';
 
 const settings = z.record(z.string(), z.unknown());
 
@@ -87,34 +89,50 @@ export function makePlan(raw: unknown, name: string, folder: string): Plan {
           what === 'methods' ? 'give every method its own label' : 'remove one of them',
         );
   const names = folderNames(labels);
+  const known = kind === 'random-features' ? new Map([[randomFeatures.name, randomFeatures]]) : undefined;
   const runs = methods.flatMap(({ label, ...method }) =>
     examples.flatMap((n) =>
       splits.map((split): PlannedRun => {
-        const config = runConfig.strict().safeParse({ ...base, ...method, examples: n, split });
-        if (!config.success) {
-          const [issue] = config.error.issues;
-          throw usageError(
-            `${name}: method "${label}": ${issue.path.join('.')} ${issue.message}`,
-            'run options are those of dwp train --help, in camelCase',
-          );
-        }
-        const { arch } = config.data;
-        const paths = (list: readonly string[]) => list.map((path) => resolve(folder, path));
+        const settings = { ...withoutHeadings(method), examples: n, split };
+        const config = inMethod(name, label, () =>
+          parseRunConfig(settings, { known, base: withoutHeadings(base), nameOf: (key) => key }),
+        );
         return {
           label,
           name: `${names.get(label)}-${n}-${split}`,
-          config: {
-            ...config.data,
-            ...(config.data.dataDir && { dataDir: resolve(folder, config.data.dataDir) }),
-            ...(typeof arch === 'string' && isNetworkFile(arch) && { arch: resolve(folder, arch) }),
-            priorPath: paths(config.data.priorPath),
-            filters: paths(config.data.filters),
-          },
+          config: withPathsFrom(folder, config),
         };
       }),
     ),
   );
   return { kind, title, runs, reference };
+}
+
+/** Runs what may find an option of a method wrong, and says of which. */
+function inMethod<T>(plan: string, label: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof DwpError)) throw error;
+    throw new DwpError(
+      error.code,
+      `${plan}: method "${label}": ${error.message}`,
+      'run options are those of dwp train --help, in camelCase',
+    );
+  }
+}
+
+/** The same run with paths that do not depend on where the program was started. */
+export function withPathsFrom(folder: string, config: RunConfig): RunConfig {
+  const absolute = (path: string) => resolve(folder, path);
+  const { arch, dataDir, priorPath, filters } = config;
+  return {
+    ...config,
+    ...(dataDir && { dataDir: absolute(dataDir) }),
+    ...(typeof arch === 'string' && isNetworkFile(arch) && { arch: absolute(arch) }),
+    priorPath: priorPath.map(absolute),
+    ...(filters && { filters: filters.map(absolute) }),
+  };
 }
 
 /**

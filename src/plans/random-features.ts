@@ -4,15 +4,23 @@ import { loadDataset } from '../data/index.js';
 import { createEngine, type Engine } from '../engine/index.js';
 import { DwpError, usageError } from '../errors.js';
 import { classificationMetrics, mean, PredictiveMean, reliabilityBins } from '../evaluate/index.js';
-import { UNIT_DECAY } from '../runs/classifier.js';
-import { initOf } from '../runs/config.js';
-import { readNetwork } from '../runs/network-file.js';
-import { type Problem, prepare, startKey } from '../runs/problem.js';
-import { makeSubstitutes } from '../runs/substitutes.js';
+import { UNIT_DECAY } from '../methods/classifier.js';
+import { posteriors } from '../posteriors/index.js';
+import { readNetwork } from '../problems/network-file.js';
+import { initOf } from '../problems/options.js';
+import { type Problem, prepare, startKey, type WeightModel } from '../problems/problem.js';
+import { makeSubstitutes } from '../problems/substitutes.js';
 import { classify, featureMap, labelsOf, linearClassifier } from '../train/random-features.js';
 import { hiddenDenseStart } from '../train/train-network.js';
 import type { CompareHooks, FinishedRun } from './compare.js';
+import type { FeatureSettings } from './feature-options.js';
 import type { Plan, PlannedRun } from './plan.js';
+
+const UNTRAINED: WeightModel = {
+  posterior: posteriors.point,
+  estimator: 'weight-samples',
+  kernelSubsample: 1,
+};
 
 /** A run without a folder. */
 export interface FeatureRun extends Omit<FinishedRun, 'path'> {
@@ -35,7 +43,7 @@ export async function runFeatures(plan: Plan, hooks: CompareHooks = {}): Promise
   for (const { config: given } of plan.runs) {
     const config = { ...given, arch: readNetwork(given.arch) };
     const substitutes = await makeSubstitutes(config, dataset.train, engine, { signal: hooks.signal });
-    problems.push(prepare(config, dataset, substitutes));
+    problems.push(prepare(config, UNTRAINED, dataset, substitutes));
   }
   const finished: FeatureRun[] = [];
   for (const [i, run] of plan.runs.entries()) {
@@ -46,12 +54,13 @@ export async function runFeatures(plan: Plan, hooks: CompareHooks = {}): Promise
 }
 
 async function runOne(
-  { label, config }: PlannedRun,
+  { label, config: given }: PlannedRun,
   { model, train, judged, weights, key }: Problem,
   engine: Engine,
   { signal, progress }: CompareHooks,
 ): Promise<FeatureRun> {
   const began = Date.now();
+  const config = given as PlannedRun['config'] & FeatureSettings;
   const { images, rows } = train;
   const { classes } = model.architecture;
   const decay = typeof config.denseDecay === 'number' ? config.denseDecay : UNIT_DECAY; // of features of mean square 1

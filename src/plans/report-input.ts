@@ -3,13 +3,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Engine, seedKey } from '../engine/index.js';
 import { readNpy } from '../formats/npy.js';
-import { readSafetensors } from '../formats/safetensors.js';
+import { readTrace } from '../methods/trained-networks.js';
 import { sizeText } from '../prior-folders/choose-prior.js';
 import { readPriorFolder } from '../prior-folders/prior-folder.js';
 import { kernelLength } from '../priors/index.js';
-import { samplePath } from '../runs/chains.js';
-import { readCheckpoint } from '../runs/checkpoint.js';
-import { environment, type RunSummary, readRunConfig, readSummary, readTrace } from '../runs/run.js';
+import { methodOf } from '../runs/config.js';
+import { readRunConfig } from '../runs/config-file.js';
+import { environment } from '../runs/run.js';
+import { type RunSummary, readSummary } from '../runs/summary.js';
 import { samplePrior } from '../train/sample-prior.js';
 import { type ComparisonRow, comparisonRows, conclusion, type FinishedRun } from './compare.js';
 import { runLabels } from './run-labels.js';
@@ -84,10 +85,8 @@ export async function gatherPriors(paths: readonly string[], engine: Engine): Pr
 }
 
 function runFigures({ path, label, summary }: FinishedRun): RunFigures {
-  // of Markov chains the filters of one draw
-  const parameters = existsSync(samplePath(path, 0))
-    ? readSafetensors(samplePath(path, 0)).tensors
-    : readCheckpoint(path).parameters;
+  const config = readRunConfig(path);
+  const parameters = methodOf(config).networks(path, config).at(-1)!; // one of those that predict together
   const filters = Object.entries(parameters).flatMap(([name, { shape, data }]) => {
     if (!name.endsWith('.mean') || shape.length !== 4 || shape[2] * shape[3] === 1) return [];
     const [, , h, w] = shape;

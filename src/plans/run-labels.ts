@@ -1,6 +1,7 @@
 // Names of runs in a report: prior and start, and the settings in which runs of one prior and start differ, so that means
 // are taken over runs of the same settings only.
 import { isAbsolute, relative } from 'node:path';
+import { flagOf } from '../problems/option.js';
 import type { RunConfig } from '../runs/config.js';
 
 /** What runs of one method differ in, or what does not change their result. Steps follow from the examples. */
@@ -18,10 +19,6 @@ const written = (value: unknown): string =>
         ? relative('', String(value)) // paths as the person at the terminal writes them
         : String(value);
 
-/** `--prior-path` of priorPath */
-const optionOf = (key: string): string =>
-  `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-
 export interface LabelledRun {
   /** Prior and start, as the summary has them. */
   plain: string;
@@ -36,6 +33,6 @@ export function runLabels(runs: readonly LabelledRun[]): string[] {
     const differing = keys.filter(
       (key) => !OF_A_RUN.includes(key) && new Set(alike.map((other) => JSON.stringify(other[key]))).size > 1,
     );
-    return [...differing.map((key) => `${optionOf(key)} ${written(config[key])}`), plain].join(', ');
+    return [...differing.map((key) => `${flagOf(key)} ${written(config[key])}`), plain].join(', ');
   });
 }

@@ -4,10 +4,12 @@ import type { Engine } from '../engine/index.js';
 
 export interface RunHooks {
   signal?: AbortSignal;
-  progress?(phase: 'training' | 'sampling' | 'predicting', done: number, total: number, detail: string): void;
+  progress?(phase: string, done: number, total: number, detail: string): void;
   /** What the user should know before it starts. */
   info?(line: string): void;
   warn?(line: string): void;
+  /** Warned of once the run is found good. */
+  notes?: readonly string[];
   /** Data that several runs share. */
   dataset?: Dataset;
   engine?: Engine;

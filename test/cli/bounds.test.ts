@@ -109,7 +109,7 @@ test('in words', async () => {
 describe('errors', () => {
   test.each<[string, () => string[], number, RegExp]>([
     ['no such run', () => [at('nowhere')], 3, /nowhere is not a run folder/],
-    ['no prior', () => [at('point')], 2, /trained with --prior none.*use a run with a prior/],
+    ['no prior', () => [at('point')], 2, /trained with --method point.*use a run of --method variational/],
     ['an unfinished run', () => [at('halfway')], 2, /stopped at step 2 of 4.*--resume/],
     ['K = 0', () => [at('run'), '--samples', '0,10'], 2, /--samples .*at least 1/],
     ['K is a word', () => [at('run'), '--samples', 'many'], 2, /--samples/],

@@ -11,7 +11,7 @@ const run = join(folder, 'run');
 
 test('train, evaluate and report of an hmc run agree', async () => {
   const trained = await dwp(
-    ...['train', '--arch', 'one-conv', '--channels', '2', '--prior', 'standard-normal', '--posterior', 'hmc'],
+    ...['train', '--arch', 'one-conv', '--channels', '2', '--prior', 'standard-normal', '--method', 'chains'],
     ...[
       '--dense-prior',
       'normal',
@@ -47,18 +47,55 @@ test('train, evaluate and report of an hmc run agree', async () => {
   expect(html).toContain(`${(100 * result.test.accuracy).toFixed(1)}`);
 });
 
+test('its draws are exported as networks that predict together', async () => {
+  const { code, err, out } = await dwp('export', run, '--onnx', join(folder, 'net.onnx'), '--format', 'json');
+  expect(code, err).toBe(0);
+  expect(JSON.parse(out).components).toBe(6);
+});
+
 test('what it cannot do is told in one line', async () => {
-  for (const command of [
+  const [keras, bounds] = [
+    ['export', run, '--keras', join(folder, 'net.h5')],
     ['bounds', run],
-    ['export', run, '--onnx', join(folder, 'net.onnx')],
-  ]) {
+  ];
+  for (const [command, message] of [
+    [keras, /mixture of 6/],
+    [bounds, /--method chains/],
+  ] as const) {
     const { code, err, out } = await dwp(...command);
     expect(code).toBe(2);
     expect(out).toBe('');
     expect(err.trim().split('\n')).toHaveLength(1);
-    expect(err).toMatch(/hmc|chains/);
+    expect(err).toMatch(message);
   }
-  expect(existsSync(join(folder, 'net.onnx'))).toBe(false);
+  expect(existsSync(join(folder, 'net.h5'))).toBe(false);
+});
+
+test('names of earlier versions are taken, and said', async () => {
+  const { code, err } = await dwp(
+    ...['train', '--examples', '10', '--prior', 'none', '--posterior', 'hmc', '--out', join(folder, 'never')],
+  );
+  expect(code).toBe(2);
+  expect(err).toMatch(/^error: --prior none cannot be used with --method chains/);
+  const trained = await dwp(
+    ...['train', '--examples', '10', '--prior', 'normal', '--posterior', 'hmc', '--dense-prior', 'normal'],
+    ...[
+      '--fallback',
+      'normal',
+      '--arch',
+      'one-conv',
+      '--channels',
+      '2',
+      '--validation',
+      '20',
+      '--steps',
+      '4',
+    ],
+    ...['--samples', '1', '--threads', '1', '--out', join(folder, 'earlier')],
+  );
+  expect(trained.code, trained.err).toBe(0);
+  expect(trained.err).toMatch(/--posterior hmc is --method chains --sampler hmc now/);
+  expect(trained.err).toMatch(/--prior normal is --prior dwp now/);
 });
 
 test('a plan keeps runs of chains that have finished', async () => {
@@ -66,7 +103,7 @@ test('a plan keeps runs of chains that have finished', async () => {
   writeFileSync(
     plan,
     `base: { arch: one-conv, channels: [2], prior: standard-normal, densePrior: normal, validation: 20, samples: 2, steps: 20, threads: 1 }
-methods: [{ label: sghmc, posterior: sghmc }]
+methods: [{ label: sghmc, method: chains, sampler: sghmc }]
 examples: [10]
 splits: [0]
 `,

@@ -59,9 +59,9 @@ test('priors go out and come back, and a network trains with them', async () => 
       '--samples',
       '2',
     ],
-    ...['--prior', 'external', '--prior-path', at('back-7'), at('back-5'), '--out', at('run')],
+    ...['--prior', 'dwp', '--prior-path', at('back-7'), at('back-5'), '--out', at('run')],
   );
-  expect(run).toMatchObject({ prior: 'external', init: 'samples' });
+  expect(run).toMatchObject({ prior: 'dwp', init: 'samples' });
   expect(Number.isFinite(run.bound.total ?? run.test.accuracy)).toBe(true);
 });
 

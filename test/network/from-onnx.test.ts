@@ -13,7 +13,7 @@ import {
   weightLayers,
   weightShape,
 } from '../../src/network/index.js';
-import { readOnnxNetwork } from '../../src/runs/onnx-network.js';
+import { readOnnxNetwork } from '../../src/problems/onnx-network.js';
 import { engines, normal, runOn } from '../engine/reference.js';
 import { runOnnx } from './run-onnx.js';
 

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { comparisonRows, conclusion, runPlan } from '../../src/plans/compare.js';
 import { makePlan } from '../../src/plans/plan.js';
-import { type RunSummary, readRunConfig } from '../../src/runs/run.js';
+import { readRunConfig } from '../../src/runs/config-file.js';
+import type { RunSummary } from '../../src/runs/summary.js';
 
 const summary = (
   prior: string,
@@ -102,7 +103,7 @@ describe('plan', () => {
 
   test.each([
     ['an unknown option', { ...plan, base: { stepz: 5 } }, /method "A b".*stepz/],
-    ['a wrong value', { ...plan, base: { steps: 0 } }, /steps must be at least 1/],
+    ['a wrong value', { ...plan, base: { steps: 0 } }, /steps 0: must be at least 1/],
     [
       'two methods of one name',
       { ...plan, methods: [{ label: 'x' }, { label: 'x' }] },
@@ -135,7 +136,7 @@ test('labels that differ have folders that differ, and a method more changes no 
 });
 
 describe('the last of several methods is checked before the first run', () => {
-  const base = { prior: 'none', channels: [2, 3], steps: 2, batch: 10, threads: 1, components: 1 };
+  const base = { channels: [2, 3], steps: 2, batch: 10, threads: 1, components: 1 };
   test.each<[string, object, RegExp]>([
     [
       'a prior that is missing',
@@ -143,13 +144,20 @@ describe('the last of several methods is checked before the first run', () => {
       /^method "bad", 10 examples: .*nowhere/,
     ],
     ['more validation images than are left', { validation: 59_999 }, /^method "bad".*59999/],
-    ['options that exclude each other', { densePrior: 'normal' }, /^method "bad".*--dense-prior/],
+    [
+      'options that exclude each other',
+      { densePrior: 'normal', denseDecay: 1 },
+      /^method "bad".*--dense-prior/,
+    ],
     ['a rate of what is not learned', { encoderLearningRate: 0.1 }, /^method "bad".*--encoder/],
     ['data that are not there', { data: 'x', dataDir: 'nowhere' }, /^method "bad".*nowhere/],
   ])('%s', async (_, method, message) => {
     const folder = mkdtempSync(join(tmpdir(), 'dwp-plan-'));
     try {
-      const methods = [{ label: 'good' }, { label: 'bad', ...method }];
+      const methods = [
+        { label: 'good', prior: 'none' },
+        { label: 'bad', prior: 'standard-normal', ...method },
+      ];
       const plan = makePlan({ base, methods, examples: [10], splits: [0] }, 'plan', folder);
       await expect(runPlan(plan, folder)).rejects.toThrow(message);
       expect(readdirSync(folder)).toEqual([]);
@@ -159,7 +167,11 @@ describe('the last of several methods is checked before the first run', () => {
   });
 
   test('more examples than there are', async () => {
-    const plan = makePlan({ base, methods: [{ label: 'x' }], examples: [10, 70_000], splits: [0] }, 'p', '.');
+    const plan = makePlan(
+      { base, methods: [{ label: 'x', prior: 'none' }], examples: [10, 70_000], splits: [0] },
+      'p',
+      '.',
+    );
     await expect(runPlan(plan, join(tmpdir(), 'dwp-never'))).rejects.toThrow(/^method "x", 70000 examples/);
   });
 });
@@ -168,7 +180,11 @@ test('a plan that is carried out again keeps its runs, what it leaves to default
   const folder = mkdtempSync(join(tmpdir(), 'dwp-plan-'));
   try {
     const base = { prior: 'none', channels: [2, 3], validation: 20, steps: 2, batch: 10, threads: 1 };
-    const plan = makePlan({ base, methods: [{ label: 'x' }], examples: [10], splits: [100] }, 'plan', folder);
+    const plan = makePlan(
+      { base, methods: [{ label: 'x', prior: 'none' }], examples: [10], splits: [100] },
+      'plan',
+      folder,
+    );
     const [{ path, summary }] = await runPlan(plan, folder);
     expect(readRunConfig(path).components).toBe(10);
     expect(await runPlan(plan, folder)).toEqual([{ path, label: 'x', summary }]);

@@ -2,11 +2,11 @@
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { runLabels } from '../../src/plans/run-labels.js';
-import { runConfig } from '../../src/runs/config.js';
+import { parseRunConfig } from '../../src/runs/config.js';
 
 const run = (settings: Record<string, unknown>, plain = 'fitted (from samples)') => ({
   plain,
-  config: runConfig.parse({ prior: 'fitted', ...settings }),
+  config: parseRunConfig({ prior: 'fitted', ...settings }),
 });
 
 test('splits, examples and steps of one method share a label', () => {

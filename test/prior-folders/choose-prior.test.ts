@@ -9,7 +9,7 @@ import {
   nothingFits,
   type PriorOffer,
 } from '../../src/prior-folders/choose-prior.js';
-import { layerNeeds } from '../../src/runs/layer-priors.js';
+import { layerNeeds } from '../../src/problems/layer-priors.js';
 
 const offer = (path: string, k: number, roles?: Role[], inputs?: number[]): PriorOffer => ({
   path,

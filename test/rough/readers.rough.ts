@@ -7,7 +7,7 @@ test('a training goes on when nobody reads its messages or its result', async ()
   const at = scratch();
   await dwp('fit-prior', writeKernels(at('kernels.npy')), '--family', 'gaussian', '--out', at('prior'));
   // neither layer has such kernels: two warnings
-  const prior = `--prior fitted --prior-path ${at('prior')} --fallback normal`;
+  const prior = `--prior dwp --prior-path ${at('prior')} --fallback normal`;
   const train = (out: string) => `dwp train ${prior} ${QUICK.join(' ')} --out ${at(out)}`;
   const { out } = await shell(`
     ${train('errors')} 2> >(exec true) > /dev/null; echo $?

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exportRun } from '../../src/interchange/export-run.js';
 import { readPriorFolder } from '../../src/prior-folders/prior-folder.js';
 import { isotropicNormal } from '../../src/priors/index.js';
-import { runConfig } from '../../src/runs/config.js';
+import { parseRunConfig } from '../../src/runs/config.js';
 import { resumeRun, startRun } from '../../src/runs/run.js';
 import { writeTestPrior } from '../cli/prior-folder.js';
 import { randomVae } from '../train/tiny.js';
@@ -25,8 +25,8 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const config = (options: Record<string, unknown>) =>
-  runConfig.parse({
-    ...{
+  parseRunConfig(options, {
+    base: {
       examples: 10,
       validation: 20,
       channels: [2, 3],
@@ -35,8 +35,8 @@ const config = (options: Record<string, unknown>) =>
       batch: 10,
       samples: 2,
       kernelSubsample: 4,
+      ...{ threads: 1, temperature: 1 },
     },
-    ...{ threads: 1, temperature: 1, ...options },
   });
 const both = (name: string) => [at(`${name}-7`), at(`${name}-5`)];
 
@@ -150,8 +150,8 @@ test.each<[string, () => Record<string, unknown>, RegExp]>([
   ],
   [
     'chains',
-    () => ({ priorPath: both('narrow'), adaptPrior: ['scale'], posterior: 'hmc', densePrior: 'normal' }),
-    /--posterior hmc/,
+    () => ({ priorPath: both('narrow'), adaptPrior: ['scale'], method: 'chains', densePrior: 'normal' }),
+    /--adapt-prior cannot be used with --method chains: it is an option of variational/,
   ],
   [
     'a rate of nothing',
@@ -159,6 +159,7 @@ test.each<[string, () => Record<string, unknown>, RegExp]>([
     /no part of a prior is learned/,
   ],
 ])('refused: %s', async (_, options, message) => {
-  await expect(startRun(config({ prior: 'fitted', ...options() }), at('refused'))).rejects.toThrow(message);
+  const start = async () => startRun(config({ prior: 'fitted', ...options() }), at('refused'));
+  await expect(start()).rejects.toThrow(message);
   expect(existsSync(at('refused'))).toBe(false);
 });

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { loadDataset } from '../../src/data/index.js';
 import { createEngine } from '../../src/engine/index.js';
-import { readCheckpoint, readComponents } from '../../src/runs/checkpoint.js';
-import { runConfig } from '../../src/runs/config.js';
-import { judge } from '../../src/runs/judge.js';
-import { prepare } from '../../src/runs/problem.js';
-import { resumeRun, startRun } from '../../src/runs/run.js';
+import { readCheckpoint } from '../../src/methods/checkpoint.js';
+import { judge } from '../../src/methods/judge.js';
+import { methodOf, parseRunConfig, type RunConfig } from '../../src/runs/config.js';
+import { checkRun, problemOf, resumeRun, startRun } from '../../src/runs/run.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dwp-batch-norm-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -21,7 +21,7 @@ const options = {
 test('stopped and resumed, a run ends in the same bits; judged again, in the same figures', async () => {
   const whole = join(folder, 'whole');
   const stopped = join(folder, 'stopped');
-  const config = runConfig.parse(options);
+  const config = parseRunConfig(options);
   const summary = await startRun(config, whole);
   const abort = new AbortController();
   await expect(
@@ -32,17 +32,19 @@ test('stopped and resumed, a run ends in the same bits; judged again, in the sam
   expect(summary).toMatchObject(figures);
   expect(readCheckpoint(stopped)).toEqual(readCheckpoint(whole));
 
-  const problem = prepare(config);
   const engine = await createEngine('native', 1);
-  const components = readComponents(whole, problem.model);
-  const { ensemble } = await judge(problem, components, 2, engine);
+  const judged = (config: RunConfig) => {
+    const problem = problemOf(config);
+    const task = { config, folder: whole, problem, engine, hooks: {} };
+    return judge(problem, methodOf(config).predictions(task));
+  };
+  const { ensemble } = await judged(config);
   expect(ensemble.at(-1)).toMatchObject(summary.test);
-  const running = prepare(runConfig.parse({ ...options, batchNormStatistics: 'running' }));
-  const other = await judge(running, components, 2, engine);
+  const other = await judged(parseRunConfig({ ...options, batchNormStatistics: 'running' }));
   expect(other.ensemble.at(-1)!.nll).not.toBe(summary.test.nll);
 });
 
-test.each(['hmc', 'sgld', 'sghmc'])('%s is refused, with the layer', (posterior) => {
-  const config = runConfig.parse({ ...options, posterior, densePrior: 'normal' });
-  expect(() => prepare(config)).toThrow(/layer stem-norm normalises over batches/);
+test.each(['hmc', 'sgld', 'sghmc'])('%s is refused, with the layer', (sampler) => {
+  const config = parseRunConfig({ method: 'chains', sampler, densePrior: 'normal' }, { base: options });
+  expect(() => checkRun(config, loadDataset('mnist'))).toThrow(/layer stem-norm normalises over batches/);
 });

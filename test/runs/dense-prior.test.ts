@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { loadDataset } from '../../src/data/index.js';
 import { createEngine, seedKey } from '../../src/engine/index.js';
 import { plainWeights } from '../../src/interchange/plain-weights.js';
-import { readCheckpoint } from '../../src/runs/checkpoint.js';
-import { type RunConfig, runConfig } from '../../src/runs/config.js';
-import { judge } from '../../src/runs/judge.js';
-import { prepare } from '../../src/runs/problem.js';
-import { resumeRun, startRun } from '../../src/runs/run.js';
+import { readCheckpoint } from '../../src/methods/checkpoint.js';
+import { judge } from '../../src/methods/judge.js';
+import { methodOf, parseRunConfig, type RunConfig } from '../../src/runs/config.js';
+import { checkRun, problemOf, resumeRun, startRun } from '../../src/runs/run.js';
 import { samplePosterior } from '../../src/train/sample-posterior.js';
 import { writeTestPrior } from '../cli/prior-folder.js';
 import { estimate, expectMean } from '../monte-carlo.js';
@@ -19,7 +19,7 @@ const folder = mkdtempSync(join(tmpdir(), 'dwp-dense-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const config = (options: Partial<RunConfig>): RunConfig =>
-  runConfig.parse({
+  parseRunConfig({
     ...{ prior: 'standard-normal', densePrior: 'normal', densePriorStd: 0.3, channels: [2, 3], threads: 1 },
     ...{ examples: 10, batch: 10, components: 1, steps: 6, validation: 50, samples: 2, initialLogStd: -2 },
     ...options,
@@ -39,14 +39,17 @@ test('a run with flows: stopped and resumed it ends in the same bits, and its ex
     }),
   ).rejects.toMatchObject({ code: 'INTERRUPTED' });
   expect((await resumeRun(stopped)).bound).toEqual(summary.bound);
-  const problem = prepare(options);
+  const problem = problemOf(options);
   const { parameters } = readCheckpoint(whole, problem.model);
   expect(readCheckpoint(stopped, problem.model).parameters).toEqual(parameters);
   expect(parameters['dense.kernel']).toBeUndefined();
   expect(parameters['dense.mean'].shape).toEqual([10, 27, 1, 1]);
 
   const engine = await createEngine('native', 1);
-  const { ensemble } = await judge(problem, [parameters], 2, engine);
+  const { ensemble } = await judge(
+    problem,
+    methodOf(options).predictions({ config: options, folder: whole, problem, engine, hooks: {} }, 2),
+  );
   expect(ensemble.at(-1)!.nll).toBe(summary.test.nll);
 
   const { dense, conv2 } = await plainWeights(problem.model, parameters, engine);
@@ -68,7 +71,7 @@ describe('the prior of dense layers', () => {
       return path;
     });
     const options = config({ prior: 'dwp', densePrior: 'fitted', priorPath, encoder: 'trainable', steps: 2 });
-    const { model } = prepare(options);
+    const { model } = problemOf(options);
     expect(model.priors.dense).toMatchObject({ family: 'vae', size: { h: 1, w: 1 } });
     const summary = await startRun(options, join(folder, 'fitted'));
     expect(Number.isFinite(summary.bound!.total)).toBe(true);
@@ -77,10 +80,10 @@ describe('the prior of dense layers', () => {
   });
 
   test.each([
-    [{ prior: 'none' as const }, /--prior none/],
+    [{ method: 'point' }, /--dense-prior cannot be used with --method point/],
     [{ denseDecay: 1 }, /--dense-decay/],
     [{ densePrior: 'fitted' as const }, /size 1x1 for layer dense/],
   ])('%j is refused', (options, message) => {
-    expect(() => prepare(config(options))).toThrow(message);
+    expect(() => checkRun(config(options), loadDataset('mnist'))).toThrow(message);
   });
 });

@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { createEngine, foldIn } from '../../src/engine/index.js';
 import { PredictiveMean, predictions } from '../../src/evaluate/index.js';
-import { readCheckpoint, readComponents } from '../../src/runs/checkpoint.js';
-import { runConfig, withDefaults } from '../../src/runs/config.js';
-import { judge } from '../../src/runs/judge.js';
-import { componentKey, prepare } from '../../src/runs/problem.js';
-import { readRunConfig, readTrace, resumeRun, startRun } from '../../src/runs/run.js';
+import { readCheckpoint, readComponents } from '../../src/methods/checkpoint.js';
+import { judge } from '../../src/methods/judge.js';
+import { readTrace } from '../../src/methods/trained-networks.js';
+import { componentKey } from '../../src/problems/problem.js';
+import { methodOf, parseRunConfig, withDefaults } from '../../src/runs/config.js';
+import { readRunConfig } from '../../src/runs/config-file.js';
+import { problemOf, resumeRun, startRun } from '../../src/runs/run.js';
 import { writeTestPrior } from '../cli/prior-folder.js';
 import { randomVae } from '../train/tiny.js';
 
@@ -38,7 +40,7 @@ test('a prior that changed between the stretches of a run', async () => {
   const abort = new AbortController();
   const stopAtTen = (_: string, step: number) => step === 10 && abort.abort();
   await expect(
-    startRun(runConfig.parse({ ...options, threads: 1, samples: 2 }), run, {
+    startRun(parseRunConfig({ ...options, threads: 1, samples: 2 }), run, {
       signal: abort.signal,
       progress: stopAtTen,
     }),
@@ -54,7 +56,7 @@ test('a prior that changed between the stretches of a run', async () => {
 });
 
 test('components: stopped in the second and resumed, a run ends in the same bits; predictions average over all', async () => {
-  const options = runConfig.parse({
+  const options = parseRunConfig({
     ...{ prior: 'standard-normal', channels: [2, 3], threads: 1, examples: 10, batch: 10, validation: 50 },
     ...{ components: 3, steps: 4, samples: 4 },
   });
@@ -71,7 +73,7 @@ test('components: stopped in the second and resumed, a run ends in the same bits
   expect(readTrace(stopped)).toEqual(readTrace(whole));
   expect(readTrace(whole).map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
 
-  const problem = prepare(options);
+  const problem = problemOf(options);
   const components = readComponents(whole, problem.model);
   expect(components).toHaveLength(3);
   expect(readComponents(stopped, problem.model)).toEqual(components);
@@ -81,7 +83,10 @@ test('components: stopped in the second and resumed, a run ends in the same bits
 
   // 4 draws of 3 components: 2 of the first
   const engine = await createEngine('native', 1);
-  const { ensemble } = await judge(problem, components, 4, engine);
+  const { ensemble } = await judge(
+    problem,
+    methodOf(options).predictions({ config: options, folder: whole, problem, engine, hooks: {} }, 4),
+  );
   expect(ensemble.at(-1)!.nll).toBe(summary.test.nll);
   const predictive = new PredictiveMean(50, 10);
   for (const [c, draws] of [2, 1, 1].entries())
@@ -107,7 +112,7 @@ test('a classifier starts at --dense-start times Glorot, in its configuration as
   const started = async (name: string, more: Record<string, unknown>) => {
     const run = join(folder, name);
     const config = { ...options, learningRate: 1e-9, validation: 50, samples: 2, threads: 1, ...more };
-    await startRun(runConfig.parse(config), run);
+    await startRun(parseRunConfig(config), run);
     return readCheckpoint(run).parameters['dense.kernel'].data;
   };
   const [tenth, glorot] = [
@@ -119,7 +124,10 @@ test('a classifier starts at --dense-start times Glorot, in its configuration as
   expect(readRunConfig(join(folder, 'glorot')).denseStart).toBe(1);
   const file = join(folder, 'glorot', 'config.yaml');
   const text = readFileSync(file, 'utf8');
-  writeFileSync(file, text.replace(/^(components|denseStart): .*\n/gm, '')); // as it was written before either
+  writeFileSync(
+    file,
+    text.replace(/^ *(components|denseStart): .*\n/gm, '').replace(/^method:\n +name: .*\n/m, 'method:\n'),
+  ); // as it was written before either
   expect(() => readRunConfig(join(folder, 'glorot'))).toThrow(/config\.yaml was changed after the run/);
   const finished = join(folder, 'glorot', 'summary.json');
   const { configuration: _, ...summary } = JSON.parse(readFileSync(finished, 'utf8')); // nor did it say that
@@ -131,7 +139,7 @@ test('a classifier starts fitted to what the first convolutions see', async () =
   const options = { prior: 'standard-normal', channels: [2, 3], examples: 20, components: 1, steps: 1 };
   const logLikelihood = async (name: string, more: Record<string, unknown>) => {
     const config = { ...options, learningRate: 1e-9, validation: 50, samples: 2, threads: 1, ...more };
-    await startRun(runConfig.parse(config), join(folder, name));
+    await startRun(parseRunConfig(config), join(folder, name));
     const [line] = readFileSync(join(folder, name, 'metrics.jsonl'), 'utf8').split('\n');
     return JSON.parse(line).expectedLogLikelihood / options.examples;
   };
@@ -146,15 +154,17 @@ test('a classifier starts fitted to what the first convolutions see', async () =
 });
 
 test('what is not said: components, and steps by the number of examples', () => {
-  const { components, steps } = withDefaults(runConfig.parse({ examples: 400 }));
+  const { components, steps } = withDefaults(parseRunConfig({ examples: 400 }));
   expect(components).toBe(10);
   expect(steps).toBe(10 * Math.sqrt(400));
-  const classifier = (given: object) => {
-    const { denseStart, denseDecay } = withDefaults(runConfig.parse(given));
+  const classifier = (given: Record<string, unknown>) => {
+    const { denseStart, denseDecay } = withDefaults(parseRunConfig(given));
     return { denseStart, denseDecay };
   };
   expect(classifier({ priorPath: ['x'] })).toEqual({ denseStart: 'fitted', denseDecay: 'auto' });
-  for (const given of [{ prior: 'none' }, { priorPath: ['x'], densePrior: 'normal' }, { posterior: 'hmc' }])
+  for (const given of [{ prior: 'none' }, { priorPath: ['x'], densePrior: 'normal' }])
     expect(classifier(given)).toEqual({ denseStart: 0.1, denseDecay: 0 });
-  expect(withDefaults(runConfig.parse({ posterior: 'hmc' }))).toMatchObject({ components: 1, steps: 1000 });
+  const chains = withDefaults(parseRunConfig({ method: 'chains' }));
+  expect(chains).toMatchObject({ sampler: 'hmc', steps: 1000 });
+  expect(chains).not.toHaveProperty('components');
 });

@@ -1,16 +1,12 @@
 // dwp bounds: how far a trained run's bounds can be from what they bound, from both sides.
 import { z } from 'zod';
-import { loadDataset } from '../../data/index.js';
 import { createEngine, foldIn, seedKey } from '../../engine/index.js';
 import { DwpError, usageError } from '../../errors.js';
 import { refuseExisting, saveFile } from '../../formats/files.js';
-import { readCheckpoint } from '../../runs/checkpoint.js';
-import { requireFinished } from '../../runs/config.js';
-import { prepare } from '../../runs/problem.js';
-import { readRunConfig } from '../../runs/run.js';
-import { readSubstitutes } from '../../runs/substitutes.js';
+import { methodOf, requireFinished } from '../../runs/config.js';
+import { readRunConfig } from '../../runs/config-file.js';
+import { readProblem } from '../../runs/run.js';
 import { type NetworkBounds, networkBounds } from '../../train/network-bounds.js';
-import { isSampler } from '../../train/sample-network.js';
 import { boundsText, gapSentence, intervalSentence } from '../bounds-text.js';
 import { argument, defineCommand, integer, option } from '../command.js';
 import { seedOption } from '../options.js';
@@ -72,24 +68,15 @@ export const bounds = defineCommand({
   async run({ run, samples, draws, html, seed }, effects): Promise<BoundsResult> {
     if (html !== undefined) refuseExisting(html);
     const config = readRunConfig(run);
-    if (config.prior === 'none')
+    const problem = readProblem(run, config);
+    const { model, train, statistics } = problem;
+    if (!model.posterior.kernels)
       throw usageError(
-        `${run} was trained with --prior none: its weights have no distribution, and so no bound`,
-        'use a run with a prior',
+        `${run} was trained with --method ${config.method}: there is no density of its weights, and so no bound`,
+        'use a run of --method variational',
       );
-    if (isSampler(config.posterior))
-      throw usageError(
-        `${run} holds Markov chains (${config.posterior}), whose distribution has no density to bound`,
-        'use a run with a variational posterior',
-      );
-    const dataset = loadDataset(config.data, config.dataDir);
-    const { model, train, statistics } = prepare(
-      config,
-      dataset,
-      readSubstitutes(run, config, dataset.train),
-    );
-    const state = readCheckpoint(run, model);
-    requireFinished(run, config, state);
+    requireFinished(run, config);
+    const networks = methodOf(config).networks(run, config, model);
     const engine = await createEngine(config.engine, config.threads, config.device);
     const key = foldIn(seedKey(seed), 'bounds');
     let open: { phase: string; bar: ReturnType<typeof effects.progress> } | undefined;
@@ -99,7 +86,7 @@ export const bounds = defineCommand({
           model,
           images: train.images,
           rows: train.rows,
-          parameters: { ...state.parameters, ...state.averages },
+          parameters: networks.at(-1)!,
           statistics,
           samples,
           draws,
@@ -115,7 +102,7 @@ export const bounds = defineCommand({
           open.bar.update(done);
         },
       );
-      const whole = { run, samples, seed, components: state.component + 1, ...result };
+      const whole = { run, samples, seed, components: networks.length, ...result };
       if (html === undefined) return whole;
       const { renderBoundsReport } = await import('../../report/bounds-report.js');
       saveFile(

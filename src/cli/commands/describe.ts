@@ -3,11 +3,12 @@ import { z } from 'zod';
 import { loadDataset } from '../../data/index.js';
 import { usageError } from '../../errors.js';
 import type { ImageShape } from '../../network/index.js';
-import { runConfig } from '../../runs/config.js';
-import { describeNetwork, type NetworkTable } from '../../runs/describe.js';
-import { readOffer } from '../../runs/layer-priors.js';
-import { readNetwork } from '../../runs/network-file.js';
-import { plainArchitecture } from '../../runs/problem.js';
+import { describeNetwork, type NetworkTable } from '../../problems/describe.js';
+import { readOffer } from '../../problems/layer-priors.js';
+import { readNetwork } from '../../problems/network-file.js';
+import { shownOf } from '../../problems/option.js';
+import { problemOptions } from '../../problems/options.js';
+import { plainArchitecture } from '../../problems/problem.js';
 import { argument, defineCommand, integer, list, option } from '../command.js';
 import { table } from '../table.js';
 
@@ -19,7 +20,7 @@ export const describe = defineCommand({
   description:
     'Nothing is trained or written. Shapes are [height, width, channels]; multiply-adds are those of one image.',
   arguments: {
-    arch: argument('<arch>', runConfig.shape.arch.description!, runConfig.shape.arch),
+    arch: argument('<arch>', shownOf(problemOptions.arch).description, problemOptions.arch),
   },
   options: {
     data: option(
@@ -38,7 +39,7 @@ export const describe = defineCommand({
         .optional(),
     ),
     classes: option('--classes <n>', 'number of classes, with --input', integer(1, 100_000).default(CLASSES)),
-    width: option('--width <x>', runConfig.shape.width.description!, runConfig.shape.width),
+    width: option('--width <x>', shownOf(problemOptions.width).description, problemOptions.width),
     priorPath: option(
       '--prior-path <dirs...>',
       'folders of fitted priors: show which one each convolution would get, and why',

@@ -4,14 +4,10 @@ import { loadDataset } from '../../data/index.js';
 import { createEngine } from '../../engine/index.js';
 import { usageError } from '../../errors.js';
 import type { EnsembleMetrics } from '../../evaluate/index.js';
-import { judgeSamples, stepOfChains } from '../../runs/chains.js';
-import { readCheckpoint, readComponents } from '../../runs/checkpoint.js';
-import { requireFinished } from '../../runs/config.js';
-import { judge } from '../../runs/judge.js';
-import { prepare } from '../../runs/problem.js';
-import { readRunConfig } from '../../runs/run.js';
-import { readSubstitutes } from '../../runs/substitutes.js';
-import { isSampler } from '../../train/sample-network.js';
+import { judge } from '../../methods/judge.js';
+import { methodOf, requireFinished } from '../../runs/config.js';
+import { readRunConfig } from '../../runs/config-file.js';
+import { readProblem } from '../../runs/run.js';
 import { argument, defineCommand, integer, option } from '../command.js';
 import { table } from '../table.js';
 import { progressHooks } from './train.js';
@@ -43,10 +39,8 @@ export const evaluate = defineCommand({
     effects,
   ): Promise<{ run: string; data: string; test: EnsembleMetrics[] }> {
     const config = readRunConfig(run);
-    const dataset = loadDataset(config.data, config.dataDir);
-    const problem = prepare(config, dataset, readSubstitutes(run, config, dataset.train));
-    const state = isSampler(config.posterior) ? undefined : readCheckpoint(run, problem.model);
-    requireFinished(run, config, state ?? { component: 0, step: stepOfChains(run) });
+    const problem = readProblem(run, config);
+    requireFinished(run, config);
     const own = config.validation > 0 ? `${config.data}, held out of the training images` : config.data;
     const name = data ?? (dataDir ? 'data' : own);
     if (data !== undefined || dataDir !== undefined) {
@@ -66,9 +60,8 @@ export const evaluate = defineCommand({
     const hooks = progressHooks(effects);
     try {
       const engine = await createEngine(config.engine, config.threads, config.device);
-      const { ensemble } = state
-        ? await judge(problem, readComponents(run, problem.model), samples, engine, hooks)
-        : await judgeSamples(run, problem, samples, engine, hooks);
+      const task = { config, folder: run, problem, engine, hooks };
+      const { ensemble } = await judge(problem, methodOf(config).predictions(task, samples), hooks);
       return { run, data: name, test: ensemble };
     } finally {
       hooks.stop();

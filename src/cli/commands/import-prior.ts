@@ -29,7 +29,7 @@ export const importPriorCommand = defineCommand({
   description:
     'Reads a description and ONNX graphs. The graphs are an encoder and a decoder (normal or t, with a log standard ' +
     'deviation for each pixel), or a log-density and a sampler. docs/interchange.md describes the format; dwp export ' +
-    '<prior> --onnx writes an example. The result can be used like any other prior (dwp train --prior external).',
+    '<prior> --onnx writes an example. The result can be used like any other prior (dwp train --prior-path).',
   arguments: {
     source: argument('<source>', 'folder with kernel-prior.json, or a .json or .yaml file', z.string()),
   },
@@ -51,7 +51,7 @@ export const importPriorCommand = defineCommand({
   },
   examples: [
     'dwp import-prior vae-of-pytorch/prior.yaml --kernels kernels-dataset --out priors/theirs',
-    'dwp train --prior external --prior-path priors/theirs-7x7 priors/theirs-5x5 --out runs/theirs',
+    'dwp train --prior-path priors/theirs-7x7 priors/theirs-5x5 --out runs/theirs',
   ],
   async run(input): Promise<ImportResult> {
     refuseExisting(input.out);

@@ -5,7 +5,7 @@ import { refuseExisting } from '../../formats/files.js';
 import { sizeText } from '../../kernels/index.js';
 import { writeDerivedPrior } from '../../prior-folders/prior-folder.js';
 import { mixPriors } from '../../priors/index.js';
-import { readOffer } from '../../runs/layer-priors.js';
+import { readOffer } from '../../problems/layer-priors.js';
 import { argument, defineCommand, option } from '../command.js';
 
 interface MixResult {
@@ -18,7 +18,7 @@ export const mixPriorsCommand = defineCommand({
   name: 'mix-priors',
   description:
     'Writes the mixture p(w) = Σ π_m p_m(w) of priors of one kernel size as a prior folder. Use it with dwp train ' +
-    '--prior fitted; with --adapt-prior latent, its weights are trained jointly with the network.',
+    '--prior dwp; with --adapt-prior latent, its weights are trained jointly with the network.',
   arguments: { priors: argument('<priors...>', 'folders of fitted priors', z.array(z.string()).min(2)) },
   options: {
     weights: option(
@@ -61,6 +61,6 @@ export const mixPriorsCommand = defineCommand({
   render: ({ out, size, components }) =>
     [
       `${size}: ${components.map(({ path, family, weight }) => `${weight.toFixed(3)} ${path} (${family})`).join(' + ')}`,
-      `Written to ${out}. Train with it:  dwp train --prior fitted --prior-path ${out} --out runs/mixed`,
+      `Written to ${out}. Train with it:  dwp train --prior dwp --prior-path ${out} --out runs/mixed`,
     ].join('\n'),
 });

@@ -2,118 +2,42 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { usageError } from '../../errors.js';
-import type { ChainReport } from '../../runs/chains.js';
-import { type RunConfig, runConfig } from '../../runs/config.js';
-import { type RunSummary, resumeRun, startRun } from '../../runs/run.js';
+import type { ChainReport } from '../../methods/chain-report.js';
+import { methods } from '../../methods/index.js';
+import { flagOf, GROUPS, type OptionGroup, shownOf } from '../../problems/option.js';
+import { parseRunConfig, runOptions } from '../../runs/config.js';
+import { settingsOfFile } from '../../runs/config-file.js';
+import { resumeRun, startRun } from '../../runs/run.js';
+import type { RunSummary } from '../../runs/summary.js';
 import { defineCommand, type OptionDefinition, option } from '../command.js';
 import type { Effects } from '../effects.js';
 import { table } from '../table.js';
 
-/** Options by what they are about, with their shape on the command line; meaning and default are the configuration's. */
-const GROUPS = {
-  Data: {
-    data: '--data <name>',
-    dataDir: '--data-dir <dir>',
-    examples: '--examples <n>',
-    split: '--split <s>',
-    validation: '--validation <n>',
-  },
-  Network: {
-    arch: '--arch <name>',
-    width: '--width <x>',
-    channels: '--channels <n...>',
-    init: '--init <kind>',
-    filters: '--filters <paths...>',
-    denseStart: '--dense-start <x>',
-  },
-  Prior: {
-    prior: '--prior <name>',
-    priorPath: '--prior-path <dirs...>',
-    fallback: '--fallback <kind>',
-    mixPriors: '--mix-priors <kind>',
-    adaptPrior: '--adapt-prior <parts...>',
-    priorLearningRate: '--prior-learning-rate <x>',
-    densePrior: '--dense-prior <kind>',
-    densePriorStd: '--dense-prior-std <x>',
-  },
-  Method: {
-    posterior: '--posterior <name>',
-    components: '--components <M>',
-    samples: '--samples <M>',
-    batchNormStatistics: '--batch-norm-statistics <kind>',
-    bound: '--bound <name>',
-    boundSamples: '--bound-samples <K>',
-    boundSamplesFrom: '--bound-samples-from <K>',
-    encoder: '--encoder <kind>',
-    estimator: '--estimator <name>',
-    initialLogStd: '--initial-log-std <x>',
-    temperature: '--temperature <T>',
-    warmUp: '--warm-up <n>',
-    kernelSubsample: '--kernel-subsample <n>',
-    encoderLearningRate: '--encoder-learning-rate <x>',
-    auxiliaryLearningRate: '--auxiliary-learning-rate <x>',
-    weightDecay: '--weight-decay <x>',
-    denseDecay: '--dense-decay <x>',
-  },
-  'Markov chains': {
-    chains: '--chains <n>',
-    stepSize: '--step-size <x>',
-    leapfrog: '--leapfrog <n>',
-    cycles: '--cycles <n>',
-  },
-  Training: {
-    steps: '--steps <n>',
-    batch: '--batch <n>',
-    learningRate: '--learning-rate <x>',
-    seed: '--seed <n>',
-    engine: '--engine <name>',
-    threads: '--threads <n>',
-    device: '--device <name>',
-    checkpointEvery: '--checkpoint-every <seconds>',
-  },
-} as const satisfies Record<string, Partial<Record<keyof RunConfig, string>>>;
+/** Headings of options that one method alone has, below the heading of all methods. */
+const headingOf = (group: OptionGroup, users: readonly string[]): string =>
+  group === 'method' && users.length === 1 ? `Method ${users[0]}` : group[0].toUpperCase() + group.slice(1);
 
-/** Options that few runs need: shown by --help-all. */
-const RARE: ReadonlySet<string> = new Set<keyof RunConfig>([
-  'filters',
-  'denseStart',
-  'mixPriors',
-  'adaptPrior',
-  'priorLearningRate',
-  'densePriorStd',
-  'boundSamples',
-  'boundSamplesFrom',
-  'encoder',
-  'estimator',
-  'initialLogStd',
-  'warmUp',
-  'kernelSubsample',
-  'encoderLearningRate',
-  'auxiliaryLearningRate',
-  'batchNormStatistics',
-  'weightDecay',
-  'denseDecay',
-  'chains',
-  'stepSize',
-  'leapfrog',
-  'cycles',
-  'device',
-  'checkpointEvery',
-  'channels',
-]);
+const HEADINGS = ['Method', ...[...methods.keys()].map((name) => `Method ${name}`)];
 
-type ConfigOptions = {
-  [K in keyof typeof runConfig.shape]-?: OptionDefinition<(typeof runConfig.shape)[K]>;
-};
-
-const configOptions = Object.fromEntries(
-  Object.entries(GROUPS).flatMap(([group, flags]) =>
-    Object.entries(flags).map(([name, flag]) => {
-      const schema = runConfig.shape[name as keyof RunConfig] as z.ZodType;
-      return [name, { ...option(flag, schema.description ?? '', schema), group, rare: RARE.has(name) }];
-    }),
-  ),
-) as unknown as ConfigOptions;
+/** The options of all methods; whether the run's method has them is seen when all of them are known. */
+const configOptions: Record<string, OptionDefinition> = Object.fromEntries(
+  Object.entries(runOptions())
+    .map(([key, schema]) => {
+      const { group, value, description, rare } = shownOf(schema);
+      const users = [...methods.values()].filter(({ options }) => key in options).map(({ name }) => name);
+      const heading = headingOf(group, users);
+      return { key, schema, group, heading, flags: `${flagOf(key)} ${value}`, description, rare };
+    })
+    .sort(
+      (one, other) =>
+        GROUPS.indexOf(one.group) - GROUPS.indexOf(other.group) ||
+        HEADINGS.indexOf(one.heading) - HEADINGS.indexOf(other.heading),
+    )
+    .map(({ key, schema, flags, description, heading, rare }) => [
+      key,
+      { flags, description, schema, group: heading, rare, checked: false },
+    ]),
+);
 
 export interface TrainResult extends RunSummary {
   out: string;
@@ -138,24 +62,27 @@ export const train = defineCommand({
   },
   examples: [
     'dwp train --examples 100 --prior dwp --prior-path priors/7x7 priors/5x5 --out runs/dwp-100',
-    'dwp train --examples 100 --prior standard-normal --out runs/normal-100',
     'dwp train --prior standard-normal --posterior mnf --dense-prior normal --dense-prior-std 0.1 --out runs/mnf-100',
-    'dwp train --examples 50 --channels 4 8 --prior standard-normal --posterior hmc --dense-prior normal --steps 400 --samples 50 --out runs/hmc-50',
+    'dwp train --examples 50 --channels 4 8 --prior standard-normal --method chains --dense-prior normal --steps 400 --samples 50 --out runs/hmc-50',
     'dwp train --resume runs/dwp-100',
   ],
+  fromFile: settingsOfFile,
   async run({ out, resume, ...config }, effects): Promise<TrainResult> {
     if (resume === undefined && out === undefined)
       throw usageError('--out is required', 'name a folder for the run');
     const hooks = progressHooks(effects);
+    const notes: string[] = [];
     try {
       if (resume !== undefined) return { out: resume, ...(await resumeRun(resume, hooks)) };
-      const absolute = (paths: readonly string[]) => paths.map((path) => resolve(path));
-      const complete: RunConfig = {
-        ...config,
-        priorPath: absolute(config.priorPath),
-        filters: absolute(config.filters),
+      const absolute = (paths: readonly string[] = []) => paths.map((path) => resolve(path));
+      const complete = parseRunConfig(config, { note: (line) => notes.push(line) });
+      const { priorPath, filters } = complete;
+      const located = {
+        ...complete,
+        priorPath: absolute(priorPath),
+        ...(filters && { filters: absolute(filters) }),
       };
-      return { out: out!, ...(await startRun(complete, out!, hooks)) };
+      return { out: out!, ...(await startRun(located, out!, { ...hooks, notes })) };
     } finally {
       hooks.stop();
     }
@@ -259,7 +186,7 @@ export function progressHooks(effects: Effects, prefix = '') {
     signal: effects.signal,
     info: (line: string) => effects.info(`${prefix}${line}`),
     warn: (line: string) => effects.warn(`${prefix}${line}`),
-    progress(phase: 'training' | 'sampling' | 'predicting', done: number, total: number, detail: string) {
+    progress(phase: string, done: number, total: number, detail: string) {
       if (open?.phase !== phase) {
         open?.bar.stop();
         open = { phase, bar: effects.progress(`${prefix}${phase}`, total) };

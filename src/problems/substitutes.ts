@@ -16,8 +16,8 @@ import { readPriorFolder, writeDerivedPrior } from '../prior-folders/prior-folde
 import type { KernelPrior } from '../priors/index.js';
 import type { FitHooks } from '../train/fit-prior.js';
 import { resamplePrior } from '../train/resample-prior.js';
-import { type RunConfig, startsFromPrior } from './config.js';
-import { type FittedPrior, layerNeeds, readOffer, requireFamily } from './layer-priors.js';
+import { type FittedPrior, layerNeeds, readOffer } from './layer-priors.js';
+import { type ProblemConfig, startsFromPrior } from './options.js';
 import { buildArchitecture } from './problem.js';
 
 /** Priors by the layers that they are for, and what each was made of. */
@@ -27,13 +27,12 @@ const FOLDER = 'priors';
 const folderOf = (run: string, layer: string) => join(run, FOLDER, `${layer}-resampled`);
 
 /** Layers that need a fitted prior of a size that there is none of, and what theirs is made of. */
-function missing(config: RunConfig, images: ImageSet): { need: LayerNeed; offer: FittedPrior }[] {
+function missing(config: ProblemConfig, images: ImageSet): { need: LayerNeed; offer: FittedPrior }[] {
   if (config.fallback !== 'resample' || config.priorPath.length === 0) return [];
   const architecture = buildArchitecture(config, images);
   const offers = config.priorPath.map(readOffer);
-  requireFamily(config, offers);
   const needs = layerNeeds(architecture);
-  const fitted = !['none', 'standard-normal'].includes(config.prior) || startsFromPrior(config);
+  const fitted = config.prior === 'dwp' || startsFromPrior(config);
   return randomLayers(architecture)
     .filter((layer) => (isConvolution(layer) ? fitted : config.densePrior === 'fitted'))
     .flatMap(({ name }) => {
@@ -45,12 +44,12 @@ function missing(config: RunConfig, images: ImageSet): { need: LayerNeed; offer:
 }
 
 /** Stand-ins for what {@link makeSubstitutes} would fit, of the right family: enough to check a configuration. */
-export const standIns = (config: RunConfig, images: ImageSet): Record<string, { prior: KernelPrior }> =>
+export const standIns = (config: ProblemConfig, images: ImageSet): Record<string, { prior: KernelPrior }> =>
   Object.fromEntries(missing(config, images).map(({ need, offer }) => [need.name, { prior: offer.prior }]));
 
 /** Fits what is missing, the same for the same priors; once for layers that need the same. */
 export async function makeSubstitutes(
-  config: RunConfig,
+  config: ProblemConfig,
   images: ImageSet,
   engine: Engine,
   hooks: FitHooks = {},
@@ -73,7 +72,7 @@ export function writeSubstitutes(run: string, substitutes: Substitutes): void {
 }
 
 /** Those of a run's layers, as far as it has some. */
-export const readSubstitutes = (run: string, config: RunConfig, images: ImageSet): Substitutes =>
+export const readSubstitutes = (run: string, config: ProblemConfig, images: ImageSet): Substitutes =>
   Object.fromEntries(
     missing(config, images)
       .map(({ need, offer }) => ({ layer: need.name, folder: folderOf(run, need.name), of: offer }))

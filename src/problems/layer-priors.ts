@@ -21,6 +21,7 @@ import {
 } from '../prior-folders/choose-prior.js';
 import { readPriorFolder } from '../prior-folders/prior-folder.js';
 import {
+  type Adaptation,
   type Arrays,
   adaptPrior,
   isotropicNormal,
@@ -30,7 +31,7 @@ import {
   makePrior,
   mixPriors,
 } from '../priors/index.js';
-import type { RunConfig } from './config.js';
+import type { ProblemConfig } from './options.js';
 
 /** A fitted prior at hand. */
 export interface FittedPrior extends PriorOffer {
@@ -67,21 +68,6 @@ export function readOffer(path: string): FittedPrior {
   return { path, prior, size: prior.size, ...about.layers };
 }
 
-/** @throws DwpError USAGE where a prior is not of the family that --prior names */
-export function requireFamily(
-  { prior: name, densePrior }: Pick<RunConfig, 'prior' | 'densePrior'>,
-  offers: readonly FittedPrior[],
-): void {
-  if (name === 'none' || name === 'standard-normal' || name === 'fitted') return;
-  const wanted = name === 'dwp' ? 'vae' : name;
-  for (const { path, prior } of offers)
-    if (prior.family !== wanted && !(densePrior === 'fitted' && sizeText(prior.size) === '1x1'))
-      throw usageError(
-        `--prior ${name} cannot use ${path}, which is a prior of family ${prior.family}`,
-        `fit one with dwp fit-prior --family ${wanted}, or accept any family with --prior fitted`,
-      );
-}
-
 /** What an importer would call a convolution. */
 function importedKind(layer: Layer): LayerKind {
   if (layer.kind === 'transposed-conv') return 'transposed';
@@ -114,7 +100,7 @@ export function layerPrior(
   need: LayerNeed,
   offers: readonly FittedPrior[],
   why: string,
-  { fallback, mixPriors: mix }: Pick<RunConfig, 'fallback' | 'mixPriors'>,
+  { fallback, mixPriors: mix }: Pick<ProblemConfig, 'fallback' | 'mixPriors'>,
   substitute?: KernelPrior,
 ): LayerPrior {
   const choice = choosePrior(need, offers, mix !== 'none');
@@ -153,7 +139,8 @@ export function layerPrior(
 export function adaptPriors(
   priors: Readonly<Record<string, KernelPrior>>,
   layers: readonly string[],
-  { adaptPrior: parts, mixPriors: mix }: Pick<RunConfig, 'adaptPrior' | 'mixPriors'>,
+  parts: readonly Adaptation[],
+  mix: ProblemConfig['mixPriors'],
 ): { priors: Record<string, KernelPrior>; adapted: Record<string, string[]> } {
   const result = { priors: { ...priors }, adapted: {} as Record<string, string[]> };
   const rebuild = (prior: KernelPrior, parameters: Arrays) => makePrior(prior, prior.size, parameters);

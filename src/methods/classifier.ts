@@ -1,6 +1,8 @@
 // The classifier of a run where it is a point: the prior N(0, 1/λ) of its weights, and what it starts with. Both look at
 // its features, what the layers before it make of training images before the first step.
 import { type Engine, foldIn, type NdArray, RandomStream } from '../engine/index.js';
+import { hasDensePrior, initOf } from '../problems/options.js';
+import { componentKey, type Problem, startKey } from '../problems/problem.js';
 import {
   featureMap,
   fittedClassifier,
@@ -8,8 +10,7 @@ import {
   NEGLIGIBLE_SCALE,
 } from '../train/random-features.js';
 import { classifierLayer, DENSE_START, hiddenDenseStart } from '../train/train-network.js';
-import { denseDecayOf, denseStartOf, type RunConfig } from './config.js';
-import { componentKey, type Problem, startKey } from './problem.js';
+import type { TrainedConfig } from './options.js';
 
 /** λ for features whose mean square is 1; docs/networks.md says where it comes from. */
 export const UNIT_DECAY = 5;
@@ -27,8 +28,29 @@ export interface Classifier {
   ): Promise<number | LinearClassifier>;
 }
 
+/**
+ * Whether the classifier's prior and start look at its inputs before training: where convolutions start at kernels. Glorot-initialised
+ * features carry no information yet.
+ */
+const looksAtFeatures = (config: TrainedConfig): boolean =>
+  !hasDensePrior(config) && initOf(config) !== 'xavier';
+
+export const denseDecayOf = (config: TrainedConfig): number | 'auto' =>
+  config.denseDecay ?? (looksAtFeatures(config) ? 'auto' : 0);
+
+export const denseStartOf = (config: TrainedConfig): number | 'fitted' =>
+  config.denseStart ?? (looksAtFeatures(config) ? 'fitted' : DENSE_START);
+
+const made = new WeakMap<Problem, Promise<Classifier>>();
+
 /** The same for the same configuration, on one machine bit for bit: nothing of it is kept in checkpoints. */
-export async function classifierOf(config: RunConfig, problem: Problem, engine: Engine): Promise<Classifier> {
+export function classifierOf(config: TrainedConfig, problem: Problem, engine: Engine): Promise<Classifier> {
+  const classifier = made.get(problem) ?? makeClassifier(config, problem, engine);
+  made.set(problem, classifier);
+  return classifier;
+}
+
+async function makeClassifier(config: TrainedConfig, problem: Problem, engine: Engine): Promise<Classifier> {
   const [denseDecay, denseStart] = [denseDecayOf(config), denseStartOf(config)];
   const { model, train, key, weights } = problem;
   const { architecture } = model;
