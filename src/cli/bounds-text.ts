@@ -24,7 +24,7 @@ const cell = (term: Term, k: number): string =>
   term.exact ? `${written(term.at[k].lower)}${k === 0 ? ' (exact)' : ''}` : between(term.at[k]);
 
 /** A block of rows for each layer, and one for all together. */
-export function boundsTable({ layers, total }: NetworkBounds): string {
+function boundsTable({ layers, total }: NetworkBounds): string {
   const head = ['layer', 'K', SYMBOLS.logPrior, SYMBOLS.logPosterior, 'KL(q‖p)'];
   const block = (
     name: string,

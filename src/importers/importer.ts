@@ -19,6 +19,8 @@ export interface ModelFile {
 export interface Importer {
   /** Short name, as it is recorded in a dataset. */
   format: string;
+  /** What people call the format, in help texts. */
+  title: string;
   /** Lower case, with the dot: which files of a folder to try. */
   extensions: readonly string[];
   /** Extensions that all sorts of files have: of a folder, those that {@link recognises} knows by their first bytes. */

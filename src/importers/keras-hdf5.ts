@@ -13,6 +13,7 @@ const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a]; // \x89HDF\r
 
 export const kerasHdf5: Importer = {
   format: 'keras-hdf5',
+  title: 'Keras (HDF5)',
   extensions: ['.h5', '.hdf5'],
   recognises: (head, path) =>
     SIGNATURE.every((byte, i) => head[i] === byte) || /\.(h5|hdf5)$/.test(path.toLowerCase()),

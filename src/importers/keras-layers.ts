@@ -57,7 +57,7 @@ export async function kerasLayers(
       }
       if (dataset.shape.length >= 3 && seen.has(dataset.identity)) continue; // shared weights
       seen.add(dataset.identity);
-      const layer = toLayer(owner, weight, dataset, weights, origin, read);
+      const layer = toLayer(owner, weight, dataset, { weights, origin, read });
       if (typeof layer === 'string') skipped.push({ layer: owner.name, reason: layer });
       else if (layer) found.push({ layer, owner, dataset });
     }
@@ -157,14 +157,19 @@ function named({ weights, node, hints }: KerasOwner): Map<string, Hdf5Dataset | 
   );
 }
 
+/** What is known beside a weight itself: the weights of its layer, and the file. */
+interface KerasFile {
+  weights: Map<string, Hdf5Dataset | undefined>;
+  origin: KerasOrigin;
+  read(dataset: Hdf5Dataset): Promise<Float32Array>;
+}
+
 /** The layer, a reason why it is left out, or undefined for a weight that is no convolution's. */
 function toLayer(
   owner: KerasOwner,
   weight: string,
   dataset: Hdf5Dataset,
-  weights: Map<string, Hdf5Dataset | undefined>,
-  origin: KerasOrigin,
-  read: (dataset: Hdf5Dataset) => Promise<Float32Array>,
+  { weights, origin, read }: KerasFile,
 ): ConvLayer | string | undefined {
   const { name, node, hints } = owner;
   const { shape, dtype } = dataset;
@@ -190,7 +195,7 @@ function toLayer(
   if (Math.min(...shape) === 0) return `its weights [${shape}] are empty`;
   if (dataset.oversized) return `it claims ${shape.join(' · ')} values, more than the file can hold`;
   if (!dtype) return 'its weights are not float, or not in this file';
-  const kind = kindOf(role, shape, outputs, node, hints, one);
+  const kind = kindOf(role, shape, outputs, owner, one);
   const { order, result } = layoutOf(kind, shape, one, channelsFirst);
   const theano = origin.backend === undefined ? channelsFirst : origin.backend === 'theano';
   return {
@@ -213,8 +218,7 @@ function kindOf(
   role: string,
   [h, w, third, fourth]: readonly number[],
   outputs: number | undefined,
-  node: KerasNode | undefined,
-  hints: readonly string[],
+  { node, hints }: Pick<KerasOwner, 'node' | 'hints'>,
   one: boolean,
 ): LayerKind {
   if (role === 'depthwise_kernel') return 'depthwise';

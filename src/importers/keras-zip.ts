@@ -11,6 +11,7 @@ const LARGEST_JSON = 2 ** 26;
 
 export const kerasZip: Importer = {
   format: 'keras',
+  title: 'Keras (.keras)',
   extensions: ['.keras'],
   recognises: (head, path) => isZip(head) && path.toLowerCase().endsWith('.keras'),
   read: async (source, options) => {

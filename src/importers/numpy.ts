@@ -10,6 +10,7 @@ import { convolutionsOf, type NamedTensor } from './state-dict.js';
 
 export const numpy: Importer = {
   format: 'numpy',
+  title: 'NumPy',
   // a .npy is read when it is named itself: those in a folder are more often data than weights
   extensions: ['.npz'],
   recognises: (head, path) => isNpy(head) || path.toLowerCase().endsWith('.npz'),

@@ -151,7 +151,7 @@ export class LayerFinder implements Pick<ModelLayers, 'layers' | 'skipped'> {
     const factor = scale === undefined ? this.scaleAfter(node, scope) : (node.inputs[scale] ?? '');
     return factor === undefined
       ? 'its weights are quantised, and their scale is not found behind it'
-      : this.weights.dequantised(stored, factor, zeroName, scope, 0);
+      : this.weights.dequantised(stored, factor, zeroName, { scope, axis: 0 });
   }
 
   private readonly groupsOf = (node: OnnxNode, scope: Scope): number =>

@@ -17,6 +17,14 @@ const MOST_LOOK_UPS = 500_000;
 
 const isStandard = (domain: string) => domain === '' || domain === 'ai.onnx';
 
+/** Where the scales of quantised values are looked up, and along which axis they lie: in blocks of values, if not 0. */
+interface ScaleAxis {
+  scope: Scope;
+  axis: number;
+  block?: number;
+  depth?: number;
+}
+
 export class WeightResolver {
   private readonly functions: ReadonlyMap<string, OnnxFunction>;
   /** Constants that were looked at already. */
@@ -161,10 +169,11 @@ export class WeightResolver {
     const block = attributeOf(node, 'block_size', scope)?.int ?? 0;
     const zero = node.inputs[2] ?? '';
     if (node.type === 'DequantizeLinear')
-      return this.dequantised(x, node.inputs[1] ?? '', zero, scope, axis, block, depth);
+      return this.dequantised(x, node.inputs[1] ?? '', zero, { scope, axis, block, depth });
     if (!x.isFloat) return 'its weights are quantised twice';
-    const scales = this.spread(node.inputs[1] ?? '', x.shape, scope, axis, block, depth);
-    const zeros = zero ? this.spread(zero, x.shape, scope, axis, block, depth) : () => () => 0;
+    const along = { scope, axis, block, depth };
+    const scales = this.spread(node.inputs[1] ?? '', x.shape, along);
+    const zeros = zero ? this.spread(zero, x.shape, along) : () => () => 0;
     if (typeof scales === 'string') return scales;
     if (typeof zeros === 'string') return zeros;
     const type = zero ? this.resolve(zero, scope, depth + ASIDE) : undefined;
@@ -193,19 +202,11 @@ export class WeightResolver {
    *
    * @param scale name of the scale; of the zero point `zero`, '' for none
    */
-  dequantised(
-    x: StoredTensor,
-    scale: string,
-    zero: string,
-    scope: Scope,
-    axis: number,
-    block = 0,
-    depth = 0,
-  ): StoredTensor | string {
+  dequantised(x: StoredTensor, scale: string, zero: string, along: ScaleAxis): StoredTensor | string {
     if (x.isFloat) return `its weights are quantised, but stored as ${x.dtype}`;
-    const scales = this.spread(scale, x.shape, scope, axis, block, depth);
+    const scales = this.spread(scale, x.shape, along);
     if (typeof scales === 'string') return scales;
-    const zeros = zero ? this.spread(zero, x.shape, scope, axis, block, depth) : () => () => 0;
+    const zeros = zero ? this.spread(zero, x.shape, along) : () => () => 0;
     if (typeof zeros === 'string') return zeros;
     return {
       ...x,
@@ -225,10 +226,7 @@ export class WeightResolver {
   private spread(
     name: string,
     shape: readonly number[],
-    scope: Scope,
-    axis: number,
-    block: number,
-    depth: number,
+    { scope, axis, block = 0, depth = 0 }: ScaleAxis,
   ): (() => (i: number) => number) | string {
     const factor = this.resolve(name, scope, depth + ASIDE);
     if (typeof factor === 'string') return 'the scale or zero point of its weights is not constant';

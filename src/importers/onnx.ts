@@ -9,6 +9,7 @@ import { LayerFinder } from './onnx-layers.js';
 
 export const onnx: Importer = {
   format: 'onnx',
+  title: 'ONNX',
   extensions: ['.onnx'],
   // ONNX has no signature; files begin with field 1 (ir_version), a small number, and go on with another field
   recognises: (head, path) =>

@@ -14,6 +14,7 @@ const ORDERS: Readonly<Record<string, AxisOrder>> = { pt: 'oihw', flax: 'hwio', 
 
 export const safetensors: Importer = {
   format: 'safetensors',
+  title: 'safetensors',
   extensions: EXTENSIONS,
   recognises: (head, path) =>
     path.toLowerCase().endsWith('.safetensors') || isShardIndex(path, EXTENSIONS) || isHeader(head),

@@ -40,20 +40,25 @@ export function graphPairs(
         return shift ? [shift.input] : [];
       }),
     );
-    const steps = [...nodes.values()].map((node) => stepOf(node, nodes, weights, sources, layers, shifted));
+    const steps = [...nodes.values()].map((node) =>
+      stepOf(node, { nodes, weights, sources, layers, shifted }),
+    );
     return pairsInGraph(steps, readers, shared);
   });
   return { pairs: each.flatMap(({ pairs }) => pairs), left: each.flatMap(({ left }) => left) };
 }
 
-function stepOf(
-  node: GraphNode,
-  nodes: Nodes,
-  weights: ReadonlyMap<string, StoredWeight>,
-  sources: ReadonlyMap<GraphNode, string>,
-  layers: ReadonlyMap<string, ConvLayer>,
-  shifted: ReadonlySet<string>,
-): GraphStep {
+interface StepContext {
+  nodes: Nodes;
+  weights: ReadonlyMap<string, StoredWeight>;
+  /** Names of the weights of convolutions. */
+  sources: ReadonlyMap<GraphNode, string>;
+  layers: ReadonlyMap<string, ConvLayer>;
+  /** Names of nodes to which a value for each channel is added. */
+  shifted: ReadonlySet<string>;
+}
+
+function stepOf(node: GraphNode, { nodes, weights, sources, layers, shifted }: StepContext): GraphStep {
   const { name, op, inputs } = node;
   const step: GraphStep = { input: inputs[0] ?? '', output: name, type: op };
   if (/conv(?!ert)/i.test(op)) {

@@ -16,6 +16,7 @@ const DEEPEST = 64; // layers within models within models
 
 export const tfjs: Importer = {
   format: 'tfjs',
+  title: 'TensorFlow.js',
   extensions: ['model.json', 'weights_manifest.json'],
   sharedExtensions: ['.json'],
   recognises: (head, path) => {
@@ -34,7 +35,7 @@ export const tfjs: Importer = {
 };
 
 /** @throws DwpError INPUT when the file is no model or manifest, or a shard is missing or too short */
-export function readTfjs(source: ByteSource, { foldBatchNorm }: ReadOptions = {}): ModelLayers {
+function readTfjs(source: ByteSource, { foldBatchNorm }: ReadOptions = {}): ModelLayers {
   const json = readJsonSource(source, LONGEST_JSON);
   const { modelTopology, weightsManifest, generatedBy, convertedBy, userDefinedMetadata } = fieldsOf(json);
   const manifest = Array.isArray(json) ? json : weightsManifest;

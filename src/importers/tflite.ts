@@ -22,6 +22,7 @@ const SIGNATURE = 'TFL3'; // after the four bytes that lead to the root table
 
 export const tflite: Importer = {
   format: 'tflite',
+  title: 'TensorFlow Lite',
   extensions: ['.tflite'],
   sharedExtensions: ['.lite', '.tfl'],
   recognises: (head, path) =>
@@ -84,7 +85,7 @@ interface TfliteModel extends Storage {
 }
 
 /** @throws DwpError INPUT when the file is no TensorFlow Lite model, or is damaged */
-export function readTflite(source: ByteSource, { foldBatchNorm }: ReadOptions = {}): ModelLayers {
+function readTflite(source: ByteSource, { foldBatchNorm }: ReadOptions = {}): ModelLayers {
   const { path } = source;
   if (source.size < 8 || new TextDecoder('latin1').decode(source.read(4, 4)) !== SIGNATURE)
     throw inputError(`${path}: not a TensorFlow Lite model`, 'check that this is the right file');

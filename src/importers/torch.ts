@@ -33,6 +33,7 @@ const MAGIC = Buffer.from('8a0a6cfc9c46f9206aa85019', 'hex');
 
 export const torch: Importer = {
   format: 'torch',
+  title: 'PyTorch',
   extensions: EXTENSIONS,
   sharedExtensions: [
     ...['.bin', '.tar', '.zip', '.pkl', '.pickle', '.model', '.weights', '.params', '.dat', '.chkpt'],

@@ -24,7 +24,7 @@ export interface Dropped {
   duplicate: number;
 }
 
-export const noneDropped = (): Dropped => ({ nonFinite: 0, constant: 0, nearZero: 0, duplicate: 0 });
+const noneDropped = (): Dropped => ({ nonFinite: 0, constant: 0, nearZero: 0, duplicate: 0 });
 
 /** Without an absolute limit, slices below this part of their layer's largest norm count as near zero. */
 export const RELATIVE_MIN_NORM = 1e-4;

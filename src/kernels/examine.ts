@@ -144,7 +144,7 @@ export function examineKernels(kernels: Kernels): KernelGroup {
 }
 
 /** At most so many sets are compared: those with the most kernels. */
-export const MOST_COMPARED = 48;
+const MOST_COMPARED = 48;
 /** Sets with fewer kernels than a histogram has bins are not. */
 const LEAST_COMPARED = 70;
 

@@ -9,7 +9,7 @@ const MOST_COORDINATES = 9;
 /** Side of a cell, in steps of the tolerance. */
 const CELL = 2;
 /** Pairs that differ by at most this part of the tolerance in every coordinate are found. */
-export const FOUND_WITHIN = 0.25;
+const FOUND_WITHIN = 0.25;
 
 /**
  * Two kernels share a cell or a neighbouring one where every coordinate of the kernels at norm 1 differs by at most

@@ -3,7 +3,7 @@ import { foldIn, type Key, RandomStream } from '../engine/random.js';
 import { heldOutCount } from './kernels.js';
 
 /** With this many models or more, test kernels come from models that no train kernel comes from. */
-export const MODELS_FOR_SPLIT = 5;
+const MODELS_FOR_SPLIT = 5;
 
 export interface Split {
   by: 'model' | 'kernel' | 'none';

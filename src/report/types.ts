@@ -25,7 +25,6 @@ export interface TracePoint {
   priorTerm: number;
   /** H[q] = −E_q log q(W), or a lower bound of it. Like priorTerm 0 where there is no prior. */
   entropyTerm: number;
-  accuracy?: number;
 }
 
 /** Kernels of one layer: up to 64 posterior means, each [h, w] row-major. */

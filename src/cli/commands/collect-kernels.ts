@@ -7,6 +7,7 @@ import { refuseExisting } from '../../formats/files.js';
 import {
   type BatchNormRecord,
   findModelFiles,
+  importers,
   type PassedOver,
   passedOverText,
 } from '../../importers/index.js';
@@ -113,7 +114,7 @@ interface CollectResult {
 export const collectKernelsCommand = defineCommand({
   name: 'collect-kernels',
   description:
-    'Reads ONNX, Keras (.keras and HDF5), TensorFlow.js, TensorFlow Lite, PyTorch, safetensors and NumPy files. ' +
+    `Reads files of these formats: ${importers.map(({ title }) => title).join(', ')}. ` +
     'Kernels that are not finite, constant, near zero or duplicates are dropped and counted. If at least five models ' +
     'have kernels of a size, its test kernels come from other models than its train kernels.',
   arguments: {

@@ -11,8 +11,6 @@ const shared = {
 const groupOptions = z.strictObject({ groups: count.describe('groups of channels'), ...shared });
 const layerOptions = z.strictObject(shared);
 
-export type GroupNormOptions = z.infer<typeof groupOptions>;
-
 function normalisation<Options extends { epsilon: number }>(
   kind: string,
   options: z.ZodType<Options>,

@@ -37,7 +37,7 @@ async function fitComponents(
   const ridge = chooseRidge(points, new RandomStream(foldIn(key, 'ridge')));
   const options = { dof, shrinkage: SHRINKAGE, ridge };
   const count = components ?? (await chooseComponents(points, options, foldIn(key, 'choose'), tick));
-  return fitMembers(points, count, members, options, foldIn(key, 'members'), tick);
+  return fitMembers(points, { components: count, members }, options, foldIn(key, 'members'), tick);
 }
 
 /**

@@ -72,8 +72,7 @@ const tenthOf = (points: Points, stream: RandomStream) => {
 /** Components of `members` fits from different starts, each fit as likely; `components` is the best number for one. */
 export async function fitMembers(
   points: Points,
-  components: number,
-  members: number,
+  { components, members }: { components: number; members: number },
   options: SelectOptions,
   key: Key,
   tick: Tick,
@@ -81,16 +80,16 @@ export async function fitMembers(
   const all: Component[] = [];
   const most = Math.max(components, Math.floor(points.count / PER_COMPONENT));
   const each = members > 1 ? Math.min(most, Math.round(MORE_IN_MEMBERS * components)) : components;
-  if (each === 1) members = 1; // they would all be the same
-  for (let member = 0; member < members; member++) {
+  const different = each === 1 ? 1 : members; // those of one component would all be the same
+  for (let member = 0; member < different; member++) {
     const stream = new RandomStream(foldIn(key, 'member', member));
     const fit = expectationMaximisation(
       part(points, each, stream),
       { ...options, components: each, iterations: ITERATIONS },
       stream,
     );
-    all.push(...fit.map((c) => ({ ...c, logWeight: c.logWeight - Math.log(members) })));
-    await tick(`mixture ${member + 1} of ${members}`);
+    all.push(...fit.map((c) => ({ ...c, logWeight: c.logWeight - Math.log(different) })));
+    await tick(`mixture ${member + 1} of ${different}`);
   }
   return all;
 }
