@@ -8,6 +8,7 @@ import {
   type Architecture,
   type ForwardContext,
   forward,
+  groupPart,
   kernelCount,
   kernelLayout,
   type Layer,
@@ -16,6 +17,7 @@ import {
   logLikelihood,
   randomLayers,
   weightShape,
+  withKeys,
 } from '../network/index.js';
 import {
   type Estimator,
@@ -68,9 +70,6 @@ export function subsampleSize({ priors, posterior, kernelSubsample }: Model, lay
   return all ? kernelCount(layer) : Math.min(kernelSubsample, kernelCount(layer));
 }
 
-const named = (layer: { name: string }, part: string, specs: Specs): Specs =>
-  prefixed(specs, `${layer.name}.${part}`);
-
 /** Standard normals that one step needs, by layer and use. */
 export function boundNoise(model: Model, batch: number): Specs {
   return Object.assign(
@@ -78,8 +77,10 @@ export function boundNoise(model: Model, batch: number): Specs {
     ...randomLayers(model.architecture).flatMap((layer) => {
       const prior = model.priors[layer.name];
       return [
-        named(layer, 'likelihood', model.posterior.noise(layer, batch, model.estimator)),
-        prior && model.posterior.kernels ? named(layer, 'prior', divergenceNoise(model, layer, prior)) : {},
+        withKeys(model.posterior.noise(layer, batch, model.estimator), layer, 'likelihood'),
+        prior && model.posterior.kernels
+          ? withKeys(divergenceNoise(model, layer, prior), layer, 'prior')
+          : {},
       ];
     }),
   );
@@ -127,7 +128,7 @@ export function randomOutputs(
         layer,
         layerPart(parameters, layer),
         x,
-        layerPart(noise, { name: `${layer.name}.likelihood` }),
+        layerPart(noise, layer, 'likelihood'),
         model.estimator,
       ),
   });
@@ -171,9 +172,9 @@ export function boundTerms(
       parameters: layerPart(parameters, layer),
       priorParameters: {
         ...layerPart(priorParameters, layer),
-        ...layerPart(layerPart(parameters, layer), ADAPTED),
+        ...layerPart(parameters, layer, 'adapted'),
       },
-      noise: layerPart(batch.noise, { name: `${layer.name}.prior` }),
+      noise: layerPart(batch.noise, layer, 'prior'),
       rows: batch.rows[layer.name] as tf.Tensor1D | undefined,
     });
     priorTerm = tf.add(priorTerm, terms.prior);
@@ -207,8 +208,8 @@ function divergenceTerms(
 ): { prior: tf.Tensor; entropy: tf.Tensor; acceptance?: tf.Scalar } {
   const total = (each: tf.Tensor, count: number) => tf.mul(tf.sum(each), count / each.shape[0]!); // (9)
   const n = kernelCount(layer);
-  const own = layerPart(parameters, AUXILIARY);
-  const auxiliary = bound.encoder === 'local' ? mapValues(own, (x) => (rows ? tf.gather(x, rows) : x)) : own;
+  const encoder = groupPart(parameters, 'auxiliary');
+  const auxiliary = bound.encoder === 'local' && rows ? gathered(encoder, rows) : encoder;
   const shared = posterior.latent?.(layer).shared ?? 'kernel';
   const inRows = shared === 'kernel' ? rows : undefined;
   const q = posterior.kernels!(layer, parameters, inRows);
@@ -236,7 +237,7 @@ function divergenceTerms(
       {
         gradients: bound.gradients,
         chain: bound.chain,
-        logStep: layerPart(parameters, CHAINS).logStep,
+        logStep: groupPart(parameters, 'chain').logStep,
       },
     );
     return { prior: priorTerm, entropy: entropy(logQ), acceptance: acceptance as tf.Scalar };
@@ -246,14 +247,6 @@ function divergenceTerms(
   return { prior: priorTerm, entropy: entropy(logQ) };
 }
 
-/** Step size of the chains over ζ, among the parameters of their layer. */
-export const CHAINS = { name: 'chain' };
-
-/** Parameters of the prior that are learned along, among those of their layer. */
-export const ADAPTED = { name: 'adapted' };
-
-/** Parameters of r(z|w) that are trained along, among those of their layer. */
-export const AUXILIARY = { name: 'auxiliary' };
-
-const mapValues = (tensors: Tensors, f: (x: tf.Tensor) => tf.Tensor): Tensors =>
-  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, f(tensor)]));
+/** Some rows of each tensor. */
+export const gathered = (tensors: Tensors, rows: tf.Tensor1D): Tensors =>
+  Object.fromEntries(Object.entries(tensors).map(([name, x]) => [name, tf.gather(x, rows)]));

@@ -3,7 +3,7 @@
 import type { LatentDensity } from '../distributions/latent.js';
 import { spec, stopGradient, tf } from '../engine/index.js';
 import { chainsAt, hmc } from '../mcmc/index.js';
-import { AUXILIARY_POSTERIOR, type SemiImplicitPosterior, type Tensors } from '../posteriors/index.js';
+import { isAuxiliaryPosterior, type SemiImplicitPosterior, type Tensors } from '../posteriors/index.js';
 import { upperBound } from './hierarchical.js';
 import type { BoundSettings, ChainSettings } from './settings.js';
 
@@ -95,7 +95,7 @@ export function unbiasedLogQ(
   const fixed = Object.fromEntries(
     Object.entries(parameters).map(([name, x]) => [name, stopGradient(x)] as const),
   );
-  const ofAuxiliary = Object.entries(parameters).filter(([name]) => name.startsWith(AUXILIARY_POSTERIOR));
+  const ofAuxiliary = Object.entries(parameters).filter(([name]) => isAuxiliaryPosterior(name));
   const latentOf = (q: Pick<SemiImplicitPosterior, 'draw'>) =>
     stopGradient(q.draw({ kernels: noise.kernels, latent: noise.mixing }).latent);
   const fixedW = stopGradient(w);

@@ -11,7 +11,13 @@ import {
   spec,
   type tf,
 } from '../engine/index.js';
-import { type Architecture, initialAverages } from '../network/index.js';
+import {
+  type Architecture,
+  initialAverages,
+  keyParts,
+  parameterKey,
+  partOfLayers,
+} from '../network/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 
 /** Images that statistics are computed from: the rows that a network was trained on. */
@@ -20,8 +26,8 @@ export interface StatisticsSource {
   rows: Int32Array;
 }
 
-const MEAN = '.mean';
-const VARIANCE = '.variance';
+/** Parts of a layer. */
+const STATISTICS = ['mean', 'variance'];
 /** Images in a batch: as those of predictions. */
 const BATCH = 100;
 /** Images that are used: more would change little. */
@@ -37,8 +43,8 @@ export interface DrawStatistics {
 export const statisticsSpecs = (architecture: Architecture): Specs =>
   Object.fromEntries(
     Object.entries(initialAverages(architecture))
-      .filter(([name]) => name.endsWith(MEAN) || name.endsWith(VARIANCE))
-      .map(([name, { shape }]) => [name, spec(shape)]),
+      .filter(([key]) => STATISTICS.includes(keyParts(key).part))
+      .map(([key, { shape }]) => [key, spec(shape)]),
   );
 
 /**
@@ -97,14 +103,13 @@ function together(batches: readonly Arrays[]): Arrays {
       (_, i) => batches.reduce((sum, batch) => sum + value(batch, i), 0) / batches.length,
     );
   const all: Record<string, Arrays[string]> = {};
-  for (const [name, { shape, data }] of Object.entries(batches[0])) {
-    if (!name.endsWith(MEAN)) continue;
-    const variance = `${name.slice(0, -MEAN.length)}${VARIANCE}`;
-    const mean = average(data.length, (batch, i) => batch[name].data[i]);
-    const within = average(data.length, (batch, i) => batch[variance].data[i]);
-    const between = average(data.length, (batch, i) => (batch[name].data[i] - mean[i]) ** 2);
-    all[name] = f32(shape, Float32Array.from(mean));
-    all[variance] = f32(
+  for (const [name, { shape, data }] of Object.entries(partOfLayers(batches[0], 'mean'))) {
+    const [meanKey, varianceKey] = STATISTICS.map((part) => parameterKey({ name }, part));
+    const mean = average(data.length, (batch, i) => batch[meanKey].data[i]);
+    const within = average(data.length, (batch, i) => batch[varianceKey].data[i]);
+    const between = average(data.length, (batch, i) => (batch[meanKey].data[i] - mean[i]) ** 2);
+    all[meanKey] = f32(shape, Float32Array.from(mean));
+    all[varianceKey] = f32(
       shape,
       Float32Array.from(within, (v, i) => v + between[i]),
     );

@@ -1,13 +1,13 @@
 // E_q log p(w) and E_q log q(w) of a layer, enclosed from below and above with any numbers of samples K: (4), (27) and
 // (5), and, beside them, the bounds that the layer was trained with. Sums over all its kernels, in nats.
-import { ADAPTED, AUXILIARY, type Model } from '../bounds/elbo.js';
+import { gathered, type Model } from '../bounds/elbo.js';
 import { proposalOf } from '../bounds/hierarchical.js';
 import { priorProposal } from '../bounds/prior-term.js';
 import { type BoundSettings, HIERARCHICAL } from '../bounds/settings.js';
 import { logImportanceWeight } from '../distributions/latent.js';
 import { negativeEntropy, reparameterise } from '../distributions/normal.js';
 import { type Engine, foldIn, type Key, type NdArray, noiseFor, spec, tf } from '../engine/index.js';
-import { kernelLayout, type Layer, layerPart } from '../network/index.js';
+import { groupPart, kernelLayout, type Layer, layerPart } from '../network/index.js';
 import { groupCount, kernelRows, type SemiImplicitPosterior } from '../posteriors/index.js';
 import type { Arrays, Specs, Tensors } from '../priors/index.js';
 import { byTangents, fromAbove, fromBelow } from './importance.js';
@@ -68,7 +68,7 @@ export async function layerBounds({
   const prior = model.priors[layer.name];
   const { count: n, length: d } = kernelLayout(layer);
   const parameters = layerPart(allParameters, layer);
-  const adapted = layerPart(parameters, ADAPTED);
+  const adapted = groupPart(parameters, 'adapted');
   const constants = { parameters, prior: { ...prior.parameters, ...adapted } };
   const streams: WeightStream[] = [];
   const stream = async (of: Parameters<typeof weightStream>[0]) => {
@@ -89,11 +89,8 @@ export async function layerBounds({
       given: { w: [d] },
       constants,
       weights(rows, { w }, noise, { parameters, prior }) {
-        const own = layerPart(parameters, AUXILIARY);
-        const auxiliary =
-          settings.encoder === 'local'
-            ? Object.fromEntries(Object.entries(own).map(([name, x]) => [name, tf.gather(x, rows!)]))
-            : own;
+        const encoder = groupPart(parameters, 'auxiliary');
+        const auxiliary = settings.encoder === 'local' ? gathered(encoder, rows!) : encoder;
         const r = priorProposal(density, prior, w, settings, auxiliary);
         return { proposed: logImportanceWeight(density.of(prior), w, reparameterise(r, noise), r) };
       },

@@ -2,7 +2,14 @@
 import type { Model } from '../bounds/elbo.js';
 import { gatherImages, type ImageSet } from '../data/index.js';
 import { type Engine, f32, foldIn, type Key, noiseFor, spec, tf } from '../engine/index.js';
-import { applyWeights, type ForwardContext, forward, layerPart, randomLayers } from '../network/index.js';
+import {
+  applyWeights,
+  type ForwardContext,
+  forward,
+  layerPart,
+  randomLayers,
+  withKeys,
+} from '../network/index.js';
 import type { Arrays, Specs, Tensors } from '../priors/index.js';
 import {
   type DrawStatistics,
@@ -15,10 +22,9 @@ export type Network = Pick<Model, 'architecture' | 'posterior'>;
 
 /** Standard normals for one draw of all weights, named `layer.use`. */
 export const weightNoise = ({ architecture, posterior }: Network): Specs =>
-  Object.fromEntries(
-    randomLayers(architecture).flatMap((layer) =>
-      Object.entries(posterior.sampleNoise(layer)).map(([name, spec]) => [`${layer.name}.${name}`, spec]),
-    ),
+  Object.assign(
+    {},
+    ...randomLayers(architecture).map((layer) => withKeys(posterior.sampleNoise(layer), layer)),
   );
 
 /** Images [n, h, w, c] through the network with one draw of the weights; running averages are among the parameters. */

@@ -6,7 +6,7 @@ import {
   sampledStatistics,
   statisticsSpecs,
 } from '../evaluate/index.js';
-import { kindOf, layerPart, weightShape } from '../network/index.js';
+import { kindOf, layerPart, parameterKey, weightShape } from '../network/index.js';
 import { posteriors } from '../posteriors/index.js';
 import { posteriorMeans } from '../train/sample-posterior.js';
 
@@ -50,7 +50,9 @@ async function statisticsOfMeans(
   engine: Engine,
 ): Promise<Arrays> {
   if (Object.keys(statisticsSpecs(architecture)).length === 0) return {};
-  const atMeans = Object.fromEntries(Object.entries(means).map(([name, mean]) => [`${name}.mean`, mean]));
+  const atMeans = Object.fromEntries(
+    Object.entries(means).map(([name, mean]) => [parameterKey({ name }, 'mean'), mean]),
+  );
   const network = { architecture, posterior: posteriors.point };
   const measured = await sampledStatistics(network, { ...parameters, ...atMeans }, source, engine);
   try {

@@ -1,19 +1,17 @@
 // The state of a training as one safetensors file: parameters, Adam's moments, and the step in its metadata.
 import { join } from 'node:path';
-import { ADAPTED, AUXILIARY, CHAINS, type Model } from '../bounds/elbo.js';
+import type { Model } from '../bounds/elbo.js';
 import { f32, type NdArray, seedKey } from '../engine/index.js';
 import { inputError } from '../errors.js';
 import type { Network } from '../evaluate/index.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
-import { convLayers, weightShape } from '../network/index.js';
+import { convLayers, isLearnedAlong, weightShape } from '../network/index.js';
 import type { Arrays } from '../priors/index.js';
 import { auxiliaryParameters } from '../train/auxiliary.js';
 import { initialState, type TrainingState } from '../train/train-network.js';
 
 const PARTS = ['parameters', 'first', 'second', 'averages'] as const;
 export const CHECKPOINT = 'checkpoint.safetensors';
-/** Names of what is learned along: it depends on the priors. */
-const ALONG = new RegExp(`\\.(${ADAPTED.name}|${AUXILIARY.name}|${CHAINS.name})\\.`);
 const pathOf = (folder: string) => join(folder, CHECKPOINT);
 
 /** Parameters of a component that is trained; the last one's are in the checkpoint. */
@@ -103,7 +101,7 @@ function checkedParameters(path: string, parameters: Arrays, network?: Network |
       if (`${parameters[name]?.shape}` !== `${shape}`)
         throw bad(`${name} has shape [${parameters[name]?.shape ?? 'none'}], the network's is [${shape}]`);
     for (const name of Object.keys(parameters))
-      if (!Object.hasOwn(expected, name) && ('priors' in network || !ALONG.test(name)))
+      if (!Object.hasOwn(expected, name) && ('priors' in network || !isLearnedAlong(name)))
         throw bad(`the network has no parameter ${name}`);
   }
   return parameters;

@@ -1,7 +1,8 @@
 // Images through a network, whatever its weights are: the one place where layers follow each other.
-import { nested, prefixed, type Specs, type Tensors, tf } from '../engine/index.js';
+import { type Specs, type Tensors, tf } from '../engine/index.js';
 import type { Architecture } from './architecture.js';
 import { IMAGES, type Layer, type Mode } from './layer.js';
+import { layerPart, parameterKey, withKeys } from './parameter-keys.js';
 import { isBiased, kindOf } from './weights.js';
 
 export interface ForwardContext {
@@ -16,10 +17,6 @@ export interface ForwardContext {
   /** x through a layer with random weights, without its bias. */
   random(layer: Layer, x: tf.Tensor): tf.Tensor;
 }
-
-/** What belongs to one layer of a flat record: `conv1.mean` → `mean`. */
-export const layerPart = <T>(all: Readonly<Record<string, T>>, layer: { name: string }): Record<string, T> =>
-  nested(all, layer.name);
 
 /**
  * @param images [n, h, w, c]
@@ -40,8 +37,8 @@ export function forward(
       const [x] = inputs;
       const out = layer.random
         ? random(layer, x)
-        : tf.matMul(x as tf.Tensor2D, parameters[`${layer.name}.kernel`] as tf.Tensor2D);
-      made.set(layer.name, isBiased(layer) ? tf.add(out, parameters[`${layer.name}.bias`]) : out);
+        : tf.matMul(x as tf.Tensor2D, parameters[parameterKey(layer, 'kernel')] as tf.Tensor2D);
+      made.set(layer.name, isBiased(layer) ? tf.add(out, parameters[parameterKey(layer, 'bias')]) : out);
       continue;
     }
     const result = kind.apply!(layer, inputs, {
@@ -51,7 +48,7 @@ export function forward(
       mode,
     });
     made.set(layer.name, result.output);
-    Object.assign(next, prefixed(result.state ?? {}, layer.name));
+    Object.assign(next, withKeys(result.state ?? {}, layer));
   }
   return { outputs: made.get(layers.at(-1)!.name) as tf.Tensor2D, averages: next };
 }
@@ -65,10 +62,7 @@ export const networkLogits = (
 
 /** Standard normals that layers without weights need for a batch of training, `layer.part`. */
 export const layerNoise = ({ layers }: Architecture, batch: number): Specs =>
-  Object.assign(
-    {},
-    ...layers.map((layer) => prefixed(kindOf(layer).noise?.(layer, batch) ?? {}, layer.name)),
-  );
+  Object.assign({}, ...layers.map((layer) => withKeys(kindOf(layer).noise?.(layer, batch) ?? {}, layer)));
 
 /** Σ_b log p(y_b | x_b), nats, of logits [b, classes] and labels [b]. */
 export function logLikelihood(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar {

@@ -8,5 +8,6 @@ export { networkFromYaml } from './from-yaml.js';
 export { layerKinds } from './kinds/index.js';
 export * from './layer.js';
 export type { ClassifierGraph, OnnxNetwork } from './onnx-reader.js';
+export * from './parameter-keys.js';
 export * from './start.js';
 export * from './weights.js';

@@ -2,6 +2,7 @@
 import { type Arrays, f32, foldIn, type Key, type NdArray, RandomStream } from '../engine/index.js';
 import type { Architecture } from './architecture.js';
 import type { Filled, Layer } from './layer.js';
+import { parameterKey } from './parameter-keys.js';
 import { inputChannels, kindOf, weightShape } from './weights.js';
 
 const filled = ({ shape, start }: Filled): NdArray => {
@@ -20,7 +21,7 @@ export const initialAverages = ({ layers }: Architecture): Arrays =>
   Object.fromEntries(
     layers.flatMap((layer) =>
       Object.entries(kindOf(layer).state(layer)).map(([name, array]) => [
-        `${layer.name}.${name}`,
+        parameterKey(layer, name),
         filled(array),
       ]),
     ),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Engine, seedKey } from '../engine/index.js';
 import { readNpy } from '../formats/npy.js';
 import { readTrace } from '../methods/trained-networks.js';
+import { partOfLayers } from '../network/index.js';
 import { sizeText } from '../prior-folders/choose-prior.js';
 import { readPriorFolder } from '../prior-folders/prior-folder.js';
 import { kernelLength } from '../priors/index.js';
@@ -87,10 +88,10 @@ export async function gatherPriors(paths: readonly string[], engine: Engine): Pr
 function runFigures({ path, label, summary }: FinishedRun): RunFigures {
   const config = readRunConfig(path);
   const parameters = methodOf(config).networks(path, config).at(-1)!; // one of those that predict together
-  const filters = Object.entries(parameters).flatMap(([name, { shape, data }]) => {
-    if (!name.endsWith('.mean') || shape.length !== 4 || shape[2] * shape[3] === 1) return [];
+  const filters = Object.entries(partOfLayers(parameters, 'mean')).flatMap(([layer, { shape, data }]) => {
+    if (shape.length !== 4 || shape[2] * shape[3] === 1) return [];
     const [, , h, w] = shape;
-    return [{ layer: name.slice(0, -'.mean'.length), h, w, kernels: rowsOf(data as Float32Array, h * w) }];
+    return [{ layer, h, w, kernels: rowsOf(data as Float32Array, h * w) }];
   });
   const { prior, priors = [], examples, split, ensemble, reliability, test } = summary;
   return {

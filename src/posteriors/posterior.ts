@@ -29,6 +29,7 @@ export interface JointDensity {
 
 /** Parameters of s(ζ|w) have names that begin with this: their learning rate can be another. */
 export const AUXILIARY_POSTERIOR = 'auxiliary-posterior';
+export const isAuxiliaryPosterior = (part: string): boolean => part.startsWith(AUXILIARY_POSTERIOR);
 
 /** q(W) = Π_groups ∫ q(w|ζ) q(ζ) dζ. */
 export interface SemiImplicitPosterior extends JointDensity {

@@ -18,6 +18,13 @@ export function nestedAdaptable(
   );
 }
 
+/** Of the names of a prior's noise those of p(w|z): `kernels`, or `0.kernels` of a part, where `latent` stands beside it. */
+export const observationNoise = (names: readonly string[]): string[] =>
+  names.filter((name) => {
+    const path = name.split('.');
+    return path.at(-1) === 'kernels' && names.includes([...path.slice(0, -1), 'latent'].join('.'));
+  });
+
 /** What has to be known beside its arrays to make the prior again. */
 export const nestedConfig = ({ family, config }: KernelPrior): PriorChoice => ({ family, config });
 nestedConfig.schema = z.object({ family: z.string(), config: z.record(z.string(), z.unknown()) });

@@ -1,9 +1,9 @@
 // What is learned along with a network and is none of its posterior's: parameters of r(z|w), step sizes of
 // chains over ζ, and of the priors what is adapted.
-import { ADAPTED, AUXILIARY, CHAINS, type Model } from '../bounds/elbo.js';
+import type { Model } from '../bounds/elbo.js';
 import { INITIAL_LOG_STEP } from '../bounds/unbiased.js';
 import { f32, type NdArray } from '../engine/index.js';
-import { kernelCount, randomLayers } from '../network/index.js';
+import { kernelCount, parameterKey, randomLayers } from '../network/index.js';
 import type { Arrays, KernelPrior } from '../priors/index.js';
 
 /** All of it before the first step. */
@@ -13,11 +13,13 @@ export const auxiliaryParameters = (model: Model): Arrays => ({
   ...adaptedParameters(model),
 });
 
+const adaptedKey = (layer: string, part: string) => parameterKey({ name: layer }, part, 'adapted');
+
 /** What is learned of the priors, `layer.adapted.name`, as they are given. */
 const adaptedParameters = ({ priors, adapted = {} }: Model): Arrays =>
   Object.fromEntries(
     Object.entries(adapted).flatMap(([layer, names]) =>
-      names.map((name) => [`${layer}.${ADAPTED.name}.${name}`, priors[layer].parameters[name]]),
+      names.map((name) => [adaptedKey(layer, name), priors[layer].parameters[name]]),
     ),
   );
 
@@ -26,7 +28,7 @@ export function adaptedPrior({ priors }: Model, layer: string, parameters: Array
   const prior = priors[layer];
   const learned = Object.fromEntries(
     Object.keys(prior.parameters).flatMap((name) => {
-      const array = parameters[`${layer}.${ADAPTED.name}.${name}`];
+      const array = parameters[adaptedKey(layer, name)];
       return array ? [[name, array]] : [];
     }),
   );
@@ -40,7 +42,10 @@ function chainParameters({ architecture, posterior, priors, bound }: Model): Arr
   return Object.fromEntries(
     layers
       .filter(({ name }) => priors[name])
-      .map(({ name }) => [`${name}.${CHAINS.name}.logStep`, f32([], Float32Array.of(INITIAL_LOG_STEP))]),
+      .map(({ name }) => [
+        parameterKey({ name }, 'logStep', 'chain'),
+        f32([], Float32Array.of(INITIAL_LOG_STEP)),
+      ]),
   );
 }
 
@@ -55,10 +60,9 @@ function encoderParameters({ architecture, priors, bound }: Model): Arrays {
     const prior = priors[layer.name];
     if (prior?.density.kind !== 'latent') continue;
     const { encoder, latentSize } = prior.density;
-    const name = (part: string) => `${layer.name}.${AUXILIARY.name}.${part}`;
-    if (bound.encoder === 'trainable')
-      for (const part of encoder) arrays[name(part)] = prior.parameters[part];
-    else for (const part of ['mean', 'logStd']) arrays[name(part)] = f32([kernelCount(layer), latentSize]);
+    const key = (part: string) => parameterKey(layer, part, 'auxiliary');
+    if (bound.encoder === 'trainable') for (const part of encoder) arrays[key(part)] = prior.parameters[part];
+    else for (const part of ['mean', 'logStd']) arrays[key(part)] = f32([kernelCount(layer), latentSize]);
   }
   return arrays;
 }

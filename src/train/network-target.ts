@@ -21,6 +21,7 @@ import {
   layerPart,
   logLikelihood,
   networkLogits,
+  parameterKey,
   randomLayers,
   weightShape,
 } from '../network/index.js';
@@ -42,8 +43,8 @@ export function normalsLayout({ architecture, priors }: SampledModel): Layout {
         const [out] = weightShape(layer);
         const normals = Object.entries(priors[layer.name].generateNoise(kernelLayout(layer).count));
         return [
-          ...normals.map(([name, { shape }]) => [`${layer.name}.${name}`, { shape }]),
-          ...(isBiased(layer) ? [[`${layer.name}.bias`, { shape: [out] }]] : []),
+          ...normals.map(([name, { shape }]) => [parameterKey(layer, name), { shape }]),
+          ...(isBiased(layer) ? [[parameterKey(layer, 'bias'), { shape: [out] }]] : []),
         ];
       }),
     ),
@@ -57,8 +58,8 @@ function weightsOf({ architecture, priors }: SampledModel, u: Tensors, priorPara
       const { bias, ...normals } = layerPart(u, layer);
       const kernels = priors[layer.name].generate(layerPart(priorParameters, layer), normals);
       return [
-        [`${layer.name}.mean`, tf.reshape(kernels, [...weightShape(layer)])],
-        ...(isBiased(layer) ? [[`${layer.name}.bias`, bias]] : []),
+        [parameterKey(layer, 'mean'), tf.reshape(kernels, [...weightShape(layer)])],
+        ...(isBiased(layer) ? [[parameterKey(layer, 'bias'), bias]] : []),
       ];
     }),
   );
@@ -67,7 +68,10 @@ function weightsOf({ architecture, priors }: SampledModel, u: Tensors, priorPara
 const logitsOf = ({ architecture }: SampledModel, weights: Tensors, images: tf.Tensor4D) =>
   networkLogits(
     architecture,
-    { parameters: weights, random: (layer, x) => applyWeights(layer, x, weights[`${layer.name}.mean`]) },
+    {
+      parameters: weights,
+      random: (layer, x) => applyWeights(layer, x, weights[parameterKey(layer, 'mean')]),
+    },
     images,
   );
 

@@ -6,7 +6,6 @@ import {
   f32,
   layoutOf,
   type NdArray,
-  prefixed,
   spec,
   tf,
   unpack,
@@ -22,6 +21,7 @@ import {
   ordinaryParameters,
   weightLayers,
   weightShape,
+  withKeys,
   withRandomDense,
 } from '../network/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
@@ -71,7 +71,7 @@ export async function featureMap(
   const weightSpecs = Object.fromEntries(weighted.map((layer) => [layer.name, spec(weightShape(layer))]));
   const parameters: Arrays = Object.assign(
     {},
-    ...before.layers.map((layer) => prefixed(ordinaryParameters(layer), layer.name)),
+    ...before.layers.map((layer) => withKeys(ordinaryParameters(layer), layer)),
   );
   const run = (
     parameters: Tensors,

@@ -1,8 +1,8 @@
 // Learning rates by part: the posterior's parameters φ, those of s(ζ|w), ξ, and those of r(z|w), ψ.
-import { ADAPTED, AUXILIARY, CHAINS } from '../bounds/elbo.js';
 import { type Layout, sizeOf } from '../engine/index.js';
 import { usageError } from '../errors.js';
-import { AUXILIARY_POSTERIOR } from '../posteriors/index.js';
+import { type KeyParts, keyParts } from '../network/index.js';
+import { isAuxiliaryPosterior } from '../posteriors/index.js';
 
 export interface LearningRates {
   /** Of everything that has no rate of its own. */
@@ -18,6 +18,14 @@ export interface LearningRates {
 /** Of log step sizes of chains, whatever the others are: the acceptance is right after some tens of steps. */
 const CHAIN_RATE = 0.03;
 
+/** Parameters with a learning rate of their own. */
+interface RatedPart {
+  rate?: number;
+  has(key: KeyParts): boolean;
+  /** Why the rate has no effect where there are none. */
+  missing?: { message: string; hint: string };
+}
+
 /**
  * What each element of a vector of all parameters multiplies `learningRate` by, [P]; undefined where that is 1
  * everywhere. The rates keep their ratio while they fall.
@@ -27,22 +35,33 @@ export function rateFactors(
   layout: Layout,
   { learningRate, encoderLearningRate, auxiliaryLearningRate, priorLearningRate }: LearningRates,
 ): Float32Array | undefined {
-  const parts: { rate?: number; prefix: string; missing?: { message: string; hint: string } }[] = [
-    { rate: encoderLearningRate, prefix: `${AUXILIARY.name}.`, missing: ENCODER_MISSING },
-    { rate: auxiliaryLearningRate, prefix: AUXILIARY_POSTERIOR, missing: AUXILIARY_MISSING },
-    { rate: priorLearningRate, prefix: `${ADAPTED.name}.`, missing: ADAPTED_MISSING },
-    { rate: CHAIN_RATE, prefix: `${CHAINS.name}.` },
+  const given: RatedPart[] = [
+    {
+      rate: encoderLearningRate,
+      has: ({ group }: KeyParts) => group === 'auxiliary',
+      missing: ENCODER_MISSING,
+    },
+    {
+      rate: auxiliaryLearningRate,
+      has: ({ group, part }: KeyParts) => !group && isAuxiliaryPosterior(part),
+      missing: AUXILIARY_MISSING,
+    },
+    {
+      rate: priorLearningRate,
+      has: ({ group }: KeyParts) => group === 'adapted',
+      missing: ADAPTED_MISSING,
+    },
+    { rate: CHAIN_RATE, has: ({ group }: KeyParts) => group === 'chain' },
   ].filter(({ rate }) => rate !== undefined);
-  const belongs = (name: string, prefix: string) => name.startsWith(prefix, name.indexOf('.') + 1); // `layer.prefix…`
-  const there = parts.filter(({ prefix }) => layout.some(({ name }) => belongs(name, prefix)));
-  for (const { missing } of parts.filter((part) => !there.includes(part)))
+  const there = given.filter(({ has }) => layout.some(({ name }) => has(keyParts(name))));
+  for (const { missing } of given.filter((part) => !there.includes(part)))
     if (missing) throw usageError(missing.message, missing.hint);
   if (there.every(({ rate }) => rate === learningRate)) return undefined;
   const factors = new Float32Array(layout.reduce((sum, { shape }) => sum + sizeOf(shape), 0));
   let start = 0;
   for (const { name, shape } of layout) {
-    const own = parts.find(({ prefix }) => belongs(name, prefix))?.rate ?? learningRate;
-    factors.fill(own / learningRate, start, start + sizeOf(shape));
+    const rate = given.find(({ has }) => has(keyParts(name)))?.rate ?? learningRate;
+    factors.fill(rate / learningRate, start, start + sizeOf(shape));
     start += sizeOf(shape);
   }
   return factors;

@@ -18,6 +18,7 @@ import {
   scaleFrom,
   windowAt,
 } from '../mcmc/index.js';
+import { partOfLayers } from '../network/index.js';
 import type { Arrays } from '../priors/index.js';
 import { type NetworkTarget, networkTarget, type SampledModel } from './network-target.js';
 
@@ -272,9 +273,9 @@ function functionsOf(
   parameters: Arrays,
   heldOut: Float32Array,
 ): Record<string, number> {
-  const norms = Object.entries(parameters)
-    .filter(([name]) => name.endsWith('.mean'))
-    .map(([name, { data }]): [string, number] => [`norm of ${name.slice(0, -5)}`, norm(data)]);
+  const norms = Object.entries(partOfLayers(parameters, 'mean')).map(
+    ([layer, { data }]): [string, number] => [`norm of ${layer}`, norm(data)],
+  );
   return {
     'log-likelihood': logLikelihood,
     ...Object.fromEntries(norms),

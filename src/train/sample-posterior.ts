@@ -2,7 +2,7 @@
 import type { Model } from '../bounds/elbo.js';
 import { type Engine, f32, foldIn, type Key, type NdArray, noiseFor, tf } from '../engine/index.js';
 import { weightNoise } from '../evaluate/predict.js';
-import { layerPart, randomLayers } from '../network/index.js';
+import { keyParts, layerPart, parameterKey, randomLayers } from '../network/index.js';
 import type { Arrays } from '../priors/index.js';
 
 /** One draw of every random layer's weights, [out, in, h, w], by layer name. */
@@ -27,14 +27,14 @@ export async function posteriorMeans(
   const { architecture, posterior } = network;
   if (!posterior.latent)
     return Object.fromEntries(
-      randomLayers(architecture).map(({ name }) => [name, parameters[`${name}.mean`]]),
+      randomLayers(architecture).map((layer) => [layer.name, parameters[parameterKey(layer, 'mean')]]),
     );
   const specs = weightNoise(network);
   const draws = Array.from({ length: LATENT_DRAWS }, (_, i) =>
     Object.fromEntries(
       Object.entries(noiseFor(specs, foldIn(key, i))).map(([name, { shape, data }]) => [
         name,
-        name.endsWith('.latent') ? { shape, data } : f32(shape), // without the noise of q(w|ζ)
+        keyParts(name).part === 'latent' ? { shape, data } : f32(shape), // without the noise of q(w|ζ)
       ]),
     ),
   );

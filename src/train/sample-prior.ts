@@ -1,6 +1,7 @@
 // Kernels drawn from a fitted prior.
 import { type Engine, f32, foldIn, type Key, type NdArray, RandomStream, tf } from '../engine/index.js';
 import { type KernelPrior, kernelLength } from '../priors/index.js';
+import { observationNoise } from '../priors/nested.js';
 
 /** Kernels drawn at once: more are drawn in blocks, so that what is computed on the way does not grow with them. */
 const BLOCK = 2 ** 14;
@@ -34,11 +35,7 @@ export async function* sampleBlocks(
         noise[name] = f32(specs[name].shape); // its numbers follow those of the block before
         stream.fillNormal(noise[name].data as Float32Array);
       }
-      if (denoised)
-        for (const name of Object.keys(noise)) {
-          const [, part] = /^(.*)kernels$/.exec(name) ?? []; // of a mixture of priors `m.kernels`
-          if (part !== undefined && noise[`${part}latent`]) noise[name].data.fill(0);
-        }
+      if (denoised) for (const name of observationNoise(Object.keys(noise))) noise[name].data.fill(0);
       const { kernels } = await step.run({ noise });
       yield (kernels.data as Float32Array).subarray(0, Math.min(block, n - from) * d);
     }

@@ -12,7 +12,6 @@ import {
   layoutOf,
   type NdArray,
   noiseFor,
-  prefixed,
   RandomStream,
   spec,
   type TensorsOf,
@@ -31,8 +30,10 @@ import {
   kindOf,
   type Layer,
   ordinaryParameters,
+  parameterKey,
   randomLayers,
   weightShape,
+  withKeys,
 } from '../network/index.js';
 import type { Posterior } from '../posteriors/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
@@ -124,7 +125,7 @@ export function initialState({
     const given = typeof denseStart !== 'number' && layer === classifier ? denseStart : undefined;
     const parts: Arrays = weightsAtStart(layer, given);
     const ordinary = { ...ordinaryParameters(layer), ...(given && { bias: given.bias }) };
-    Object.assign(parameters, prefixed({ ...parts, ...ordinary }, layer.name));
+    Object.assign(parameters, withKeys({ ...parts, ...ordinary }, layer));
   }
   return {
     step: 0,
@@ -354,10 +355,9 @@ const copied = (arrays: Arrays): Arrays =>
 
 /** Parameters of the priors of all layers in one flat list, `layer.parameter`. */
 export const priorConstants = ({ priors }: Model): Arrays =>
-  Object.fromEntries(
-    Object.entries(priors).flatMap(([layer, { parameters }]) =>
-      Object.entries(parameters).map(([name, array]) => [`${layer}.${name}`, array]),
-    ),
+  Object.assign(
+    {},
+    ...Object.entries(priors).map(([name, { parameters }]) => withKeys(parameters, { name })),
   );
 
 /** S different rows of a layer's kernels, uniformly at random. */
@@ -375,10 +375,11 @@ function decay(
   const half = (x: tf.Tensor, factor: number) => tf.mul(tf.sum(tf.square(x)), 0.5 * factor);
   let penalty: tf.Tensor = tf.scalar(0);
   if (denseDecay > 0)
-    for (const { name, random } of denseLayers(model.architecture))
-      if (!random) penalty = tf.add(penalty, half(parameters[`${name}.kernel`], denseDecay));
+    for (const layer of denseLayers(model.architecture))
+      if (!layer.random)
+        penalty = tf.add(penalty, half(parameters[parameterKey(layer, 'kernel')], denseDecay));
   if (weightDecay > 0 && !model.posterior.kernels)
-    for (const { name } of convLayers(model.architecture))
-      penalty = tf.add(penalty, half(parameters[`${name}.mean`], weightDecay));
+    for (const layer of convLayers(model.architecture))
+      penalty = tf.add(penalty, half(parameters[parameterKey(layer, 'mean')], weightDecay));
   return penalty;
 }
