@@ -130,14 +130,17 @@ function hashOf(settings: Settings): string {
   return createHash('sha256').update(JSON.stringify(sorted)).digest('hex');
 }
 
-/** @throws DwpError INPUT when a finished run was made with another configuration; summaries of earlier versions do not say it */
+/** Files that say with which configuration a run began, or had finished; those of earlier versions do not. */
+const RECORDS = ['summary.json', 'environment.json'];
+
+/** @throws DwpError INPUT where what decides the result is not what the run began with */
 function requireUnchanged(folder: string, path: string, settings: Settings): void {
-  const summary = join(folder, 'summary.json');
-  if (!existsSync(summary)) return;
-  const { configuration } = Object(readJson(summary)) as { configuration?: string };
-  if (configuration !== undefined && configuration !== hashOf(settings))
-    throw inputError(
-      `${path} was changed after the run had finished`,
-      'restore what dwp train wrote, or train again with the new configuration',
-    );
+  for (const record of RECORDS.map((name) => join(folder, name)).filter(existsSync)) {
+    const { configuration } = Object(readJson(record)) as { configuration?: unknown };
+    if (configuration !== undefined && configuration !== hashOf(settings))
+      throw inputError(
+        `${path} was changed after the run had begun`,
+        'restore what dwp train wrote, or train again with the new configuration',
+      );
+  }
 }

@@ -73,7 +73,7 @@ async function start(config: RunConfig, folder: string, hooks: RunHooks): Promis
   const hashes = priorHashes(config);
   writeFolderAtomic(folder, (run) => {
     writeRunConfig(run, config);
-    writeJson(join(run, 'environment.json'), environment());
+    writeJson(join(run, 'environment.json'), { ...environment(), configuration: configurationHash(run) });
     writeJson(join(run, PRIORS), hashes);
     writeSubstitutes(run, substitutes);
     writeStart(run);

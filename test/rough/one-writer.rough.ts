@@ -161,7 +161,7 @@ test('a run knows the priors and the configuration that it was made with', async
   for (const args of commands)
     expect(await dwp(...args)).toMatchObject({
       code: 3,
-      err: expect.stringMatching(/config\.yaml was changed after the run had finished/),
+      err: expect.stringMatching(/config\.yaml was changed after the run had begun/),
     });
   // what does not decide the result, and summaries of earlier versions
   writeFileSync(config, `# mine\n${text.replace('threads: 1', 'threads: 2')}`);

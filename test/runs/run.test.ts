@@ -52,6 +52,11 @@ test('a prior that changed between the stretches of a run', async () => {
   await expect(resumeRun(run)).rejects.toThrow(/a prior of this run has changed/);
 
   copyFileSync(join(folder, 'kept'), weights);
+  const file = join(run, 'config.yaml');
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, text.replace('learningRate: 0.003', 'learningRate: 0.01'));
+  await expect(resumeRun(run)).rejects.toThrow(/config\.yaml was changed after the run had begun/);
+  writeFileSync(file, text.replace('threads: 1', 'threads: 2')); // decides nothing
   expect(await resumeRun(run)).toMatchObject({ steps: 20, judgedOn: 'validation' });
 });
 
@@ -129,9 +134,11 @@ test('a classifier starts at --dense-start times Glorot, in its configuration as
     text.replace(/^ *(components|denseStart): .*\n/gm, '').replace(/^method:\n +name: .*\n/m, 'method:\n'),
   ); // as it was written before either
   expect(() => readRunConfig(join(folder, 'glorot'))).toThrow(/config\.yaml was changed after the run/);
-  const finished = join(folder, 'glorot', 'summary.json');
-  const { configuration: _, ...summary } = JSON.parse(readFileSync(finished, 'utf8')); // nor did it say that
-  writeFileSync(finished, JSON.stringify(summary));
+  for (const name of ['summary.json', 'environment.json']) {
+    const record = join(folder, 'glorot', name);
+    const { configuration: _, ...others } = JSON.parse(readFileSync(record, 'utf8')); // nor did they say that
+    writeFileSync(record, JSON.stringify(others));
+  }
   expect(readRunConfig(join(folder, 'glorot'))).toMatchObject({ components: 1, denseStart: 1 });
 });
 
