@@ -2,6 +2,7 @@
 import './derivatives.js';
 import './tape.js';
 
+export { type Chunk, chunksOf } from './chunks.js';
 export { StepError } from './contract.js';
 export { DEVICES, type Device } from './devices.js';
 export type { CompiledStep, Engine } from './engine.js';

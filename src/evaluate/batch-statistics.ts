@@ -2,6 +2,7 @@
 // without dropout, and means and variances of all batches are put together (Maddox et al. 2019, section 3.2).
 import { gatherImages, type ImageSet } from '../data/index.js';
 import {
+  chunksOf,
   type Engine,
   f32,
   foldIn,
@@ -89,10 +90,7 @@ function batchesOf(rows: Int32Array): Int32Array[] {
   const chosen = order.slice(0, MOST_IMAGES).map((i) => rows[i]);
   const count = Math.ceil(chosen.length / BATCH);
   const size = Math.ceil(chosen.length / count);
-  return Array.from({ length: count }, (_, i) => {
-    const start = Math.min(i * size, chosen.length - size);
-    return chosen.slice(start, start + size);
-  });
+  return Array.from(chunksOf(chosen.length, size), ({ from, to }) => chosen.slice(from, to));
 }
 
 /** (127) μ = avg_b m_b, σ² = avg_b v_b + avg_b (m_b − μ)² */

@@ -1,6 +1,6 @@
 // The density of held-out kernels under a prior: exact where it is known, else ELBO and importance-weighted bound.
 import { lowerBound } from '../bounds/hierarchical.js';
-import { type Engine, f32, foldIn, type Key, RandomStream, spec, tf } from '../engine/index.js';
+import { chunksOf, type Engine, f32, foldIn, type Key, RandomStream, spec, tf } from '../engine/index.js';
 import { type KernelPrior, kernelLength, type Tensors } from '../priors/index.js';
 
 /** Nats per kernel, with standard errors over kernels. */
@@ -66,25 +66,26 @@ export async function evaluateDensity(
     },
   );
   const totals: Record<string, Float64Array> = {};
-  for (let start = 0, chunk = 0; start < n; start += rows, chunk++) {
-    const from = Math.min(start, n - rows); // the last chunk looks back, so that all have one shape
+  for (const { from, to, fresh } of chunksOf(n, rows)) {
     const noise = latentSize
       ? {
           noise: f32(
             [samples, rows, latentSize],
-            new RandomStream(foldIn(key, chunk)).fillNormal(new Float32Array(samples * rows * latentSize)),
+            new RandomStream(foldIn(key, fresh / rows)).fillNormal(
+              new Float32Array(samples * rows * latentSize),
+            ),
           ),
         }
       : {};
     const out = await step.run({
-      w: f32([rows, d], w.subarray(from * d, (from + rows) * d)),
+      w: f32([rows, d], w.subarray(from * d, to * d)),
       ...noise,
     });
     for (const [name, { data }] of Object.entries(out)) {
       totals[name] ??= new Float64Array(n);
       totals[name].set(data, from);
     }
-    progress?.(Math.min(n, start + rows), n);
+    progress?.(to, n);
   }
   await step.release();
   const units = n / together;

@@ -1,7 +1,17 @@
 // Log importance weights of many units (kernels, or groups of them) with any number of samples, in chunks over units
 // and samples: memory does not grow with either. Every unit has a noise stream of its own, so that its samples are the
 // same however the work is cut.
-import { type Engine, f32, foldIn, type Key, RandomStream, sizeOf, spec, tf } from '../engine/index.js';
+import {
+  chunksOf,
+  type Engine,
+  f32,
+  foldIn,
+  type Key,
+  RandomStream,
+  sizeOf,
+  spec,
+  tf,
+} from '../engine/index.js';
 import type { Arrays, Tensors } from '../priors/index.js';
 
 /**
@@ -97,8 +107,7 @@ export async function weightStream(of: WeightedUnits, engine: Engine, chunk = CH
   return {
     cost: units * samples,
     async run(given, key, visit, done) {
-      for (let start = 0; start < units; start += together) {
-        const from = Math.min(start, units - together); // the last units look back, so that all runs have one shape
+      for (const { from, to, fresh } of chunksOf(units, together)) {
         const streams = weights.map((_, u) => new RandomStream(foldIn(key, from + u)));
         const own = new Float32Array(together);
         rows.data.forEach((_, u) => {
@@ -107,7 +116,7 @@ export async function weightStream(of: WeightedUnits, engine: Engine, chunk = CH
         const part = Object.fromEntries(
           Object.entries(of.given).map(([name, shape]) => {
             const size = sizeOf(shape);
-            const data = given[name].data.subarray(from * size, (from + together) * size);
+            const data = given[name].data.subarray(from * size, to * size);
             return [name, f32([together, ...shape], data as Float32Array)];
           }),
         );
@@ -122,9 +131,9 @@ export async function weightStream(of: WeightedUnits, engine: Engine, chunk = CH
           for (const [u, list] of weights.entries())
             for (let k = 0; k < count; k++) list[at + k] = out.proposed.data[k * together + u];
           if (out.own) own.set(out.own.data);
-          done?.(count * (from + together - start));
+          done?.(count * (to - fresh));
         }
-        for (let u = start - from; u < together; u++) visit(from + u, weights[u], own[u]);
+        for (let u = fresh - from; u < together; u++) visit(from + u, weights[u], own[u]);
       }
     },
     release: () => step.release(),

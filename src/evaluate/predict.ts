@@ -1,7 +1,7 @@
 // Class probabilities of images under random draws of a network's weights.
 import type { Model } from '../bounds/elbo.js';
 import { gatherImages, type ImageSet } from '../data/index.js';
-import { type Engine, f32, foldIn, type Key, noiseFor, spec, tf } from '../engine/index.js';
+import { chunksOf, type Engine, f32, foldIn, type Key, noiseFor, spec, tf } from '../engine/index.js';
 import {
   applyWeights,
   type ForwardContext,
@@ -127,8 +127,7 @@ export async function* predictions({
       const noise = all.map((_, i) => noiseFor(noiseSpecs, foldIn(key, m + i)));
       const statistics: Arrays[] = [];
       for (const draw of noise) statistics.push(await statisticsOf(draw));
-      for (let start = 0; start < images.count; start += size) {
-        const from = Math.min(start, images.count - size); // the last batch looks back, so that all have one shape
+      for (const { from } of chunksOf(images.count, size)) {
         gatherImages(
           images,
           rows.map((_, i) => from + i),

@@ -1,7 +1,7 @@
 // Bound (4) with thousands of samples for each of many rows, in memory that depends on neither; and its average over
 // all rows when only some of them can be given so many.
 import { lowerBound } from '../bounds/hierarchical.js';
-import { type Engine, f32, foldIn, type Key, RandomStream, spec } from '../engine/index.js';
+import { chunksOf, type Engine, f32, foldIn, type Key, RandomStream, spec } from '../engine/index.js';
 import { type KernelPrior, kernelLength } from '../priors/index.js';
 
 /** Samples that one call draws in all; of one row, at most half of it. Fewer where p(z) has more normals than these. */
@@ -49,17 +49,16 @@ export async function streamedBound(
     { inputs: { x: spec(x.shape), noise: spec(noise.shape) }, constants: parameters },
   );
   const bounds = new Float64Array(n);
-  for (let start = 0; start < n; start += together) {
-    const from = Math.min(start, n - together); // the last ones look back, so that all have one shape
-    x.data.set(rows.subarray(from * d, (from + together) * d));
+  for (const { from, to, fresh } of chunksOf(n, together)) {
+    x.data.set(rows.subarray(from * d, to * d));
     const means = new Float64Array(together).fill(Number.NEGATIVE_INFINITY);
     for (let c = 0; c < chunks; c++) {
-      streamNoise(key, start, c, noise.data);
+      streamNoise(key, fresh, c, noise.data);
       const { bound } = await step.run({ x, noise });
       for (let i = 0; i < together; i++) means[i] = logAddExp(means[i], bound.data[i]);
     }
     for (let i = 0; i < together; i++) bounds[from + i] = means[i] - Math.log(chunks);
-    progress?.(Math.min(n, start + together));
+    progress?.(to);
   }
   await step.release();
   return { samples: chunks * draws, bounds };

@@ -1,5 +1,5 @@
 // Many draws of a fitted q, and values of a function of draws, in chunks of one compiled step.
-import { type Engine, f32, foldIn, type Key, noiseFor } from '../engine/index.js';
+import { chunksOf, type Engine, f32, foldIn, type Key, noiseFor } from '../engine/index.js';
 import type { Sampler } from '../estimators/index.js';
 import type { Draws } from '../evaluate/two-sample.js';
 import type { Arrays } from '../priors/index.js';
@@ -46,10 +46,11 @@ export async function logDensities(
   });
   const values = new Float64Array(n);
   const w = f32([CHUNK, d]);
-  for (let start = 0; start < n; start += CHUNK) {
-    w.data.set(data.subarray(start * d, Math.min(n, start + CHUNK) * d));
+  for (const { from, to } of chunksOf(n, CHUNK)) {
+    const part = data.subarray(from * d, to * d);
+    w.data.set(part);
     const { value } = await step.run({ w });
-    values.set(value.data.subarray(0, Math.min(CHUNK, n - start)), start);
+    values.set(value.data.subarray(0, part.length / d), from);
   }
   await step.release();
   return values;

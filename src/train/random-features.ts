@@ -2,6 +2,7 @@
 // second where training takes a minute, and orders sources of kernels (docs/networks.md).
 import { gatherImages, gatherLabels, type ImageSet } from '../data/index.js';
 import {
+  chunksOf,
   type Engine,
   f32,
   layoutOf,
@@ -111,16 +112,15 @@ export async function featureMap(
       const weights = Object.fromEntries(weighted.map(({ name }) => [name, given[name]]));
       const statistics = as?.statistics ?? (await statisticsFor(weights, images, rows));
       const values = f32([rows.length, size]);
-      for (let start = 0; start < rows.length; start += BATCH) {
-        const part = rows.subarray(start, start + BATCH);
-        // the last batch is filled up with its first image, so that all have one shape
+      for (const { from, to } of chunksOf(rows.length, BATCH)) {
+        const part = rows.subarray(from, to);
         gatherImages(
           images,
-          Int32Array.from({ length: BATCH }, (_, i) => part[i] ?? part[0]),
+          Int32Array.from({ length: BATCH }, (_, i) => part[i] ?? part[0]), // where there are fewer, the first again
           pixels.data,
         );
         const out = await step.run({ images: pixels, weights, statistics });
-        values.data.set(out.features.data.subarray(0, part.length * size), start * size);
+        values.data.set(out.features.data.subarray(0, part.length * size), from * size);
       }
       const used =
         as?.scale ?? Math.sqrt(values.data.reduce((sum, x) => sum + x * x, 0) / values.data.length);
