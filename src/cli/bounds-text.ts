@@ -23,7 +23,7 @@ const between = ({ lower, upper }: Interval) => `${written(lower)} … ${written
 const cell = (term: Term, k: number): string =>
   term.exact ? `${written(term.at[k].lower)}${k === 0 ? ' (exact)' : ''}` : between(term.at[k]);
 
-/** A block of rows for each layer, and one for all together. */
+/** A block of rows for each layer, and one for all together: one row where all is known exactly and no K changes it. */
 function boundsTable({ layers, total }: NetworkBounds): string {
   const head = ['layer', 'K', SYMBOLS.logPrior, SYMBOLS.logPosterior, 'KL(q‖p)'];
   const block = (
@@ -34,9 +34,9 @@ function boundsTable({ layers, total }: NetworkBounds): string {
       divergence,
     }: Pick<NetworkBounds['total'], 'logPrior' | 'logPosterior' | 'divergence'>,
   ) =>
-    divergence.map((kl, k) => [
+    (logPrior.exact && logPosterior.exact ? divergence.slice(0, 1) : divergence).map((kl, k) => [
       k === 0 ? name : '',
-      kl.samples,
+      logPrior.exact && logPosterior.exact ? 'any' : kl.samples,
       cell(logPrior, k) + (logPrior.at[k].settled ? '' : ' *'),
       cell(logPosterior, k),
       logPrior.exact && logPosterior.exact ? written(kl.lower) : between(kl),

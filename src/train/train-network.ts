@@ -54,7 +54,7 @@ export interface NetworkOptions extends LearningRates {
   warmUp: number;
   /** ½ · weightDecay · ‖·‖² for the convolution weights of a point posterior. */
   weightDecay: number;
-  /** ½ · denseDecay · ‖·‖² for the weights of plain dense layers: a normal prior of variance 1/denseDecay. */
+  /** ½ · denseDecay · ‖·‖² for the weights of a plain classifier: a normal prior of variance 1/denseDecay. */
   denseDecay: number;
   logEvery: number;
 }
@@ -374,10 +374,9 @@ function decay(
 ): tf.Tensor {
   const half = (x: tf.Tensor, factor: number) => tf.mul(tf.sum(tf.square(x)), 0.5 * factor);
   let penalty: tf.Tensor = tf.scalar(0);
-  if (denseDecay > 0)
-    for (const layer of denseLayers(model.architecture))
-      if (!layer.random)
-        penalty = tf.add(penalty, half(parameters[parameterKey(layer, 'kernel')], denseDecay));
+  const classifier = classifierLayer(model.architecture);
+  if (denseDecay > 0 && classifier && !classifier.random)
+    penalty = tf.add(penalty, half(parameters[parameterKey(classifier, 'kernel')], denseDecay));
   if (weightDecay > 0 && !model.posterior.kernels)
     for (const layer of convLayers(model.architecture))
       penalty = tf.add(penalty, half(parameters[parameterKey(layer, 'mean')], weightDecay));

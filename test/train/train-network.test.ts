@@ -2,7 +2,14 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Model } from '../../src/bounds/elbo.js';
 import { type Engine, f32, foldIn, type NdArray, seedKey } from '../../src/engine/index.js';
-import { convLayers, denseLayers, namedArchitecture, weightShape, xavier } from '../../src/network/index.js';
+import {
+  buildArchitecture,
+  convLayers,
+  denseLayers,
+  namedArchitecture,
+  weightShape,
+  xavier,
+} from '../../src/network/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
 import type { Arrays } from '../../src/priors/index.js';
 import {
@@ -15,7 +22,7 @@ import {
 } from '../../src/train/train-network.js';
 import { engines, largestRelativeError } from '../engine/reference.js';
 import { estimate, expectMean } from '../monte-carlo.js';
-import { allRows, tinyImages, tinyModel, tinyOptions, tinyState } from './tiny.js';
+import { allRows, CLASSES, tinyImages, tinyModel, tinyOptions, tinyState } from './tiny.js';
 
 let native: Engine;
 let cpu: Engine;
@@ -119,6 +126,29 @@ describe("the first step's gradient is that of the objective", () => {
     );
     return { value, gradient };
   }
+
+  test('of the classifier alone the weights decay: dense layers before it have other inputs', async () => {
+    const architecture = buildArchitecture(
+      'two dense layers',
+      { height: 20, width: 20, channels: 1 },
+      CLASSES,
+      [
+        { kind: 'conv', channels: 2, kernel: 7, stride: 4 },
+        { kind: 'flatten' },
+        { kind: 'dense', units: 4 },
+        { kind: 'dense', units: CLASSES },
+      ],
+    );
+    const model = { ...tinyModel({ prior: 'none' }), architecture };
+    const momentsAfter = async (denseDecay: number) => {
+      const { moments } = await run(model, { state: tinyState(model), steps: 1, denseDecay });
+      return moments.first;
+    };
+    const [without, decayed] = [await momentsAfter(0), await momentsAfter(DECAY)];
+    const [hidden, classifier] = denseLayers(architecture).map(({ name }) => `${name}.kernel`);
+    expect(decayed[hidden].data).toEqual(without[hidden].data);
+    expect(decayed[classifier].data).not.toEqual(without[classifier].data);
+  });
 
   test.each([
     ['weight samples', tinyModel({ estimator: 'weight-samples' })],

@@ -22,5 +22,5 @@ export const report = defineCommand({
     );
     return { path: out, runs: runs.length };
   },
-  render: ({ path, runs }) => `Report of ${runs} runs written to ${path}`,
+  render: ({ path, runs }) => `Report of ${runs} ${runs === 1 ? 'run' : 'runs'} written to ${path}`,
 });
