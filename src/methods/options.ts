@@ -1,10 +1,13 @@
 // Options that several methods have.
 import { z } from 'zod';
 import { option, real, type Settings, whole } from '../problems/option.js';
-import type { ProblemConfig } from '../problems/options.js';
+import { initOf, type ProblemConfig } from '../problems/options.js';
 import { DENSE_START } from '../train/train-network.js';
 
-export const COMPONENTS = 10;
+const COMPONENTS = 10;
+/** Networks that start at the same weights of a file hardly differ. */
+export const componentsByStart = (config: Parameters<typeof initOf>[0]): number =>
+  initOf(config) === 'model' ? 1 : COMPONENTS;
 export const STEPS_PER_ROOT = 10;
 export const CHAIN_STEPS = 1000;
 
@@ -27,7 +30,7 @@ export const adamOptions = {
     whole(1, 1000).optional(),
     'method',
     '<M>',
-    `number of networks from different starts that predict together (default: ${COMPONENTS}, or 1 if a prior is learned)`,
+    `number of networks from different starts that predict together (default: ${COMPONENTS}, or 1 if a prior is learned or with --init model)`,
   ),
   learningRate: option(
     real(1e-9, 10).default(3e-3),
@@ -36,11 +39,18 @@ export const adamOptions = {
     'learning rate of Adam; it falls linearly to 0',
   ),
   denseStart: option(
-    z.union([z.literal('fitted'), real(0, 1000)], 'must be "fitted" or a number from 0 to 1000').optional(),
+    z
+      .union(
+        [z.enum(['fitted', 'model']), real(0, 1000)],
+        'must be "fitted", "model" or a number from 0 to 1000',
+      )
+      .optional(),
     'network',
     '<x>',
-    'start of the classifier: fitted (to the features of the examples before training), or random, scaled by this ' +
-      `factor of Glorot's standard deviation (default: fitted, or ${DENSE_START} with --init xavier or --dense-prior)`,
+    'start of the classifier: fitted (to the features of the examples before training), model (the one of ' +
+      '--arch model.onnx where it has as many classes, or fitted), or random, scaled by this ' +
+      `factor of Glorot's standard deviation (default: fitted, model with --init model, or ${DENSE_START} with --init xavier ` +
+      'or --dense-prior)',
     'rare',
   ),
   denseDecay: option(

@@ -5,7 +5,7 @@ import { posteriors } from '../posteriors/index.js';
 import { option, real, type Settings } from '../problems/option.js';
 import { type ProblemConfig, startOptions } from '../problems/options.js';
 import type { Method } from './method.js';
-import { adamOptions, COMPONENTS } from './options.js';
+import { adamOptions, componentsByStart } from './options.js';
 import { requireFixedPrior } from './requirements.js';
 import { trainedNetworks } from './trained-networks.js';
 
@@ -24,7 +24,7 @@ const options = {
 type PointConfig = ProblemConfig & Settings<typeof options>;
 
 const training = trainedNetworks<PointConfig>({
-  components: ({ components = COMPONENTS }) => components,
+  components: (config) => config.components ?? componentsByStart(config),
   networkOptions: ({ batch, learningRate, weightDecay }) => ({
     ...{ batch, learningRate, weightDecay },
     ...{ temperature: 0, warmUp: 0 }, // there is no divergence

@@ -75,6 +75,7 @@ export function trainedNetworks<C extends TrainedConfig>(
       key: startKey(problem.key, component),
       auxiliary: auxiliaryParameters(problem.model),
       denseStart: await classifier.start(component, convolutions),
+      stored: problem.stored(),
     });
     return { component, ...state };
   }

@@ -11,7 +11,7 @@ import { densePriorOptions, hasDensePrior, type ProblemConfig, startOptions } fr
 import { adaptedPrior } from '../train/auxiliary.js';
 import { finalBound } from '../train/final-bound.js';
 import type { Method } from './method.js';
-import { adamOptions, COMPONENTS, posteriorOptions } from './options.js';
+import { adamOptions, componentsByStart, posteriorOptions } from './options.js';
 import { requireTrainable, trainedNetworks } from './trained-networks.js';
 
 const boundOptions = {
@@ -128,7 +128,7 @@ const learnsPrior = ({ adaptPrior, mixPriors }: VariationalConfig): boolean =>
 
 /** A prior is learned with one network. */
 const componentsOf = (config: VariationalConfig): number =>
-  config.components ?? (learnsPrior(config) ? 1 : COMPONENTS);
+  config.components ?? (learnsPrior(config) ? 1 : componentsByStart(config));
 
 /** A scale or a weight has far to go, a decoder is nearly right. */
 const priorRateOf = (config: VariationalConfig): number | undefined =>

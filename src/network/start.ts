@@ -10,20 +10,29 @@ const filled = ({ shape, start }: Filled): NdArray => {
   return { shape, data: start === 0 ? array.data : array.data.fill(start) };
 };
 
-/** Trained parameters of a layer beside its weights, by their own names. */
-export const ordinaryParameters = (layer: Layer): Arrays =>
+/**
+ * Trained parameters of a layer beside its weights, by their own names.
+ * @param stored what starts otherwise than its kind does, `layer.part`
+ */
+export const ordinaryParameters = (layer: Layer, stored: Arrays = {}): Arrays =>
   Object.fromEntries(
-    Object.entries(kindOf(layer).parameters(layer)).map(([name, array]) => [name, filled(array)]),
+    Object.entries(kindOf(layer).parameters(layer)).map(([name, array]) => [
+      name,
+      stored[parameterKey(layer, name)] ?? filled(array),
+    ]),
   );
 
-/** Running averages of a network before training, `layer.part`. */
-export const initialAverages = ({ layers }: Architecture): Arrays =>
+/**
+ * Running averages of a network before training, `layer.part`.
+ * @param stored as of {@link ordinaryParameters}
+ */
+export const initialAverages = ({ layers }: Architecture, stored: Arrays = {}): Arrays =>
   Object.fromEntries(
     layers.flatMap((layer) =>
-      Object.entries(kindOf(layer).state(layer)).map(([name, array]) => [
-        parameterKey(layer, name),
-        filled(array),
-      ]),
+      Object.entries(kindOf(layer).state(layer)).map(([part, array]) => {
+        const name = parameterKey(layer, part);
+        return [name, stored[name] ?? filled(array)];
+      }),
     ),
   );
 

@@ -181,6 +181,21 @@ function learnedOf(parameters: Arrays, names: readonly string[]): { scale?: numb
   };
 }
 
-/** One line for a person. */
-export const choiceLine = ({ layer, family, paths, reason }: LayerPriorReport): string =>
-  `${layer}: ${family} prior${paths.length > 0 ? ` ${paths.join(' + ')}` : ''} (${reason})`;
+/** Layers that are named in one line; of more, the first and the last. */
+const MOST_NAMED = 4;
+
+/** A line for a person for each prior, with the layers that have it; those of layers that no prior was made for apart. */
+export function choiceLines(reports: readonly LayerPriorReport[]): { line: string; substitute: boolean }[] {
+  const layers = new Map<string, { names: string[]; substitute: boolean }>();
+  for (const { layer, family, paths, reason, substitute = false } of reports) {
+    const text = `${family} prior${paths.length > 0 ? ` ${paths.join(' + ')}` : ''} (${reason})`;
+    const known = layers.get(text);
+    if (known) known.names.push(layer);
+    else layers.set(text, { names: [layer], substitute });
+  }
+  return [...layers].map(([text, { names, substitute }]) => {
+    const shown =
+      names.length > MOST_NAMED ? `${names.length} layers, ${names[0]} to ${names.at(-1)}` : names.join(', ');
+    return { line: `${shown}: ${text}`, substitute };
+  });
+}

@@ -12,7 +12,7 @@ export const FALLBACKS = ['resample', 'normal', 'none'] as const;
 export const MIXES = ['none', 'equal', 'learned'] as const;
 export const DENSE_PRIORS = ['none', 'normal', 'fitted'] as const;
 export const BATCH_NORM_STATISTICS = ['per-draw', 'running'] as const;
-export const INITS = ['prior', 'samples', 'filters', 'xavier'] as const;
+export const INITS = ['prior', 'samples', 'filters', 'model', 'xavier'] as const;
 
 export const imageOptions = {
   data: option(
@@ -147,8 +147,8 @@ export const startOptions = {
     'network',
     '<kind>',
     'start of the convolutions: prior (samples of the prior, without the noise of a vae), samples (with the noise), ' +
-      'filters (kernels of --filters) or xavier (Glorot initialisation) (default: samples, or xavier ' +
-      'without a fitted prior)',
+      'filters (kernels of --filters), model (all weights of --arch model.onnx) or xavier (Glorot initialisation) ' +
+      '(default: samples, or xavier without a fitted prior)',
   ),
   filters: option(
     listOf(z.string()).default([]),

@@ -14,6 +14,7 @@ import {
   isConvolution,
   type Layer,
   namedArchitecture,
+  parameterKey,
   randomLayers,
   scaledChannels,
   weightShape,
@@ -21,9 +22,16 @@ import {
   withSpans,
   xavier,
 } from '../network/index.js';
-import { type Adaptation, isotropicNormal, type KernelPrior, kernelLength } from '../priors/index.js';
+import {
+  type Adaptation,
+  type Arrays,
+  isotropicNormal,
+  type KernelPrior,
+  kernelLength,
+} from '../priors/index.js';
 import { samplePrior } from '../train/sample-prior.js';
 import { adaptPriors, type LayerPrior, layerNeeds, layerPrior, readOffer } from './layer-priors.js';
+import { modelFile, storedArrays } from './model-start.js';
 import { hasDensePrior, initOf, type ProblemConfig, startsFromPrior } from './options.js';
 
 /** What a method makes of a network's weights. */
@@ -45,6 +53,8 @@ export interface Problem {
   choices: LayerPrior[];
   /** Start of each convolution, of component 0, 1, … */
   weights(engine: Engine, component: number): Promise<Record<string, NdArray>>;
+  /** With --init model what the network's file holds, `layer.part`: see {@link storedArrays}. Read when it is asked for. */
+  stored(): Arrays;
 }
 
 const sizeOf = (layer: Layer) => weightShape(layer).slice(2).join('x');
@@ -94,6 +104,7 @@ export function prepare(
   dataset: Dataset = loadDataset(config.data, config.dataDir),
   substitutes: Readonly<Record<string, { prior: KernelPrior }>> = {},
 ): Problem {
+  modelFile(config); // or refuses networks without one
   const { train, test } = dataset;
   const network = buildArchitecture(config, train);
   const convolutions = convLayers(network);
@@ -104,6 +115,11 @@ export function prepare(
   const spans = Object.entries(priors).map(([name, { size }]) => [name, size.channels]);
   const key = foldIn(seedKey(config.seed), 'run', config.split, config.examples);
   const { posterior, estimator, kernelSubsample, bound } = weights;
+  let read: Arrays | undefined;
+  const stored = () => {
+    read ??= storedArrays(config, network);
+    return read;
+  };
   return {
     model: {
       ...{ posterior, estimator, kernelSubsample, bound },
@@ -117,7 +133,8 @@ export function prepare(
     judged: config.validation > 0 ? takeImages(train, validation) : test,
     key,
     choices: Object.values(choices),
-    weights: startOfConvolutions(config, convolutions, choices, key),
+    weights: startOfConvolutions(config, convolutions, choices, key, stored),
+    stored,
   };
 }
 
@@ -157,6 +174,7 @@ function startOfConvolutions(
   convolutions: readonly Layer[],
   choices: Readonly<Record<string, LayerPrior>>,
   key: Key,
+  stored: Problem['stored'],
 ): Problem['weights'] {
   const init = initOf(config);
   const filters = init === 'filters' ? convolutions.map((layer) => filtersFor(layer, config.filters)) : [];
@@ -166,6 +184,8 @@ function startOfConvolutions(
     for (const [i, layer] of convolutions.entries()) {
       const layerKey = foldIn(startKey, layer.name);
       if (init === 'xavier') weights[layer.name] = xavier(layer, startKey);
+      else if (init === 'model')
+        weights[layer.name] = stored()[parameterKey(layer, 'weights')] ?? xavier(layer, startKey);
       else if (init === 'filters') weights[layer.name] = drawFilters(layer, filters[i], layerKey);
       else {
         const { prior } = choices[layer.name];

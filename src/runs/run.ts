@@ -16,7 +16,8 @@ import type { Task } from '../methods/index.js';
 import { type Judgement, judge } from '../methods/judge.js';
 import { writeDerivedPrior } from '../prior-folders/prior-folder.js';
 import type { KernelPrior } from '../priors/index.js';
-import { choiceLine, reportOf } from '../problems/layer-priors.js';
+import { choiceLines, reportOf } from '../problems/layer-priors.js';
+import { modelFile, startNotes } from '../problems/model-start.js';
 import { initOf } from '../problems/options.js';
 import { type Problem, prepare } from '../problems/problem.js';
 import { makeSubstitutes, readSubstitutes, standIns, writeSubstitutes } from '../problems/substitutes.js';
@@ -33,8 +34,10 @@ const PRIORS = 'priors.json';
  */
 export function checkRun(given: RunConfig, dataset: Dataset): void {
   const config = withDefaults(given);
-  methodOf(config).check(config, problemOf(config, dataset, standIns(config, dataset.train)));
-  priorHashes(config);
+  const problem = problemOf(config, dataset, standIns(config, dataset.train));
+  methodOf(config).check(config, problem);
+  problem.stored();
+  fileHashes(config);
 }
 
 /**
@@ -68,9 +71,10 @@ async function start(config: RunConfig, folder: string, hooks: RunHooks): Promis
   const problem = problemOf(config, dataset, substitutes);
   const task = { config, folder, problem, engine, hooks };
   const writeStart = await methodOf(config).start(task);
-  for (const choice of problem.choices)
-    (choice.substitute ? hooks.warn : hooks.info)?.(choiceLine(reportOf(choice)));
-  const hashes = priorHashes(config);
+  for (const line of startNotes(config, problem.model.architecture, problem.stored())) hooks.info?.(line);
+  for (const { line, substitute } of choiceLines(problem.choices.map((choice) => reportOf(choice))))
+    (substitute ? hooks.warn : hooks.info)?.(line);
+  const hashes = fileHashes(config);
   writeFolderAtomic(folder, (run) => {
     writeRunConfig(run, config);
     writeJson(join(run, 'environment.json'), { ...environment(), configuration: configurationHash(run) });
@@ -81,16 +85,17 @@ async function start(config: RunConfig, folder: string, hooks: RunHooks): Promis
   return finish(task);
 }
 
-/** sha256 of the weights of the run's priors: what a resumed run must find unchanged. */
-const priorHashes = ({ priorPath }: RunConfig): Record<string, string> =>
-  Object.fromEntries(
-    priorPath.map((path) => [
-      path,
-      createHash('sha256')
-        .update(readBytes(join(path, 'weights.safetensors')))
-        .digest('hex'),
-    ]),
+/** sha256 of the weights of the run's priors and of its start: what a resumed run must find unchanged. */
+function fileHashes(config: RunConfig): Record<string, string> {
+  const model = modelFile(config);
+  const files = [
+    ...config.priorPath.map((path) => [path, join(path, 'weights.safetensors')]),
+    ...(model === undefined ? [] : [[model, model]]),
+  ];
+  return Object.fromEntries(
+    files.map(([path, file]) => [path, createHash('sha256').update(readBytes(file)).digest('hex')]),
   );
+}
 
 /**
  * Goes on from the last checkpoint; the result is bit for bit that of a run that was not interrupted.
@@ -138,15 +143,17 @@ export function hasBegun(folder: string): boolean {
 
 function requireSamePriors(folder: string, config: RunConfig): void {
   const path = join(folder, PRIORS);
-  if (config.priorPath.length > 0 && !existsSync(path))
+  if ((config.priorPath.length > 0 || modelFile(config)) && !existsSync(path))
     throw inputError(
       `${path} is missing: it records which priors this run began with`,
       'restore the file, or start a new run',
     );
-  if (existsSync(path) && !isDeepStrictEqual(readJson(path), priorHashes(config)))
+  if (!existsSync(path)) return;
+  const now = fileHashes(config);
+  if (!isDeepStrictEqual(readJson(path), now))
     throw inputError(
-      `${folder}: a prior of this run has changed since it began (${config.priorPath.join(', ')})`,
-      'restore the prior, or start a new run',
+      `${folder}: a prior or model of this run has changed since it began (${Object.keys(now).join(', ')})`,
+      'restore it, or start a new run',
     );
 }
 

@@ -58,11 +58,15 @@ export interface FeatureMap {
   release(): Promise<void>;
 }
 
-/** @param architecture a network whose last layer is dense */
+/**
+ * @param architecture a network whose last layer is dense
+ * @param stored parameters other than weights that have a start of their own, `layer.part`
+ */
 export async function featureMap(
   architecture: Architecture,
   shape: ImageSet,
   engine: Engine,
+  stored: Arrays = {},
 ): Promise<FeatureMap> {
   const last = architecture.layers.at(-1)!;
   const before = withRandomDense({ ...architecture, layers: architecture.layers.slice(0, -1) });
@@ -72,7 +76,7 @@ export async function featureMap(
   const weightSpecs = Object.fromEntries(weighted.map((layer) => [layer.name, spec(weightShape(layer))]));
   const parameters: Arrays = Object.assign(
     {},
-    ...before.layers.map((layer) => withKeys(ordinaryParameters(layer), layer)),
+    ...before.layers.map((layer) => withKeys(ordinaryParameters(layer, stored), layer)),
   );
   const run = (
     parameters: Tensors,
@@ -239,6 +243,8 @@ export interface ClassifierFit {
   /** 1 / the prior's variance of every weight. */
   decay: number;
   engine: Engine;
+  /** As of {@link featureMap}. */
+  stored?: Arrays;
 }
 
 /**
@@ -253,8 +259,9 @@ export async function fittedClassifier({
   rows,
   decay,
   engine,
+  stored,
 }: ClassifierFit): Promise<LinearClassifier> {
-  const map = await featureMap(architecture, images, engine);
+  const map = await featureMap(architecture, images, engine, stored);
   try {
     const { values, scale } = await map.features(weights, images, rows);
     const { classes } = architecture;

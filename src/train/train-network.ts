@@ -25,6 +25,7 @@ import {
   denseLayers,
   glorotDense,
   initialAverages,
+  isBiased,
   isConvolution,
   kernelCount,
   kindOf,
@@ -107,6 +108,8 @@ export interface NetworkStart {
    * [in, out] and bias. Dense layers before it start at Glorot's, {@link hiddenDenseStart}. {@link DENSE_START} unless given.
    */
   denseStart?: number | LinearClassifier;
+  /** Everything else that does not start as usual, `layer.part`: biases, running averages, `weights` of dense layers. */
+  stored?: Arrays;
 }
 
 /** Parameters, moments and averages before the first step. */
@@ -118,19 +121,23 @@ export function initialState({
   key,
   auxiliary = {},
   denseStart = DENSE_START,
+  stored = {},
 }: NetworkStart): TrainingState {
   const parameters: Record<string, NdArray> = {};
   const classifier = classifierLayer(architecture);
   for (const layer of inOrderOfStart(architecture)) {
     const given = typeof denseStart !== 'number' && layer === classifier ? denseStart : undefined;
     const parts: Arrays = weightsAtStart(layer, given);
-    const ordinary = { ...ordinaryParameters(layer), ...(given && { bias: given.bias }) };
+    const ordinary = {
+      ...ordinaryParameters(layer, stored),
+      ...(given && isBiased(layer) && { bias: given.bias }),
+    };
     Object.assign(parameters, withKeys({ ...parts, ...ordinary }, layer));
   }
   return {
     step: 0,
     ...initialAdam({ ...parameters, ...auxiliary }),
-    averages: initialAverages(architecture),
+    averages: initialAverages(architecture, stored),
   };
 
   function weightsAtStart(layer: Layer, given: LinearClassifier | undefined): Arrays {
@@ -140,7 +147,7 @@ export function initialState({
     const factor = typeof denseStart === 'number' ? denseStart : DENSE_START;
     const kernel =
       layer !== classifier
-        ? hiddenStart(layer, key)
+        ? hiddenStart(layer, key, stored)
         : (given?.weights ?? glorotDense(layer, factor, foldIn(key, layer.name))); // [in, out]
     if (!layer.random) return { kernel };
     const rows = transposed(kernel, weightShape(layer));
@@ -155,20 +162,37 @@ export const classifierLayer = ({ layers }: Pick<Architecture, 'layers'>): Layer
 };
 
 /** Glorot's, whole: a hidden layer that began at a tenth of it would hide from the classifier what it sees. [in, out] */
-const hiddenStart = (layer: Layer, key: Key): NdArray => glorotDense(layer, 1, foldIn(key, layer.name));
+function hiddenStart(layer: Layer, key: Key, stored: Arrays): NdArray {
+  const given = stored[parameterKey(layer, 'weights')];
+  return given ? matrixOf(given) : glorotDense(layer, 1, foldIn(key, layer.name));
+}
 
 /**
  * Weights [out, in, 1, 1] that dense layers before the classifier start with.
- * @param key as that of {@link initialState}
+ * @param key, stored as those of {@link initialState}
  */
-export const hiddenDenseStart = (architecture: Architecture, key: Key): Record<string, NdArray> => {
+export const hiddenDenseStart = (
+  architecture: Architecture,
+  key: Key,
+  stored: Arrays = {},
+): Record<string, NdArray> => {
   const classifier = classifierLayer(architecture);
   return Object.fromEntries(
     denseLayers(architecture)
       .filter((layer) => layer !== classifier)
-      .map((layer) => [layer.name, transposed(hiddenStart(layer, key), weightShape(layer))]),
+      .map((layer) => [layer.name, transposed(hiddenStart(layer, key, stored), weightShape(layer))]),
   );
 };
+
+/** The classifier whose `weights` and perhaps `bias` are among the stored arrays. */
+export const storedClassifier = (layer: Layer, stored: Arrays): LinearClassifier => {
+  const weights = stored[parameterKey(layer, 'weights')];
+  return { weights: matrixOf(weights), bias: stored[parameterKey(layer, 'bias')] ?? f32([weights.shape[0]]) };
+};
+
+/** [out, in, 1, 1] → [in, out] */
+const matrixOf = ({ data, shape: [out, inputs] }: NdArray): NdArray =>
+  transposed({ data, shape: [out, inputs] }, [inputs, out]);
 
 /** Convolutions, then dense layers, then all others: the order of parameters in the optimiser's vector. */
 const inOrderOfStart = (architecture: Architecture): Layer[] => {

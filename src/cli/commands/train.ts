@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { usageError } from '../../errors.js';
 import type { ChainReport } from '../../methods/chain-report.js';
 import { methods } from '../../methods/index.js';
+import { isNetworkFile } from '../../problems/network-file.js';
 import { flagOf, GROUPS, type OptionGroup, shownOf } from '../../problems/option.js';
 import { parseRunConfig, runOptions } from '../../runs/config.js';
 import { settingsOfFile } from '../../runs/config-file.js';
@@ -76,9 +77,10 @@ export const train = defineCommand({
       if (resume !== undefined) return { out: resume, ...(await resumeRun(resume, hooks)) };
       const absolute = (paths: readonly string[] = []) => paths.map((path) => resolve(path));
       const complete = parseRunConfig(config, { note: (line) => notes.push(line) });
-      const { priorPath, filters } = complete;
+      const { priorPath, filters, arch, init } = complete;
       const located = {
         ...complete,
+        ...(init === 'model' && typeof arch === 'string' && isNetworkFile(arch) && { arch: resolve(arch) }),
         priorPath: absolute(priorPath),
         ...(filters && { filters: absolute(filters) }),
       };
@@ -122,7 +124,7 @@ export const train = defineCommand({
         ]
       : [];
     return [
-      `${examples} examples (split ${split}), prior ${prior}, started from ${init}: ${steps} steps in ${seconds.toFixed(1)} s`,
+      `${examples} examples (split ${split}), prior ${prior}, started from ${init}: ${steps} ${steps === 1 ? 'step' : 'steps'} in ${seconds.toFixed(1)} s`,
       '',
       table(['weight draws', 'accuracy', 'NLL (nats)', 'ECE', 'Brier'], rows),
       ...priorLines(priors),
@@ -134,10 +136,9 @@ export const train = defineCommand({
   },
 });
 
-/** Fallbacks, and what was learned of priors. */
+/** What was learned of priors; which prior each layer has was said before training. */
 function priorLines(priors: NonNullable<RunSummary['priors']>): string[] {
-  const lines = priors.flatMap(({ layer, substitute, reason, learned, paths }) => [
-    ...(substitute ? [`${layer}: fallback prior, ${reason}`] : []),
+  const lines = priors.flatMap(({ layer, learned, paths }) => [
     ...(learned?.scale !== undefined
       ? [`${layer}: learned scale of the prior ${learned.scale.toFixed(3)}`]
       : []),
