@@ -5,7 +5,7 @@ import { usageError } from '../errors.js';
 import { fromFloat32 } from '../formats/floats.js';
 import { type ByteSource, memorySource, readAll } from '../formats/source.js';
 import { findWeightPlaces, type WeightPlace } from '../importers/onnx-places.js';
-import { sizeText } from '../prior-folders/choose-prior.js';
+import { sizeText } from '../kernels/index.js';
 import { type KernelPrior, kernelLength } from '../priors/index.js';
 import { samplePrior } from '../train/sample-prior.js';
 

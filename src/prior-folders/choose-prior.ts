@@ -30,8 +30,6 @@ export interface PriorChoice<O extends PriorOffer = PriorOffer> {
   reason: string;
 }
 
-export { sizeText };
-
 /**
  * Whether the prior's kernels are kernels of the layer: of its size, and of one input, of all its inputs, or of a group of
  * them where the prior has learned of groups, too.

@@ -2,7 +2,7 @@
 
 import { usageError } from '../errors.js';
 import type { LayerKind } from '../importers/index.js';
-import { roleOf } from '../kernels/index.js';
+import { roleOf, sizeText } from '../kernels/index.js';
 import {
   type Architecture,
   convLayers,
@@ -17,7 +17,6 @@ import {
   type LayerNeed,
   nothingFits,
   type PriorOffer,
-  sizeText,
 } from '../prior-folders/choose-prior.js';
 import { readPriorFolder } from '../prior-folders/prior-folder.js';
 import {

@@ -57,8 +57,6 @@ export interface Problem {
   stored(): Arrays;
 }
 
-const sizeOf = (layer: Layer) => weightShape(layer).slice(2).join('x');
-
 /** @throws DwpError USAGE where the network does not fit the images */
 export function plainArchitecture(
   { arch, width, channels }: Pick<ProblemConfig, 'arch' | 'width' | 'channels'>,
@@ -210,7 +208,7 @@ function filtersFor(layer: Layer, paths: readonly string[] = []): Kernels {
     throw usageError('--init filters needs --filters', 'add --filters with kernel datasets or .npy files');
   const [, inputs, h, w] = weightShape(layer);
   let reason: unknown;
-  for (const size of [sizeText({ h, w, channels: inputs }), sizeOf(layer)])
+  for (const size of [sizeText({ h, w, channels: inputs }), sizeText({ h, w })])
     for (const path of paths)
       try {
         return readKernelDataset(path, size).train;

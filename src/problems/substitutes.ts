@@ -4,13 +4,13 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ImageSet } from '../data/index.js';
 import { type Engine, foldIn, seedKey } from '../engine/index.js';
+import { sizeText } from '../kernels/index.js';
 import { isConvolution, randomLayers } from '../network/index.js';
 import {
   choosePrior,
   chooseSubstitute,
   type LayerNeed,
   type PriorOffer,
-  sizeText,
 } from '../prior-folders/choose-prior.js';
 import { readPriorFolder, writeDerivedPrior } from '../prior-folders/prior-folder.js';
 import type { KernelPrior } from '../priors/index.js';
