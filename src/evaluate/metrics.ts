@@ -70,18 +70,6 @@ export function negativeLogLikelihood(probabilities: Numbers, labels: Numbers, c
   return sum / labels.length;
 }
 
-/** The same from log-probabilities [n, classes], where nothing underflows and nothing is cut off. */
-export function negativeLogLikelihoodOfLogs(
-  logProbabilities: Numbers,
-  labels: Numbers,
-  classes: number,
-): number {
-  requireShape(logProbabilities, labels, classes, 'log-probabilities');
-  let sum = 0;
-  for (let i = 0; i < labels.length; i++) sum -= logProbabilities[i * classes + labels[i]];
-  return sum / labels.length;
-}
-
 /** (1/n) Σₙ Σ_c (p(c) − [c = yₙ])², in [0, 2]. */
 export function brierScore(probabilities: Numbers, labels: Numbers, classes: number): number {
   requireShape(probabilities, labels, classes);
@@ -167,25 +155,6 @@ export function mutualInformation(probabilities: Numbers, samples: number, class
   return information.map((x) => Math.max(0, x)); // rounding alone can make it negative
 }
 
-/**
- * Area under the ROC curve: the probability that a random positive scores above a random negative, ties
- * counting half. NaN when either is empty or a score is NaN.
- */
-export function auroc(positiveScores: Numbers, negativeScores: Numbers): number {
-  const positives = Float64Array.from(positiveScores).sort();
-  const negatives = Float64Array.from(negativeScores).sort();
-  if (positives.some(Number.isNaN) || negatives.some(Number.isNaN)) return Number.NaN;
-  let below = 0; // negatives below the current positive
-  let upTo = 0; // negatives below or equal
-  let wins = 0;
-  for (const score of positives) {
-    while (below < negatives.length && negatives[below] < score) below++;
-    while (upTo < negatives.length && negatives[upTo] <= score) upTo++;
-    wins += (below + upTo) / 2;
-  }
-  return wins / (positives.length * negatives.length);
-}
-
 function predictedClass(probabilities: Numbers, row: number, classes: number): number {
   const start = row * classes;
   let best = 0;
@@ -203,10 +172,12 @@ function rowCount(probabilities: Numbers, classes: number): number {
  * @throws RangeError when sizes do not fit or a label is out of range
  * @throws DwpError DIVERGED when a prediction is NaN
  */
-function requireShape(predictions: Numbers, labels: Numbers, classes: number, what = 'probabilities'): void {
+function requireShape(predictions: Numbers, labels: Numbers, classes: number): void {
   if (labels.length === 0) throw new RangeError('no examples to judge');
   if (predictions.length !== labels.length * classes)
-    throw new RangeError(`${predictions.length} ${what} for ${labels.length} examples × ${classes} classes`);
+    throw new RangeError(
+      `${predictions.length} probabilities for ${labels.length} examples × ${classes} classes`,
+    );
   for (let i = 0; i < labels.length; i++)
     if (!(Number.isInteger(labels[i]) && labels[i] >= 0 && labels[i] < classes))
       throw new RangeError(`label ${labels[i]} of example ${i}, there are ${classes} classes`);
@@ -214,7 +185,7 @@ function requireShape(predictions: Numbers, labels: Numbers, classes: number, wh
     if (Number.isNaN(predictions[k]))
       throw new DwpError(
         'DIVERGED',
-        `the predicted ${what} of example ${Math.floor(k / classes)} are not numbers`,
+        `the predicted probabilities of example ${Math.floor(k / classes)} are not numbers`,
         'the training has diverged: try a lower learning rate',
       );
 }

@@ -25,8 +25,6 @@ import { type NetworkTarget, networkTarget, type SampledModel } from './network-
 /** Hamiltonian Monte Carlo on all examples; Langevin dynamics and HMC with friction on mini-batches. */
 export const SAMPLERS = ['hmc', 'sgld', 'sghmc'] as const;
 export type SamplerName = (typeof SAMPLERS)[number];
-export const isSampler = (name: string): name is SamplerName =>
-  (SAMPLERS as readonly string[]).includes(name);
 
 export interface SamplingOptions {
   method: SamplerName;

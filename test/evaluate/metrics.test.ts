@@ -3,13 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { foldIn, RandomStream, seedKey } from '../../src/engine/random.js';
 import {
   accuracy,
-  auroc,
   brierScore,
   classificationMetrics,
   expectedCalibrationError,
   mutualInformation,
   negativeLogLikelihood,
-  negativeLogLikelihoodOfLogs,
   predictiveEntropy,
   reliabilityBins,
 } from '../../src/evaluate/metrics.js';
@@ -39,7 +37,6 @@ describe('by hand', () => {
 
   it('negative log-likelihood: −(log .7 + log .3 + log .5 + log .9)/4 = −log(.0945)/4', () => {
     expect(negativeLogLikelihood(P, Y, 3)).toBeCloseTo(-Math.log(0.0945) / 4, 14);
-    expect(negativeLogLikelihoodOfLogs(P.map(Math.log), Y, 3)).toBeCloseTo(-Math.log(0.0945) / 4, 14);
   });
 
   it('Brier score: (.14 + .86 + .375 + .015)/4', () => {
@@ -84,15 +81,6 @@ describe('by hand', () => {
     // H(.75, .25) − (log 2 + 0)/2
     expect(information[2]).toBeCloseTo(-0.75 * Math.log(0.75) - 0.25 * Math.log(0.25) - Math.log(2) / 2, 14);
   });
-
-  it('area under the ROC curve: pairs won, ties half', () => {
-    // 3 beats 1 and 2; 2 beats 1 and ties 2: 3.5 of 4
-    expect(auroc([3, 2], [1, 2])).toBe(3.5 / 4);
-    expect(auroc([1, 1], [1, 1, 1])).toBe(0.5);
-    expect(auroc([2, 3], [0, 1])).toBe(1);
-    expect(auroc([0, 1], [2, 3])).toBe(0);
-    expect(auroc([-1, 10, 9], [8, 100])).toBe(2 / 6); // by value, not as text
-  });
 });
 
 describe('details', () => {
@@ -114,7 +102,6 @@ describe('details', () => {
 
   it('a probability that underflowed costs 126 log 2 nats, not infinity', () => {
     expect(negativeLogLikelihood([0, 1], [0], 2)).toBeCloseTo(126 * Math.log(2), 12);
-    expect(negativeLogLikelihoodOfLogs([-200, 0], [0], 2)).toBe(200);
     expect(negativeLogLikelihood([1e-30, 1], [0], 2)).toBeCloseTo(30 * Math.log(10), 12);
   });
 
@@ -124,8 +111,6 @@ describe('details', () => {
     expect(() => classificationMetrics(damaged, Y, 3)).toThrow(
       expect.objectContaining({ exitCode: 4, message: expect.stringContaining('example 2') }),
     );
-    expect(auroc([1, Number.NaN], [0])).toBeNaN();
-    expect(auroc([], [0])).toBeNaN();
   });
 
   it('sizes and labels that do not fit are refused', () => {
@@ -246,28 +231,5 @@ describe('of any predictions', () => {
         2,
       ),
     ).toBeGreaterThan(0.24);
-  });
-});
-
-describe('area under the ROC curve, of any scores', () => {
-  const scores = fc.array(fc.integer({ min: -5, max: 5 }), { minLength: 1, maxLength: 30 });
-
-  it('counts pairs', () => {
-    fc.assert(
-      fc.property(scores, scores, (positives, negatives) => {
-        let wins = 0;
-        for (const p of positives) for (const q of negatives) wins += p > q ? 1 : p === q ? 0.5 : 0;
-        expect(auroc(positives, negatives)).toBeCloseTo(wins / (positives.length * negatives.length), 12);
-      }),
-    );
-  });
-
-  it('is 1 − itself with sides exchanged, and depends on the order of scores only', () => {
-    fc.assert(
-      fc.property(scores, scores, (a, b) => {
-        expect(auroc(a, b) + auroc(b, a)).toBeCloseTo(1, 12);
-        expect(auroc(a.map(Math.exp), b.map(Math.exp))).toBe(auroc(a, b));
-      }),
-    );
   });
 });
