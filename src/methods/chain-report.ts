@@ -28,8 +28,8 @@ export function chainReport(
   trace: readonly Observation[],
   { places }: SamplingState,
 ): ChainReport {
-  const of = (chain: number) => trace.filter((observation) => observation.chain === chain);
-  const all = Array.from({ length: chains }, (_, c) => of(c));
+  const observedIn = (chain: number) => trace.filter((observation) => observation.chain === chain);
+  const all = Array.from({ length: chains }, (_, c) => observedIn(c));
   const acceptances = trace.flatMap(({ acceptance }) => (acceptance === undefined ? [] : [acceptance]));
   return {
     method,

@@ -23,7 +23,7 @@ import {
   writeComponent,
 } from './checkpoint.js';
 import { checkpointed } from './checkpointed.js';
-import { type Classifier, classifierOf, denseDecayOf, denseStartOf } from './classifier.js';
+import { classifierOf, denseDecayOf, denseStartOf } from './classifier.js';
 import type { Method, Task } from './method.js';
 import { STEPS_PER_ROOT, type TrainedConfig } from './options.js';
 
@@ -50,83 +50,6 @@ const stepsOfEach = ({ steps, examples }: TrainedConfig): number =>
 export function trainedNetworks<C extends TrainedConfig>(
   training: Training<C>,
 ): Pick<Method<C>, SharedParts> {
-  const steps = (config: C) => training.components(config) * stepsOfEach(config);
-
-  const networkOptions = (config: C, { decay }: Pick<Classifier, 'decay'>): NetworkOptions => ({
-    ...training.networkOptions(config),
-    denseDecay: decay,
-    steps: stepsOfEach(config),
-    logEvery: Math.max(1, Math.round(steps(config) / TRACE_POINTS)),
-  });
-
-  /** Of component 0, 1, … before its first step. */
-  async function startOf(
-    { config, problem, engine }: Pick<Task<C>, 'config' | 'problem' | 'engine'>,
-    component: number,
-  ): Promise<Progress> {
-    const { architecture, posterior } = problem.model;
-    const classifier = await classifierOf(config, problem, engine);
-    const convolutions = await problem.weights(engine, component);
-    const state = initialState({
-      architecture,
-      posterior,
-      weights: convolutions,
-      logStd: training.initialLogStd(config),
-      key: startKey(problem.key, component),
-      auxiliary: auxiliaryParameters(problem.model),
-      denseStart: await classifier.start(component, convolutions),
-      stored: problem.stored(),
-    });
-    return { component, ...state };
-  }
-
-  async function advance(task: Task<C>): Promise<number> {
-    const { config, folder, problem, engine, hooks } = task;
-    const { model, train, key } = problem;
-    // Killed before its first checkpoint, a run starts again: its configuration decides everything.
-    const from = existsSync(join(folder, CHECKPOINT))
-      ? readCheckpoint(folder, model)
-      : await startOf(task, 0);
-    const each = stepsOfEach(config);
-    requirePosition(folder, from, each, training.components(config));
-    const options = networkOptions(config, await classifierOf(config, problem, engine));
-    const trace = readTrace(folder).filter(({ step }) => step <= from.component * each + from.step);
-    let latest = from;
-    let detail = '';
-    const save = () => {
-      writeTrace(folder, trace);
-      writeCheckpoint(folder, latest);
-    };
-    const { seconds } = await checkpointed(folder, config.checkpointEvery, save, async (stepped) => {
-      for (let component = from.component; component < training.components(config); component++) {
-        if (component > from.component) {
-          writeComponent(folder, component - 1, latest);
-          latest = await startOf(task, component);
-          save();
-        }
-        const before = component * each; // the trace counts the steps of all components
-        const ownKey = componentKey(key, component);
-        const final = await trainNetwork(
-          { model, images: train.images, rows: train.rows, options, engine, key: ownKey, state: latest },
-          {
-            signal: hooks.signal,
-            trace(point) {
-              trace.push({ ...point, step: before + point.step });
-              detail = `log-likelihood ${(point.expectedLogLikelihood / config.examples).toFixed(3)} nats per example`;
-            },
-            stepped(state) {
-              latest = { component, ...state };
-              hooks.progress?.('training', before + state.step, steps(config), detail);
-              stepped();
-            },
-          },
-        );
-        latest = { component, ...final };
-      }
-    });
-    return seconds;
-  }
-
   return {
     complete: (config) => ({
       ...config,
@@ -135,27 +58,108 @@ export function trainedNetworks<C extends TrainedConfig>(
       denseStart: denseStartOf(config),
       denseDecay: denseDecayOf(config),
     }),
-    steps,
+    steps: (config) => training.components(config) * stepsOfEach(config),
     stepsDone(folder, config) {
       if (!existsSync(join(folder, CHECKPOINT))) return undefined;
       const { component, step } = readCheckpoint(folder);
       return component * stepsOfEach(config) + step;
     },
     async start(task) {
-      const state = await startOf(task, 0);
+      const state = await startOf(training, task, 0);
       return (folder) => {
         writeTrace(folder, []);
         writeCheckpoint(folder, state);
       };
     },
-    advance,
+    advance: (task) => advance(training, task),
     networks: (folder, _, network) => readComponents(folder, network),
-    predictions(task, samples = training.samples?.(task.config)) {
-      const components = readComponents(task.folder, task.problem.model);
-      const count = task.problem.model.posterior.kernels && samples ? samples : components.length;
-      return { count, draws: drawsOf(task.problem, components, count, task.engine) };
+    predictions({ config, folder, problem, engine }, samples = training.samples?.(config)) {
+      const components = readComponents(folder, problem.model);
+      const count = problem.model.posterior.kernels && samples ? samples : components.length;
+      return { count, draws: drawsOf(problem, components, count, engine) };
     },
   };
+}
+
+/** Component 0, 1, … before its first step. */
+async function startOf<C extends TrainedConfig>(
+  training: Training<C>,
+  { config, problem, engine }: Task<C>,
+  component: number,
+): Promise<Progress> {
+  const { architecture, posterior } = problem.model;
+  const classifier = await classifierOf(config, problem, engine);
+  const convolutions = await problem.weights(engine, component);
+  const state = initialState({
+    architecture,
+    posterior,
+    weights: convolutions,
+    logStd: training.initialLogStd(config),
+    key: startKey(problem.key, component),
+    auxiliary: auxiliaryParameters(problem.model),
+    denseStart: await classifier.start(component, convolutions),
+  });
+  return { component, ...state };
+}
+
+/** Trains the component that the folder's checkpoint is of, from there, and those that follow. @returns seconds */
+async function advance<C extends TrainedConfig>(training: Training<C>, task: Task<C>): Promise<number> {
+  const { config, folder, problem, engine, hooks } = task;
+  const { model, train, key } = problem;
+  const [steps, components] = [stepsOfEach(config), training.components(config)];
+  // Killed before its first checkpoint, a run starts again: its configuration decides everything.
+  const from = existsSync(join(folder, CHECKPOINT))
+    ? readCheckpoint(folder, model)
+    : await startOf(training, task, 0);
+  requirePosition(folder, from, steps, components);
+  const options: NetworkOptions = {
+    ...training.networkOptions(config),
+    denseDecay: (await classifierOf(config, problem, engine)).decay,
+    steps,
+    logEvery: Math.max(1, Math.round((components * steps) / TRACE_POINTS)),
+  };
+  const trace = readTrace(folder).filter(({ step }) => step <= from.component * steps + from.step);
+  let latest = from;
+  let detail = '';
+  const save = () => {
+    writeTrace(folder, trace);
+    writeCheckpoint(folder, latest);
+  };
+
+  const trainOne = async (component: number, stepped: () => void): Promise<Progress> => {
+    const before = component * steps; // the trace counts the steps of all components
+    const final = await trainNetwork(
+      {
+        ...{ model, images: train.images, rows: train.rows, options, engine },
+        ...{ key: componentKey(key, component), state: latest },
+      },
+      {
+        signal: hooks.signal,
+        trace(point) {
+          trace.push({ ...point, step: before + point.step });
+          detail = `log-likelihood ${(point.expectedLogLikelihood / config.examples).toFixed(3)} nats per example`;
+        },
+        stepped(state) {
+          latest = { component, ...state };
+          hooks.progress?.('training', before + state.step, components * steps, detail);
+          stepped();
+        },
+      },
+    );
+    return { component, ...final };
+  };
+
+  const { seconds } = await checkpointed(folder, config.checkpointEvery, save, async (stepped) => {
+    for (let component = from.component; component < components; component++) {
+      if (component > from.component) {
+        writeComponent(folder, component - 1, latest);
+        latest = await startOf(training, task, component);
+        save();
+      }
+      latest = await trainOne(component, stepped);
+    }
+  });
+  return seconds;
 }
 
 /**

@@ -121,10 +121,10 @@ async function priorFigures(path: string, engine: Engine): Promise<PriorFigures>
     isotropic: 'N(0, s²I)',
     gaussian: 'Gaussian, full covariance',
   };
-  const own = about.test ? [[prior.family, about.test] as const] : [];
+  const judged = about.test ? [[prior.family, about.test] as const] : [];
   // a family that is a baseline, too, stands once
   const baselines = Object.entries(about.baselines).filter(([name]) => name !== prior.family || !about.test);
-  const densities = [...own, ...baselines].map(([name, d]) => ({
+  const densities = [...judged, ...baselines].map(([name, d]) => ({
     name: label[name] ?? name,
     natsPerKernel: d.bound ?? d.logDensity ?? Number.NaN,
     standardError: d.standardError,

@@ -49,7 +49,7 @@ test('a prior that changed between the stretches of a run', async () => {
   const weights = join(priorPath[1], 'weights.safetensors');
   copyFileSync(weights, join(folder, 'kept'));
   copyFileSync(join(other, 'weights.safetensors'), weights);
-  await expect(resumeRun(run)).rejects.toThrow(/a prior of this run has changed/);
+  await expect(resumeRun(run)).rejects.toThrow(/a prior or model of this run has changed/);
 
   copyFileSync(join(folder, 'kept'), weights);
   const file = join(run, 'config.yaml');
