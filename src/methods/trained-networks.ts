@@ -98,6 +98,7 @@ async function startOf<C extends TrainedConfig>(
     key: startKey(problem.key, component),
     auxiliary: auxiliaryParameters(problem.model),
     denseStart: await classifier.start(component, convolutions),
+    stored: problem.stored(),
   });
   return { component, ...state };
 }
