@@ -99,13 +99,17 @@ function numbers(input: BoundsReport): Html {
   const block = (
     name: string,
     terms: { logPrior: Term; logPosterior: Term; divergence: (Interval & { samples: number })[] },
-  ) =>
-    html`<tbody>${terms.divergence.map(
+  ) => {
+    // where all is known exactly, no K changes it
+    const exact = terms.logPrior.exact && terms.logPosterior.exact;
+    const rows = exact ? terms.divergence.slice(0, 1) : terms.divergence;
+    return html`<tbody>${rows.map(
       (kl, k) =>
-        html`<tr>${k === 0 && html`<th scope="rowgroup" rowspan="${terms.divergence.length}" class="size">${name}</th>`}<td>${kl.samples}</td>${SYMBOLS.map(
+        html`<tr>${k === 0 && html`<th scope="rowgroup" rowspan="${rows.length}" class="size">${name}</th>`}<td>${exact ? 'any' : kl.samples}</td>${SYMBOLS.map(
           ({ key }) => sides(terms[key].at[k]!, terms[key].at[k]!.settled),
         )}${sides(kl)}</tr>`,
     )}</tbody>`;
+  };
   const titles = [...SYMBOLS.map(({ title }) => title), 'KL(q‖p)'];
   return figure(
     html`<div class="scroll"><table class="metrics"><thead><tr><th scope="col">layer</th><th scope="col">K</th>${titles.flatMap(

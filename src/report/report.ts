@@ -97,19 +97,24 @@ function priors(input: ReportInput): Html | undefined {
   return html`${list || ''}${cards}`;
 }
 
-/** Layers whose prior is a fallback, or was learned along. */
+/** Layers whose prior is a fallback, or was learned along; those of a run with the same to say together. */
 const layerNotes = (runs: readonly ReportRun[]): string[] =>
-  runs.flatMap(({ label, examples, split, layerPriors = [] }) =>
-    layerPriors
-      .filter(({ substitute, learned }) => substitute || learned)
-      .map(({ layer, family, reason, substitute, learned: { scale, weights } = {} }) =>
-        [
-          `${label}, N = ${examples}, split ${split}, ${layer}: ${substitute ? 'fallback, ' : ''}${family} prior (${reason})`,
-          ...(scale === undefined ? [] : [`learned scale ${scale.toFixed(3)}`]),
-          ...(weights ? [`weights ${weights.map((x) => x.toFixed(3)).join(', ')}`] : []),
-        ].join('; '),
-      ),
-  );
+  runs.flatMap(({ label, examples, split, layerPriors = [] }) => {
+    const layers = new Map<string, string[]>();
+    for (const { layer, family, reason, substitute, learned } of layerPriors) {
+      if (!substitute && !learned) continue;
+      const { scale, weights } = learned ?? {};
+      const note = [
+        `${substitute ? 'fallback, ' : ''}${family} prior (${reason})`,
+        ...(scale === undefined ? [] : [`learned scale ${scale.toFixed(3)}`]),
+        ...(weights ? [`weights ${weights.map((x) => x.toFixed(3)).join(', ')}`] : []),
+      ].join('; ');
+      layers.set(note, [...(layers.get(note) ?? []), layer]);
+    }
+    return [...layers].map(
+      ([note, names]) => `${label}, N = ${examples}, split ${split}, ${names.join(', ')}: ${note}`,
+    );
+  });
 
 function calibration(runs: readonly ReportRun[], series: readonly Series[]): Html | undefined {
   const examples = shownExamples(runs);

@@ -264,6 +264,10 @@ describe('kernel pictures', () => {
 
   it('shows the start beside the end where it was kept', () => {
     expect(dom(filtersOfRun(input.runs[0]!.filters)).querySelectorAll('img')).toHaveLength(3);
+    const alone = dom(learnedFilters(input.runs, series.slice(0, 1), 50));
+    expect(alone.querySelectorAll('h3')).toHaveLength(0);
+    expect(alone.querySelectorAll('.pictures')).toHaveLength(1);
+    expect(alone.querySelectorAll('.pictures img')).toHaveLength(2);
     expect(filtersOfRun([])).toBeUndefined();
   });
 

@@ -193,6 +193,10 @@ function besideEachOther(
       }),
     ),
   );
+  const values = distinct([
+    ...drawn.flatMap(({ means, singles }) => [...means, ...singles].map(({ value }) => value)),
+    ...published.map(({ accuracy }) => 100 * accuracy),
+  ]);
   return chart({
     ariaLabel: METRICS[metric].label,
     width,
@@ -206,6 +210,8 @@ function besideEachOther(
       labelAnchor: 'center',
       labelArrow: 'none',
       ticks: Math.round(width / 90),
+      // the axis of a single value has one tick, which is not a round number
+      ...(values.length === 1 && { tickFormat: (x: number) => String(Number(x.toPrecision(3))) }),
       grid: true,
       nice: true,
       inset: 8,

@@ -4,7 +4,9 @@ import { distinct, runsOf, type Series } from '../series.js';
 import type { LayerFilters, ReportRun } from '../types.js';
 import { kernelPicture } from './pictures.js';
 
-/** Per layer one picture for each series: its run of the lowest split with this many examples. */
+const PICTURE = 256;
+
+/** Per layer one picture for each series: its run of the lowest split with this many examples. Layers of a single series stand side by side. */
 export function learnedFilters(
   runs: readonly ReportRun[],
   series: readonly Series[],
@@ -18,10 +20,17 @@ export function learnedFilters(
   });
   const layers = distinct(shown.flatMap(({ run }) => run.filters.map(({ layer }) => layer)));
   if (layers.length === 0) return undefined;
+  if (shown.length === 1) {
+    const [{ each, run }] = shown;
+    const pictures = run.filters.map(({ layer, h, w, kernels }) =>
+      kernelPicture(kernels, h, w, `${layer} ${h}×${w}`, PICTURE),
+    );
+    return html`<p>${named(each)}</p><div class="pictures">${pictures}</div>`;
+  }
   return html`${layers.map((layer) => {
     const pictures = shown.map(({ each, run }) => {
       const filters = run.filters.find((candidate) => candidate.layer === layer);
-      return filters && kernelPicture(filters.kernels, filters.h, filters.w, named(each), 256);
+      return filters && kernelPicture(filters.kernels, filters.h, filters.w, named(each), PICTURE);
     });
     return html`<h3>${layer} ${kernelSizeOf(
       shown.map(({ run }) => run),
