@@ -163,27 +163,112 @@ async function learn<C>(fit: Fit<C>, hooks: FitHooks): Promise<{ parameters: Arr
 /** Steps until validations do not improve any more, or the last. */
 async function improve<C>(
   fit: Fit<C>,
-  { trainable, fixed, resampled = {} }: LearnerStart,
+  start: LearnerStart,
   trainRows: Int32Array,
   validation: Validation,
   { signal, progress, resume, save }: FitHooks,
 ): Promise<{ steps: number; best: FitState['best']; trace: FitReport['trace'] }> {
-  const { learner, kernels, config, options, engine, key } = fit;
+  const { options, key } = fit;
+  const { trainable } = start;
+  const layout = layoutOf(trainable);
+  const first = packAdam(layout, resume?.adam ?? initialAdam(trainable));
+  const feeds = emptyFeeds(fit, start, trainRows);
+  const step = await compiledSteps(fit, start, feeds);
+  const validationKey = foldIn(key, 'validation noise');
+  const boundOf = async (parameters: Arrays) => (await validation.bound(parameters, validationKey)).mean;
+  let best = resume?.best ?? { parameters: trainable, validationBound: await boundOf(trainable), step: 0 };
+  const trace = [...(resume?.trace ?? [])];
+  let stale = resume?.stale ?? 0;
+  let steps = resume?.step ?? 0;
+  let sum = 0;
+  const bounds = f32([feeds.length]);
+  const fill = feedFiller(fit, feeds, trainRows, steps);
+  const descent = descend({
+    buffers: [first, packAdam(layout)],
+    from: steps,
+    to: stale < options.patience ? options.steps : steps,
+    stepsPerRun: feeds.length,
+    compile: async () => ({ step }),
+    given(t) {
+      fill(t);
+      return { steps: feeds };
+    },
+    results: { bounds },
+    objective: { name: 'bound', values: () => bounds.data },
+    signal,
+    whenInterrupted: 'run the command again',
+  });
+  for await (const { step: t, state } of descent) {
+    steps = t;
+    sum = bounds.data.reduce((total, bound) => total + bound, sum);
+    if (t % options.validateEvery !== 0 && t !== options.steps) continue;
+    const validationBound = await boundOf(state.parameters);
+    const trainBound = sum / (t % options.validateEvery || options.validateEvery);
+    sum = 0;
+    trace.push({ step: t, trainBound, validationBound });
+    if (validationBound > best.validationBound) {
+      best = { parameters: copyOf(state.parameters), validationBound, step: t };
+      stale = 0;
+    } else stale++;
+    save?.({ step: t, stale, best, trace, adam: state });
+    const [train, held] = [trainBound, validationBound].map((x) => x.toFixed(2));
+    progress?.(t, options.steps, `bound ${train} train, ${held} validation nats`);
+    if (stale >= options.patience) break;
+  }
+  return { steps, best, trace };
+}
+
+const optimiser = adam();
+
+/** What each step of a run is given: kernels [n, d], noise, rows that are drawn anew, learning rate. */
+type Feeds = ReturnType<typeof emptyFeeds>;
+
+function emptyFeeds<C>(
+  { learner, kernels, config, options, key }: Fit<C>,
+  { resampled = {} }: LearnerStart,
+  trainRows: Int32Array,
+) {
   const d = kernelLength(kernels);
   const batch = Math.min(options.batch, trainRows.length);
-  const layout = layoutOf(trainable);
   const noiseSpecs = learner.noise(batch, config, kernels);
-  const stepsPerRun = stepsInRun(options);
-  /** Per step of a run: kernels, noise and learning rate. */
-  const feeds = Array.from({ length: stepsPerRun }, () => ({
+  return Array.from({ length: stepsInRun(options) }, () => ({
     w: f32([batch, d]),
     noise: noiseFor(noiseSpecs, key),
     resampled: Object.fromEntries(Object.entries(resampled).map(([name, rows]) => [name, f32([rows, d])])),
     rate: f32([]),
   }));
-  const optimiser = adam();
-  const first = packAdam(layout, resume?.adam ?? initialAdam(trainable));
-  const step = await engine.compile(
+}
+
+/** Fills the feeds for the run that begins with step t. To be called for all runs in order, `stepsDone` and more. */
+function feedFiller<C>(
+  fit: Fit<C>,
+  feeds: Feeds,
+  trainRows: Int32Array,
+  stepsDone: number,
+): (t: number) => void {
+  const { learner, kernels, config, options, key } = fit;
+  const [batch] = feeds[0].w.shape;
+  const noiseSpecs = learner.noise(batch, config, kernels);
+  const nextBatch = batches(fit, trainRows, batch, stepsDone);
+  return (t) => {
+    for (const [i, { w, noise, resampled, rate }] of feeds.entries()) {
+      nextBatch(w.data);
+      for (const [name, { data }] of Object.entries(resampled))
+        drawRows(kernels, trainRows, data, new RandomStream(foldIn(key, 'resampled', name, t + i)));
+      noiseFor(noiseSpecs, foldIn(key, 'noise', t + i), noise);
+      rate.data[0] = optimiser.rate(schedule(options, t + i), t + i);
+    }
+  };
+}
+
+/** Steps of Adam, one for each of the feeds, up the mean of the learner's bound; `bounds` are nats per kernel. */
+function compiledSteps<C>(
+  { learner, kernels, config, engine }: Fit<C>,
+  { trainable, fixed }: LearnerStart,
+  feeds: Feeds,
+) {
+  const layout = layoutOf(trainable);
+  return engine.compile(
     ({ parameters, moments, steps }, fixed) => {
       let state: AdamVectors<tf.Tensor> = { parameters, moments };
       const bounds = steps.map(({ w, noise, resampled, rate }) => {
@@ -200,57 +285,8 @@ async function improve<C>(
       });
       return { bounds: tf.stack(bounds), ...state };
     },
-    { inputs: { ...first.vectors, steps: feeds }, constants: fixed },
+    { inputs: { ...packAdam(layout).vectors, steps: feeds }, constants: fixed },
   );
-
-  const validationKey = foldIn(key, 'validation noise');
-  const boundOf = async (parameters: Arrays) => (await validation.bound(parameters, validationKey)).mean;
-  let best = resume?.best ?? { parameters: trainable, validationBound: await boundOf(trainable), step: 0 };
-  const trace = [...(resume?.trace ?? [])];
-  let stale = resume?.stale ?? 0;
-  let steps = resume?.step ?? 0;
-  let sum = 0;
-  const bounds = f32([stepsPerRun]);
-  const nextBatch = batches(fit, trainRows, batch, steps);
-  const descent = descend({
-    buffers: [first, packAdam(layout)],
-    from: steps,
-    to: stale < options.patience ? options.steps : steps,
-    stepsPerRun,
-    compile: async () => ({ step }),
-    given(t) {
-      for (const [i, { w, noise, resampled, rate }] of feeds.entries()) {
-        nextBatch(w.data);
-        for (const [name, { data }] of Object.entries(resampled))
-          drawRows(kernels, trainRows, data, new RandomStream(foldIn(key, 'resampled', name, t + i)));
-        noiseFor(noiseSpecs, foldIn(key, 'noise', t + i), noise);
-        rate.data[0] = optimiser.rate(schedule(options, t + i), t + i);
-      }
-      return { steps: feeds };
-    },
-    results: { bounds },
-    objective: { name: 'bound', values: () => bounds.data },
-    signal,
-    whenInterrupted: 'run the command again',
-  });
-  for await (const { step: t, state } of descent) {
-    steps = t;
-    for (let i = 0; i < stepsPerRun; i++) sum += bounds.data[i];
-    if (t % options.validateEvery !== 0 && t !== options.steps) continue;
-    const validationBound = await boundOf(state.parameters);
-    const trainBound = sum / (t % options.validateEvery || options.validateEvery);
-    sum = 0;
-    trace.push({ step: t, trainBound, validationBound });
-    if (validationBound > best.validationBound) {
-      best = { parameters: copyOf(state.parameters), validationBound, step: t };
-      stale = 0;
-    } else stale++;
-    save?.({ step: t, stale, best, trace, adam: state });
-    const [train, held] = [trainBound, validationBound].map((x) => x.toFixed(2));
-    progress?.(t, options.steps, `bound ${train} train, ${held} validation nats`);
-    if (stale >= options.patience) break;
-  }
-  return { steps, best, trace };
 }
 
 /** Where learning starts from a fitted density: the best parameters, if they are better than that by more than chance. */
