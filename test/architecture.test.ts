@@ -26,7 +26,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['distributions'],
   ['kernels'],
   ['importers'],
-  ['data'],
+  ['data', 'sources'],
   ['engine'],
   ['formats'],
   ['errors'],

@@ -12,7 +12,7 @@ test('mini-Xception (Keras 2.0.5, a whole model with its optimiser, separable la
 });
 
 test('inaSpeechSegmenter (Keras 2.3.1, variables called otherwise than their layers)', async () => {
-  const folder = join(fetchPackage('inaSpeechSegmenter'), 'inaSpeechSegmenter');
+  const folder = join(fetchPackage('ina-speech-segmenter'), 'inaSpeechSegmenter');
   const model = (name: string) => summary(join(folder, `keras_${name}_cnn.hdf5`));
   const deep = { layers: 3, slices: 57344 }; // 64·128 + 128·128 + 128·256
   expect(await model('male_female')).toEqual({ 'conv 3x3': { layers: 5, slices: 61504 } });

