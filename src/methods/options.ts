@@ -30,7 +30,7 @@ export const adamOptions = {
     whole(1, 1000).optional(),
     'method',
     '<M>',
-    `number of networks from different starts that predict together (default: ${COMPONENTS}, or 1 if a prior is learned or with --init model)`,
+    `number of networks that predict together (default: ${COMPONENTS}; 1 with a learned prior or --init model)`,
   ),
   learningRate: option(
     real(1e-9, 10).default(3e-3),
@@ -73,10 +73,5 @@ export const posteriorOptions = {
     '<T>',
     'weight of the divergence KL(q‖p) in training; reported bounds are at 1',
   ),
-  samples: option(
-    whole(1, 10_000).default(10),
-    'method',
-    '<M>',
-    'number of weight draws that predictions average over',
-  ),
+  samples: option(whole(1, 10_000).default(10), 'method', '<M>', 'weight draws that predictions average'),
 };

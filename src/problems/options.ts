@@ -147,7 +147,7 @@ export const startOptions = {
     'network',
     '<kind>',
     'start of the convolutions: prior (samples of the prior, without the noise of a vae), samples (with the noise), ' +
-      'filters (kernels of --filters), model (all weights of --arch model.onnx) or xavier (Glorot initialisation) ' +
+      'filters (kernels of --filters), model (all weights of --arch model.onnx) or xavier (Glorot) ' +
       '(default: samples, or xavier without a fitted prior)',
   ),
   filters: option(
