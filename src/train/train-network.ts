@@ -33,6 +33,7 @@ import {
   ordinaryParameters,
   parameterKey,
   randomLayers,
+  weightLayers,
   weightShape,
   withKeys,
 } from '../network/index.js';
@@ -155,6 +156,17 @@ export function initialState({
   }
 }
 
+/** Of layers before the classifier: of how many terms each output is a sum, inputs · h · w. */
+const fanIn = (architecture: Architecture): Record<string, number> =>
+  Object.fromEntries(
+    weightLayers(architecture)
+      .filter((layer) => layer !== classifierLayer(architecture))
+      .map((layer) => {
+        const [, inputs, h, w] = weightShape(layer);
+        return [layer.name, inputs * h * w];
+      }),
+  );
+
 /** The layer that makes the logits, where it is dense. */
 export const classifierLayer = ({ layers }: Pick<Architecture, 'layers'>): Layer | undefined => {
   const last = layers.at(-1)!;
@@ -264,7 +276,7 @@ export const trainingStep =
       },
       { vector: inputs.parameters },
     );
-    const factors = rateFactors(layout, options);
+    const factors = rateFactors(layout, options, fanIn(model.architecture));
     const rate = factors ? tf.mul(inputs.rate, tf.tensor1d(factors)) : inputs.rate;
     return { ...aux, ...optimiser.update(gradients.vector, inputs.moments, inputs.parameters, rate) };
   };

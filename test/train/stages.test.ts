@@ -108,10 +108,24 @@ describe('learning rates of parts', () => {
     expect(moved.rest).toBeGreaterThan(0);
   });
 
+  test('weights whose outputs are sums of 4,096 terms move by a quarter', () => {
+    const plain = layoutOf(tinyState(tinyModel()).parameters);
+    const factors = rateFactors(plain, { learningRate: 0.1 }, { conv2: 4096 })!;
+    let at = 0;
+    for (const { name, shape } of plain) {
+      const size = shape.reduce((a, b) => a * b, 1);
+      const expected = name === 'conv2.mean' ? 0.25 : 1;
+      expect([name, ...new Set(factors.subarray(at, at + size))]).toEqual([name, expected]);
+      at += size;
+    }
+    expect(at).toBe(factors.length);
+  });
+
   test('no vector of factors where all rates are one; a rate of what is not there is refused', () => {
     const layout = layoutOf(start.parameters);
     expect(rateFactors(layout, { learningRate: 0.1 })).toBeUndefined();
     expect(rateFactors(layout, { learningRate: 0.1, encoderLearningRate: 0.1 })).toBeUndefined();
+    expect(rateFactors(layout, { learningRate: 0.1 }, { conv1: 1024 })).toBeUndefined(); // and no layer is wide
     const plain = layoutOf(tinyState(tinyModel()).parameters);
     for (const [rate, message] of [
       ['encoderLearningRate', /no encoder is trained/],
