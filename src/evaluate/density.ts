@@ -1,5 +1,7 @@
 // The density of held-out kernels under a prior: exact where it is known, else ELBO and importance-weighted bound.
-import { lowerBound } from '../bounds/hierarchical.js';
+import { lowerBound, proposalOf } from '../bounds/hierarchical.js';
+import { type LatentDensity, logImportanceWeight } from '../distributions/latent.js';
+import { logDensity, reparameterise } from '../distributions/normal.js';
 import { chunksOf, type Engine, f32, foldIn, type Key, RandomStream, spec, tf } from '../engine/index.js';
 import { type KernelPrior, kernelLength, type Tensors } from '../priors/index.js';
 
@@ -12,6 +14,10 @@ export interface DensityReport {
   elbo?: number;
   bound?: number;
   samples?: number;
+  /** Mean KL( r(z|w) ‖ p(z) ), by the same samples; only for latent-variable families. */
+  latentKl?: number;
+  /** Mean one-sample bound (1) with N(0, I), which is mostly p(z), in the place of r; only for latent-variable families. */
+  withoutEncoder?: number;
   standardError: number;
 }
 
@@ -55,6 +61,7 @@ export async function evaluateDensity(
       return {
         elbo: lowerBound(latent, w, first),
         bound: lowerBound(latent, w, noise!),
+        ...useOfLatent(latent, w, noise!),
       };
     },
     {
@@ -97,7 +104,30 @@ export async function evaluateDensity(
   );
   return totals.logDensity
     ? { n: units, logDensity: center, standardError }
-    : { n: units, elbo: mean(totals.elbo), bound: center, samples, standardError };
+    : {
+        n: units,
+        elbo: mean(totals.elbo),
+        bound: center,
+        samples,
+        latentKl: mean(totals.latentKl),
+        withoutEncoder: mean(totals.withoutEncoder),
+        standardError,
+      };
+}
+
+/** Samples of N(0, I) for the bound without r. */
+const WITHOUT_ENCODER = 10;
+
+/** What r(z|w) says of z, (17) by samples, and the bound (1) with N(0, I) in its place: [n] each, nats. */
+function useOfLatent(density: LatentDensity, w: tf.Tensor, noise: tf.Tensor): Tensors {
+  const r = density.encode(w);
+  const z = reparameterise(r, noise);
+  const latentKl = tf.mean(tf.sub(logDensity(z, r), density.logLatent(z)), 0);
+  const [k, n, l] = noise.shape as [number, number, number];
+  const few = tf.slice(noise, [0, 0, 0], [Math.min(k, WITHOUT_ENCODER), n, l]);
+  const standard = proposalOf(density, w, 'prior');
+  const weights = logImportanceWeight(density, w, reparameterise(standard, few), standard);
+  return { latentKl, withoutEncoder: tf.mean(weights, 0) };
 }
 
 /** Of every `together` values in a row. */

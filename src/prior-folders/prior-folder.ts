@@ -17,6 +17,8 @@ const density = z.object({
   elbo: z.number().optional(),
   bound: z.number().optional(),
   samples: z.number().optional(),
+  latentKl: z.number().optional(),
+  withoutEncoder: z.number().optional(),
   standardError: z.number(),
 });
 

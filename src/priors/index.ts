@@ -24,6 +24,7 @@ import { scaleMixture } from './scale-mixture.js';
 import { scaled } from './scaled.js';
 import { studentT } from './student-t.js';
 import { vae } from './vae.js';
+import { vaeGated } from './vae-gated.js';
 
 export { ADAPTATIONS, type Adaptation, adaptPrior } from './adapt.js';
 export { LOG_WEIGHT, mixPriors } from './mixed.js';
@@ -34,6 +35,7 @@ export { LOG_SCALE } from './scaled.js';
 /** From the richest to the plainest. */
 const all: readonly PriorFamily[] = [
   vae,
+  vaeGated,
   mixture,
   flow,
   studentT,

@@ -14,6 +14,7 @@ import { posteriors } from '../../src/posteriors/index.js';
 import { families, type KernelPrior, type KernelSize } from '../../src/priors/index.js';
 import { storedComponents } from '../../src/priors/mixture/components.js';
 import { expectationMaximisation } from '../../src/priors/mixture/em.js';
+import { startOf, vaeGated } from '../../src/priors/vae-gated.js';
 import { auxiliaryParameters } from '../../src/train/auxiliary.js';
 import { initialState, type NetworkOptions, type TrainingState } from '../../src/train/train-network.js';
 
@@ -49,14 +50,20 @@ export function priorOf(family: string, size: KernelSize): KernelPrior {
   const { config, fit, prior } = families.get(family)!;
   const settings = config.parse({ whitening: 'none' });
   const kernels = { ...size, data, count };
+  const dof = family === 'student-t' ? 5 : Number.POSITIVE_INFINITY;
+  const em = { components: family === 'student-t' ? 1 : 2, dof, shrinkage: 5, ridge: 0, iterations: 3 };
+  const mixture = () => expectationMaximisation({ data, count, size: d }, em, new RandomStream(seedKey(403)));
   if (fit.kind === 'iterative') {
-    const dof = family === 'student-t' ? 5 : Number.POSITIVE_INFINITY;
-    const em = { components: family === 'student-t' ? 1 : 2, dof, shrinkage: 5, ridge: 0, iterations: 3 };
-    const components = expectationMaximisation({ data, count, size: d }, em, new RandomStream(seedKey(403)));
+    const components = mixture();
     return prior(size, settings, { ...storedComponents(components), dof: f32([], Float32Array.of(5)) });
   }
   if (fit.kind === 'closed-form') return prior(size, settings, fit.parameters(kernels, settings));
-  const { trainable, fixed } = fit.initial(kernels, settings, seedKey(402));
+  const identity = f32([2, 2], Float32Array.of(0, 1, 0, 1));
+  const prepared =
+    family === 'vae-gated'
+      ? startOf(mixture(), identity, vaeGated.config.parse({}), seedKey(404))
+      : undefined;
+  const { trainable, fixed } = fit.initial(kernels, settings, seedKey(402), prepared);
   return prior(size, settings, { ...trainable, ...fixed });
 }
 

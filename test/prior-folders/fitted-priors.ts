@@ -23,6 +23,7 @@ export const KINDS: Readonly<Record<string, [family: string, config: Record<stri
   flow: ['flow', { layers: 3, hidden: 6 }],
   mixture: ['mixture', { components: 3 }],
   vae: ['vae', { ...VAE, whitening: 'mixture', members: 2 }],
+  'vae-gated': ['vae-gated', { latent: 3, hidden: 6, components: 3, members: 2 }],
   'vae of pixels': ['vae', VAE],
   'vae, shared variance': ['vae', { ...VAE, variance: 'shared' }],
   'vae, convolutional': ['vae', { ...VAE, networks: 'convolutional' }],

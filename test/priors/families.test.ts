@@ -50,7 +50,7 @@ const fitted = async (name: string, data: TrainingKernels): Promise<KernelPrior>
     })
   ).prior;
 
-const EXACT = [...families.keys()].filter((name) => name !== 'vae');
+const EXACT = [...families.keys()].filter((name) => !['vae', 'vae-gated'].includes(name));
 
 async function logDensities(engine: Engine, { density, parameters }: KernelPrior, w: NdArray) {
   if (density.kind !== 'exact') throw new Error('an exact density');

@@ -186,12 +186,19 @@ export const fitPriorCommand = defineCommand({
       family === gaussian.name
         ? ''
         : `${difference >= 0 ? 'Above' : 'Below'} the full-covariance Gaussian by ${Math.abs(difference).toFixed(1)} nats per kernel.`,
+      encoderText(test),
       `Written to ${out}. Look at samples:  dwp sample-prior ${out} --out samples.npy --png samples.png`,
     ]
       .filter((line, i) => line || i < 4)
       .join('\n');
   },
 });
+
+/** Of families with a latent variable: whether it does anything. */
+export const encoderText = ({ elbo, latentKl, withoutEncoder }: DensityReport): string =>
+  latentKl === undefined
+    ? ''
+    : `Latent variable: the encoder r(z|w) gives z ${latentKl.toFixed(2)} nats of information about a kernel (KL to p(z)); with p(z) in its place the one-sample bound falls from ${elbo!.toFixed(1)} to ${withoutEncoder!.toFixed(1)}.`;
 
 const value = (d: DensityReport) =>
   `${(d.bound ?? d.logDensity!).toFixed(1)} ± ${d.standardError.toFixed(1)}`;

@@ -1,7 +1,13 @@
 // p(z) = N(0, I).
 import { klToStandard, logStandardDensity } from '../../distributions/normal.js';
 import { spec, tf } from '../../engine/index.js';
-import type { LatentPrior } from './latent-prior.js';
+import type { LatentMarginal, LatentPrior } from './latent-prior.js';
+
+export const standardMarginal: LatentMarginal = {
+  logDensity: logStandardDensity,
+  negativeDivergence: (r) => tf.neg(klToStandard(r)), // (17)
+  sample: ({ latent }) => latent,
+};
 
 export const standard: LatentPrior = {
   name: 'standard',
@@ -10,9 +16,5 @@ export const standard: LatentPrior = {
   shapes: () => ({}),
   components: () => 1,
   noise: (n, latentSize) => ({ latent: spec([n, latentSize]) }),
-  of: () => ({
-    logDensity: logStandardDensity,
-    negativeDivergence: (r) => tf.neg(klToStandard(r)), // (17)
-    sample: ({ latent }) => latent,
-  }),
+  of: () => standardMarginal,
 };

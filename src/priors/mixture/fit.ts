@@ -1,6 +1,6 @@
 // From kernels to the arrays of a mixture: components chosen on held-out kernels, several fits averaged, norms
 // straightened first.
-import { foldIn, type Key, RandomStream } from '../../engine/index.js';
+import { foldIn, type Key, type NdArray, RandomStream } from '../../engine/index.js';
 import type { Arrays, Tick } from '../prior.js';
 import { storedComponents } from './components.js';
 import { type Component, componentOf, type Points } from './em.js';
@@ -44,21 +44,27 @@ async function fitComponents(
  * The same of kernels whose norms are straightened before (radial.ts): to those of a normal, so that components need
  * not share norms out among them; and, once the mixture is fitted, to its own, so that its samples have the kernels'.
  */
-export async function fitStraightMixture(
+export async function fitStraightComponents(
   points: Points,
   options: MixtureOptions,
   key: Key,
   tick: Tick,
-): Promise<Arrays> {
+): Promise<{ components: Component[]; knots: NdArray }> {
   const straight = fitRadial(points, () =>
     drawnLogNorms([normalOf(points)], Number.POSITIVE_INFINITY, new RandomStream(foldIn(key, 'radial'))),
   );
   const components = await fitComponents(straightened(points, straight), options, key, tick);
-  if (isIdentity(straight)) return { [RADIAL]: straight, ...storedComponents(components) };
+  if (isIdentity(straight)) return { components, knots: straight };
   const remade = fitRadial(points, () =>
     drawnLogNorms(components, options.dof, new RandomStream(foldIn(key, 'norms'))),
   );
-  return { [RADIAL]: isIdentity(remade) ? straight : remade, ...storedComponents(components) };
+  return { components, knots: isIdentity(remade) ? straight : remade };
+}
+
+/** {@link fitStraightComponents} as arrays of a prior. */
+export async function fitStraightMixture(...fit: Parameters<typeof fitStraightComponents>): Promise<Arrays> {
+  const { components, knots } = await fitStraightComponents(...fit);
+  return { [RADIAL]: knots, ...storedComponents(components) };
 }
 
 /** N(0, E wwᵀ) */
