@@ -212,7 +212,7 @@ test('commands have the options and the row of a family that a program adds', ()
   });
   expect(familyConfig(logistic, { factor: factor.schema.parse('2.5') }, all)).toEqual({ factor: 2.5 });
   expect(() => familyConfig(logistic, { latent: 3 }, all)).toThrow(
-    '--latent is an option of the family vae or vae-gated, not of logistic',
+    '--latent is an option of the family vae or vae-pixels, not of logistic',
   );
   families.set(logistic.name, logistic);
   expect(comparedPriors().filter(({ family }) => family === logistic)).toMatchObject([

@@ -24,7 +24,7 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
     all,
     Array.from({ length: COUNT + 1 }, (_, i) => i),
   );
-  const config = families.get('vae')!.config.parse({ latent: LATENT, hidden: HIDDEN, whitening: 'none' });
+  const config = families.get('vae-pixels')!.config.parse({ latent: LATENT, hidden: HIDDEN });
   const options = {
     batch: BATCH,
     learningRate: LEARNING_RATE,
@@ -36,14 +36,14 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
   // Twice as many steps as are compared: the learning rate falls in the second half.
   const steps = 2 * COMPARED_STEPS;
   const { report } = await fitPrior({
-    family: families.get('vae')!,
+    family: families.get('vae-pixels')!,
     kernels,
     config,
     options: { ...options, steps, validateEvery: 1 },
     engine: recorder,
     key: KEY,
   });
-  const { fit } = families.get('vae')!;
+  const { fit } = families.get('vae-pixels')!;
   if (fit.kind !== 'gradient') throw new Error('the VAE is learned by gradients');
   const { trainable } = fit.initial(kernels, config, foldIn(KEY, 'initial')); // as fitPrior starts
   const tensors: Inputs = {
@@ -67,7 +67,7 @@ async function prepare(scan: boolean, engine: Engine): Promise<Prepared> {
       const times: number[] = [];
       await fitPrior(
         {
-          family: families.get('vae')!,
+          family: families.get('vae-pixels')!,
           kernels,
           config,
           options: { ...options, steps: 2 * half, validateEvery: half },

@@ -34,17 +34,17 @@ const KEY = seedKey(1);
 const architecture = namedArchitecture('lenet', { height: 28, width: 28, channels: 1 }, 10);
 
 /** Full-covariance Gaussians of the shipped kernels, or VAEs with their first weights: cost does not depend on values. */
-function priorOf(family: 'gaussian' | 'vae', size: string): KernelPrior {
+function priorOf(family: 'gaussian' | 'vae-pixels', size: string): KernelPrior {
   const { train } = readKernelDataset(KERNELS, size);
   const { config, fit, prior } = families.get(family)!;
-  const settings = config.parse({ whitening: 'none' });
+  const settings = config.parse({});
   if (fit.kind === 'iterative') throw new Error(`${family} is fitted step by step`);
   if (fit.kind === 'closed-form') return prior(train, settings, fit.parameters(train, settings));
   const { trainable, fixed } = fit.initial(train, settings, foldIn(KEY, size));
   return prior(train, settings, { ...trainable, ...fixed });
 }
 
-function modelOf(family: 'gaussian' | 'vae'): Model {
+function modelOf(family: 'gaussian' | 'vae-pixels'): Model {
   const priors = convLayers(architecture).map((layer): [string, KernelPrior] => [
     layer.name,
     priorOf(family, weightShape(layer).slice(2).join('x')),
@@ -89,7 +89,7 @@ const withoutDraws = (noise: Inputs): Inputs =>
 /** So many steps that the learning rate does not fall while anything is compared or timed. */
 const ENDLESS = 1e8;
 
-async function prepare(family: 'gaussian' | 'vae', batch: number, engine: Engine): Promise<Prepared> {
+async function prepare(family: 'gaussian' | 'vae-pixels', batch: number, engine: Engine): Promise<Prepared> {
   const model = modelOf(family);
   const images = randomImages();
   const rows = Int32Array.from({ length: EXAMPLES }, (_, i) => i);
@@ -159,7 +159,7 @@ async function prepare(family: 'gaussian' | 'vae', batch: number, engine: Engine
 }
 
 /** Multiply-adds of a step: each convolution for mean and variance, forward and both gradients (one for images). */
-function gflop(family: 'gaussian' | 'vae', batch: number): number {
+function gflop(family: 'gaussian' | 'vae-pixels', batch: number): number {
   let multiplyAdds = 0;
   for (const [i, layer] of convLayers(architecture).entries())
     multiplyAdds += batch * kindOf(layer).multiplyAdds(layer) * 2 * (i === 0 ? 2 : 3);
@@ -170,16 +170,16 @@ function gflop(family: 'gaussian' | 'vae', batch: number): number {
     const d = h * w;
     // VAE: encoder and decoder, forward and the gradient of their inputs, their weights being fixed.
     const vae = 2 * (d * 128 + 128 * 128 + 128 * 32 + 16 * 128 + 128 * 128 + 128 * 2 * d);
-    multiplyAdds += kernelCount(layer) * (family === 'vae' ? vae : 2 * d * d);
+    multiplyAdds += kernelCount(layer) * (family === 'vae-pixels' ? vae : 2 * d * d);
   }
   return (2 * multiplyAdds) / 1e9;
 }
 
-export const lenetCases: Case[] = (['gaussian', 'vae'] as const).flatMap((family) =>
+export const lenetCases: Case[] = (['gaussian', 'vae-pixels'] as const).flatMap((family) =>
   [50, 256].map(
     (batch): Case => ({
       name: `lenet-${family}-${batch}`,
-      title: `Bayesian LeNet 32/128, ${family === 'vae' ? 'MLP VAE' : 'Gaussian'} prior, batch ${batch}`,
+      title: `Bayesian LeNet 32/128, ${family === 'vae-pixels' ? 'MLP VAE' : 'Gaussian'} prior, batch ${batch}`,
       unit: 'step',
       peer: 'lenet',
       gflop: gflop(family, batch),

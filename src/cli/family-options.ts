@@ -59,7 +59,7 @@ function spelled(word: unknown): unknown {
  * @throws DwpError USAGE for an option of other families, or a value that the family does not take
  */
 export function familyConfig(
-  family: PriorFamily,
+  family: Pick<PriorFamily, 'name' | 'config'>,
   given: Readonly<Record<string, unknown>>,
   families: Iterable<PriorFamily>,
 ): Record<string, unknown> {

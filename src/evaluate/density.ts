@@ -43,9 +43,36 @@ export interface DensityOfKernels {
 }
 
 export async function evaluateDensity(
-  { prior, kernels: w, samples, engine, key, together = 1 }: DensityOfKernels,
+  given: DensityOfKernels,
   progress?: (done: number, total: number) => void,
 ): Promise<DensityReport> {
+  const { together = 1, samples } = given;
+  const totals = await densityValues(given, progress);
+  const units = given.kernels.length / kernelLength(given.prior.size) / together;
+  const mean = (x: Float64Array) => x.reduce((a, b) => a + b, 0) / units;
+  const main = sums(totals.logDensity ?? totals.bound, together);
+  const center = mean(main);
+  const standardError = Math.sqrt(
+    main.reduce((sum, x) => sum + (x - center) ** 2, 0) / Math.max(1, units - 1) / units,
+  );
+  return totals.logDensity
+    ? { n: units, logDensity: center, standardError }
+    : {
+        n: units,
+        elbo: mean(totals.elbo),
+        bound: center,
+        samples,
+        latentKl: mean(totals.latentKl),
+        withoutEncoder: mean(totals.withoutEncoder),
+        standardError,
+      };
+}
+
+/** What a {@link DensityReport} is the mean of, for each kernel, [n]: `logDensity` where it is known, else bounds. */
+export async function densityValues(
+  { prior, kernels: w, samples, engine, key }: DensityOfKernels,
+  progress?: (done: number, total: number) => void,
+): Promise<Record<string, Float64Array>> {
   const d = kernelLength(prior.size);
   const n = w.length / d;
   const { density } = prior;
@@ -95,24 +122,7 @@ export async function evaluateDensity(
     progress?.(to, n);
   }
   await step.release();
-  const units = n / together;
-  const mean = (x: Float64Array) => x.reduce((a, b) => a + b, 0) / units;
-  const main = sums(totals.logDensity ?? totals.bound, together);
-  const center = mean(main);
-  const standardError = Math.sqrt(
-    main.reduce((sum, x) => sum + (x - center) ** 2, 0) / Math.max(1, units - 1) / units,
-  );
-  return totals.logDensity
-    ? { n: units, logDensity: center, standardError }
-    : {
-        n: units,
-        elbo: mean(totals.elbo),
-        bound: center,
-        samples,
-        latentKl: mean(totals.latentKl),
-        withoutEncoder: mean(totals.withoutEncoder),
-        standardError,
-      };
+  return totals;
 }
 
 /** Samples of N(0, I) for the bound without r. */

@@ -194,7 +194,7 @@ export async function describePrior(
 ): Promise<Interchange> {
   const { size, density, family } = prior;
   const latent = density.kind === 'latent' ? density.latentSize : undefined;
-  const standard = family === 'vae' && prior.config.latentPrior === 'standard';
+  const standard = density.kind === 'latent' && density.isStandard;
   return {
     format: FORMAT,
     name: about.name,

@@ -8,7 +8,7 @@ import type { KernelPrior, PriorFamily, TrainingKernels } from '../priors/index.
 import { normal } from '../priors/normal.js';
 import { requireSpread } from '../priors/parameters.js';
 import { type FitOptions, type FitReport, fitPrior } from '../train/fit-prior.js';
-import { LARGEST_SIDE, writePriorFolder } from './prior-folder.js';
+import { LARGEST_SIDE, type PriorDescription, writePriorFolder } from './prior-folder.js';
 
 /** Kernels to fit on, and kernels that are used once, to judge the result. */
 export interface Parts {
@@ -159,6 +159,8 @@ export function closedForm(
 
 /** What a fit was made from. */
 export interface FitSource {
+  /** The families that were tried, where none was named. */
+  chosen?: PriorDescription['chosen'];
   dataset: KernelDataset;
   parts: Parts;
   baselines: Baselines;
@@ -169,7 +171,7 @@ export interface FitSource {
 export function writeFit(
   folder: string,
   { prior, seconds, test: density }: JudgedFit,
-  { dataset: { name, sha256, std, origin }, parts: { train, test }, baselines, seed }: FitSource,
+  { dataset: { name, sha256, std, origin }, parts: { train, test }, baselines, seed, chosen }: FitSource,
 ): void {
   writePriorFolder(
     folder,
@@ -177,6 +179,7 @@ export function writeFit(
     {
       source: { name, sha256, train: train.count, test: test.count, std },
       ...(origin && { layers: origin }),
+      ...(chosen && { chosen }),
       seed,
       seconds,
       test: density,

@@ -51,6 +51,17 @@ const description = z.object({
       inputs: z.array(z.number().int().positive()).optional(),
     })
     .optional(),
+  /** Families that were tried on train kernels held out, where none was named. */
+  chosen: z
+    .object({
+      heldOut: z.number(),
+      folds: z.number(),
+      trials: z.array(
+        z.object({ family: z.string(), nats: z.number(), behind: z.number(), standardError: z.number() }),
+      ),
+      skipped: z.array(z.object({ family: z.string(), reason: z.string() })),
+    })
+    .optional(),
   seed: z.number(),
   seconds: z.number(),
   /** Made of other priors, or changed: how. Nothing was fitted to kernels then. */

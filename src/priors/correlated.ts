@@ -101,6 +101,7 @@ function fit(kernels: TrainingKernels): Arrays {
 export const correlated: PriorFamily<Config> = {
   name: 'correlated',
   summary: 'stationary normal with four parameters: variance, correlation length, roughness and white noise',
+  automatic: () => true,
   config,
   compared: [{ name: 'correlated', label: 'stationary normal', config: {} }],
   fit: { kind: 'closed-form', parameters: fit },

@@ -2,6 +2,7 @@
 
 import { inputError } from '../errors.js';
 import { correlated } from './correlated.js';
+import { currentChoice } from './earlier.js';
 import { external } from './external.js';
 import { flow } from './flow.js';
 import { gaussian } from './gaussian.js';
@@ -24,7 +25,7 @@ import { scaleMixture } from './scale-mixture.js';
 import { scaled } from './scaled.js';
 import { studentT } from './student-t.js';
 import { vae } from './vae.js';
-import { vaeGated } from './vae-gated.js';
+import { vaePixels } from './vae-pixels.js';
 
 export { ADAPTATIONS, type Adaptation, adaptPrior } from './adapt.js';
 export { LOG_WEIGHT, mixPriors } from './mixed.js';
@@ -35,8 +36,8 @@ export { LOG_SCALE } from './scaled.js';
 /** From the richest to the plainest. */
 const all: readonly PriorFamily[] = [
   vae,
-  vaeGated,
   mixture,
+  vaePixels,
   flow,
   studentT,
   scaleMixture,
@@ -64,11 +65,8 @@ const compositions: ReadonlyMap<string, PriorComposition> = new Map<string, Prio
  * A prior of its description and arrays.
  * @throws DwpError INPUT when there is no such family, or configuration or arrays are not right
  */
-export function makePrior(
-  { family: name, config }: PriorChoice,
-  size: KernelSize,
-  parameters: Arrays,
-): KernelPrior {
+export function makePrior(choice: PriorChoice, size: KernelSize, parameters: Arrays): KernelPrior {
+  const { family: name, config } = currentChoice(choice);
   const family = storedFamily(name);
   const composition = compositions.get(name);
   if (!family && !composition)

@@ -73,6 +73,8 @@ export interface PriorComposition<C extends Record<string, unknown> = Record<str
 export interface LatentVariableDensity {
   kind: 'latent';
   latentSize: number;
+  /** Whether p(z) is N(0, I). */
+  isStandard?: boolean;
   /** Normals that p(z) is a mixture of, 1 unless given: what log p(z) costs in memory. */
   components?: number;
   /** Names of the parameters that only r(z|w) uses: what is trained along when the encoder is. */
@@ -146,6 +148,8 @@ export interface PriorFamily<C extends Record<string, unknown> = Record<string, 
   extends StoredFamily<C> {
   /** Its fields are options of dwp fit-prior, with their descriptions and defaults. */
   config: z.ZodType<C> & { readonly shape: Readonly<Record<string, z.ZodType>> };
+  /** Whether dwp fit-prior may choose it by itself: its density is exact, and a fit to these kernels takes seconds. */
+  automatic?(kernels: TrainingKernels): boolean;
   /** Rows of dwp compare-priors, from the plainest to the richest: one of the defaults unless given. */
   compared?: readonly ComparedFit[];
   fit:

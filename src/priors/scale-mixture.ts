@@ -7,7 +7,7 @@ import { wholeNumber } from './fields.js';
 import { storedComponents } from './mixture/components.js';
 import { type Component, componentOf, normalise, type Points, squaredDistances } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
-import { secondMoment } from './mixture/linear-algebra.js';
+import { secondMoment, symmetricRoot } from './mixture/linear-algebra.js';
 import { chooseRidge } from './mixture/ridge.js';
 import { kernelLength, type PriorFamily, type TrainingKernels, triangle } from './prior.js';
 
@@ -51,16 +51,15 @@ function fit(kernels: TrainingKernels, { components: k }: Config) {
     shape = shapeOf(points, precision, ridge);
     squares = squaredDistances(points, shape);
   }
+  const { root, inverse } = symmetricRoot(shape.covariance); // of s²Σ: s Σ^½ and Σ^−½ / s
   return storedComponents(
-    Array.from(
-      scales,
-      (s, c): Component => ({
-        ...shape,
-        logWeight: Math.log(weights[c]),
-        covariance: Matrix.mul(shape.covariance, s * s),
-        logDeterminant: shape.logDeterminant + d * Math.log(s),
-      }),
-    ),
+    Array.from(scales, (s, c): Component & { scale: number } => ({
+      ...shape,
+      scale: s,
+      logWeight: Math.log(weights[c]),
+      logDeterminant: shape.logDeterminant + d * Math.log(s),
+    })),
+    ({ scale }) => ({ root: Matrix.mul(root, scale), inverse: Matrix.div(inverse, scale) }),
   );
 }
 
@@ -111,10 +110,11 @@ function sharesOf(
 export const scaleMixture: PriorFamily<Config> = {
   name: 'scale-mixture',
   summary: 'N(0, s²Σ) with a learned distribution of the scale s',
+  automatic: () => true,
   config,
   compared: [{ name: 'scale-mixture', label: 'scale mixture', config: {} }],
   fit: { kind: 'closed-form', parameters: fit },
-  prior: (size, config, given) => mixturePrior('scale-mixture', size, config, given, undefined),
+  prior: (size, config, given) => mixturePrior('scale-mixture', size, config, given, undefined, false),
   // Σ, and of the scales and of the weights all but one
   freeNumbers: (size, { components }) => triangle(kernelLength(size)) + 2 * (components - 1),
 };

@@ -5,6 +5,7 @@ import { wholeNumberOr } from './fields.js';
 import { mixtureNumbers, storedComponents } from './mixture/components.js';
 import { expectationMaximisation, meanLogDensity } from './mixture/em.js';
 import { mixturePrior } from './mixture/exact.js';
+import { LONGEST_QUICK } from './mixture/fit.js';
 import { chooseRidge } from './mixture/ridge.js';
 import { take } from './mixture/take.js';
 import { requireShapes } from './parameters.js';
@@ -25,6 +26,7 @@ const options = (dof: number, ridge: number) => ({ components: 1, dof, shrinkage
 export const studentT: PriorFamily<Config> = {
   name: 'student-t',
   summary: "Student's t with a full scale matrix, which has heavy tails",
+  automatic: (kernels) => kernelLength(kernels) <= LONGEST_QUICK,
   config,
   compared: [{ name: 'student-t', label: "Student's t", config: {} }],
   fit: {
@@ -50,7 +52,7 @@ export const studentT: PriorFamily<Config> = {
   prior(size, config, given) {
     const { dof } = requireShapes(given, { dof: [] });
     const whole = Math.min(1000, Math.max(1, Math.round(dof.data[0])));
-    const prior = mixturePrior('student-t', size, config, given, whole);
+    const prior = mixturePrior('student-t', size, config, given, whole, false);
     return { ...prior, parameters: { ...prior.parameters, dof } };
   },
   freeNumbers: (_size, _config, parameters) => mixtureNumbers(parameters) + 1,

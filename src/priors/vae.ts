@@ -1,210 +1,228 @@
-// The deep weight prior: decoder and latent prior of a variational auto-encoder of kernels (Kingma & Welling 2014;
-// as a prior of weights, Atanov et al. 2019, section 3). p(w) = ∫ p(w|z) p(z) dz, where p(w|z) is what the decoder
-// says of pixels, or of the coordinates of a mixture (vae-observation.ts, vae-whitened.ts), r(z|w) is the encoder (15), and
-// p(z) is N(0, I) or made by the encoder (latent/).
-import type { LatentDensity } from '../distributions/latent.js';
-import { type DiagonalNormal, reparameterise } from '../distributions/normal.js';
-import { f32, foldIn, spec, tf } from '../engine/index.js';
-import { type LatentMarginal, latentPriors } from './latent/index.js';
-import { movable, movedShapes, unmoved } from './latent/moved.js';
+// The deep weight prior whose z does the work, a VAE: it says which of the normals of a fitted mixture a kernel is like, between which of them
+// it lies, and how large it is. Given z there is one normal and no sum (gated/bank.ts): all that is known of the kind of a
+// kernel goes through z, and r(z|w) (gated/encoder.ts) has something to say.
+import { z } from 'zod';
+import { type LatentDensity, logImportanceWeight } from '../distributions/latent.js';
+import { type DiagonalNormal, klToStandard, reparameterise } from '../distributions/normal.js';
 import {
-  checkComponents,
-  componentCount,
-  componentShapes,
-  isOfMixture,
-  mixtureNumbers,
-} from './mixture/components.js';
-import { fitStraightMixture } from './mixture/fit.js';
-import { radialShape } from './mixture/radial.js';
+  f32,
+  foldIn,
+  type Key,
+  type NdArray,
+  RandomStream,
+  spec,
+  stopGradient,
+  tf,
+} from '../engine/index.js';
+import { wholeNumber, wholeNumberOr } from './fields.js';
+import {
+  bankCoordinates,
+  bankLogLikelihood,
+  bankShapes,
+  bankSize,
+  checkBank,
+  drawFromBank,
+  GATE,
+  initialGate,
+  scaleSpread,
+  storedBank,
+} from './gated/bank.js';
+import { drawKernels, drawRows } from './gated/draws.js';
+import { encode, encoderNetwork, encoderShapes, isRegion, regionArrays } from './gated/encoder.js';
+import { layOut } from './gated/layout.js';
+import type { LatentMarginal } from './latent/latent-prior.js';
+import { isMoved, movable, movedShapes, unmoved } from './latent/moved.js';
+import { standardMarginal } from './latent/standard.js';
+import type { Component } from './mixture/em.js';
+import { fitStraightComponents } from './mixture/fit.js';
+import { bend, RADIAL, radialShape, straighten } from './mixture/radial.js';
 import { requirePositive, requireShapes } from './parameters.js';
 import {
   type Arrays,
   type KernelPrior,
-  type KernelSize,
   kernelLength,
+  type LearnerStart,
   numbersIn,
   type PriorFamily,
   type Tensors,
+  triangle,
 } from './prior.js';
-import { convolutionalNetworks } from './vae-convolutional.js';
-import { denseNetworks } from './vae-dense.js';
-import { type VaeConfig, type VaeNetworks, vaeConfig } from './vae-networks.js';
-import { type Observation, pixels } from './vae-observation.js';
-import { gateParameters, whitened } from './vae-whitened.js';
 
-const networksOf = ({ networks }: VaeConfig): VaeNetworks =>
-  networks === 'dense' ? denseNetworks : convolutionalNetworks;
-const observationOf = ({ whitening }: VaeConfig) => (whitening === 'mixture' ? whitened : pixels);
-
-/** Smallest standard deviation given z, in units of the data's: keeps the density bounded. */
-const LOG_STD_FLOOR = -4;
-const floorLogStd = (x: tf.Tensor) => tf.add(tf.softplus(tf.sub(x, LOG_STD_FLOOR)), LOG_STD_FLOOR);
-
-interface VaeDensity extends LatentDensity {
-  observation: Observation;
-  latent: LatentMarginal;
-}
-
-/** Networks see u = w / scale, so that they start well whatever the kernels' scale; densities are those of w. */
-function latentDensity(parameters: Tensors, size: KernelSize, config: VaeConfig): VaeDensity {
-  const networks = networksOf(config);
-  const rows = (x: tf.Tensor) => tf.reshape(x, [-1, x.shape.at(-1)!]) as tf.Tensor2D;
-  const unflatten = (x: tf.Tensor, reference: tf.Tensor) =>
-    tf.reshape(x, [...reference.shape.slice(0, -1), x.shape[1]!]);
-  const decode = (z: tf.Tensor): DiagonalNormal => {
-    const out = unflatten(networks.decode(parameters, rows(z), size, config), z);
-    const [mean, logStd] =
-      config.variance === 'latent' ? tf.split(out, 2, -1) : [out, parameters['decoder.logStd']];
-    return { mean, logStd: floorLogStd(logStd) };
-  };
-  const observation = observationOf(config).of(parameters, size, config, decode);
-  const encode = (w: tf.Tensor): DiagonalNormal => {
-    const out = unflatten(networks.encode(parameters, rows(observation.seen(w)), size, config), w);
-    const [mean, logStd] = tf.split(out, 2, -1);
-    return { mean, logStd: floorLogStd(logStd) };
-  };
-  const latent = movable(latentPriors[config.latentPrior].of(parameters, encode), parameters);
-  return {
-    latentSize: config.latent,
-    encode,
-    observation,
-    latent,
-    logLikelihood: observation.logLikelihood,
-    logLatent: latent.logDensity,
-  };
-}
-
-/** The array `name` times a factor: how far from nothing a network starts. */
-const damped = (arrays: Arrays, name: string, factor: number): Arrays => ({
-  [name]: f32(
-    arrays[name].shape,
-    Float32Array.from(arrays[name].data, (x) => factor * x),
-  ),
+const config = z.object({
+  latent: wholeNumber(2, 256)
+    .default(6)
+    .describe('dimension of the latent variable z; the last of its numbers is the scale of a kernel'),
+  hidden: wholeNumber(1, 4096).default(96).describe('width of the hidden layers'),
+  components: wholeNumberOr('auto', 1, 1000)
+    .default('auto')
+    .describe(
+      'number of normals of each mixture; auto means the number that is best on a tenth of the kernels',
+    ),
+  members: wholeNumber(1, 100)
+    .default(4)
+    .describe('number of mixtures, fitted from different starts, whose normals make up the decoder'),
+  tails: wholeNumber(1, 1000)
+    .default(15)
+    .describe('degrees of freedom of the mixtures that a fit starts from'),
 });
+type Config = z.infer<typeof config>;
 
-/** The decoder that models pixels directly. */
-const PIXELS = { whitening: 'none' };
+/** Samples of r in the bound that the decoder is trained on. */
+const SAMPLES = 5;
 
-export const vae: PriorFamily<VaeConfig> = {
-  name: 'vae',
-  summary: 'variational auto-encoder of kernels: the deep weight prior',
-  config: vaeConfig,
-  // Folders that were written before there was a whitening have none.
-  storedConfig: vaeConfig.extend({ whitening: vaeConfig.shape.whitening.unwrap().default('none') }),
-  compared: [
-    { name: 'vae-pixels', label: 'VAE of pixels', config: PIXELS },
-    {
-      name: 'vae-convolutional',
-      label: 'VAE of pixels, convolutional',
-      config: { ...PIXELS, networks: 'convolutional', hidden: 32 },
+/** Kernels that the density draws before its first step, [M, d]. */
+const DRAWS = 'draws';
+
+/** (16) by K samples: noise [K, n, l] → [n]. */
+const elbo = (density: LatentDensity, w: tf.Tensor, r: DiagonalNormal, noise: tf.Tensor): tf.Tensor =>
+  tf.sub(tf.mean(density.logLikelihood(w, reparameterise(r, noise)), 0), klToStandard(r));
+
+interface GatedDensity extends LatentDensity {
+  latent: LatentMarginal;
+  /** The same density, to whose decoder no gradient passes. */
+  still(): LatentDensity;
+}
+
+function gatedDensity(parameters: Tensors, settings: Config): GatedDensity {
+  const seen = remembered((w) => {
+    const { x, logVolume } = straighten(w, parameters[RADIAL]);
+    return { x, logVolume, y: bankCoordinates(parameters, x) };
+  });
+  const latent = movable(standardMarginal, parameters);
+  const withGate = (gate: Tensors): LatentDensity => ({
+    latentSize: settings.latent,
+    encode(w) {
+      const { x, y } = seen(w);
+      return encode(parameters, x, y, settings);
     },
-    ...(['vamp', 'aggregate', 'hierarchical'] as const).map((latentPrior) => ({
-      name: `vae-${latentPrior}`,
-      label: `VAE of pixels, p(z) ${latentPrior}`,
-      config: { ...PIXELS, latentPrior },
-    })),
-    { name: 'vae', label: 'VAE, default settings', config: {} },
-  ],
+    logLikelihood(w, z) {
+      const { y, logVolume } = seen(w);
+      return tf.add(bankLogLikelihood({ ...parameters, ...gate }, y, z), logVolume);
+    },
+    logLatent: latent.logDensity,
+  });
+  return {
+    ...withGate({}),
+    latent,
+    still: () =>
+      withGate(Object.fromEntries(Object.values(GATE).map((name) => [name, stopGradient(parameters[name])]))),
+  };
+}
+
+/** The last result for as long as the argument is the same tensor. */
+function remembered<T>(f: (x: tf.Tensor) => T): (x: tf.Tensor) => T {
+  let last: { x: tf.Tensor; value: T } | undefined;
+  return (x) => {
+    if (last?.x !== x) last = { x, value: f(x) };
+    return last.value;
+  };
+}
+
+/** What a fit starts from: a bank of these components, regions of z for them, and draws of the density that this makes. */
+export function startOf(
+  bank: readonly Component[],
+  knots: NdArray,
+  { latent, tails }: Pick<Config, 'latent' | 'tails'>,
+  key: Key,
+): Arrays {
+  const layout = layOut(bank, latent - 1, new RandomStream(foldIn(key, 'layout')));
+  const stream = new RandomStream(foldIn(key, 'draws'));
+  return {
+    [DRAWS]: drawKernels(bank, layout, scaleSpread(tails), knots, stream),
+    [RADIAL]: knots,
+    ...storedBank(bank),
+    ...initialGate(layout, tails),
+    ...regionArrays(layout),
+  };
+}
+
+export const vae: PriorFamily<Config> = {
+  name: 'vae',
+  summary: 'variational auto-encoder whose z chooses and blends the normals of a mixture',
+  config,
+  compared: [{ name: 'vae', label: 'VAE', config: {} }],
   fit: {
     kind: 'gradient',
-    startsFrom: ({ whitening }) => (whitening === 'mixture' ? 'the mixture' : undefined),
-    async prepare(kernels, config, key, tick) {
-      if (config.whitening === 'none') return {};
-      const { members, tails } = config;
-      return fitStraightMixture(
-        { ...kernels, size: kernelLength(kernels) },
-        { members, dof: tails },
-        key,
-        tick,
-      );
+    startsFrom: () => 'the mixture',
+    async prepare(kernels, { components, members, tails, latent }, key, tick) {
+      const points = { ...kernels, size: kernelLength(kernels) };
+      const options = { components: components === 'auto' ? undefined : components, members, dof: tails };
+      const { components: bank, knots } = await fitStraightComponents(points, options, key, tick);
+      return startOf(bank, knots, { latent, tails }, key);
     },
-    initial(kernels, config, key, prepared = {}) {
-      const scale = Math.sqrt(kernels.data.reduce((sum, x) => sum + x * x, 0) / kernels.data.length);
-      const networks = networksOf(config);
-      let trainable = networks.initial(kernels, config, foldIn(key, 'networks'));
-      if (config.whitening === 'mixture') {
-        const gate = gateParameters(config, prepared, foldIn(key, 'gate'));
-        const { encoder, decoder } = networks.last(kernels, config);
-        trainable = {
-          ...trainable,
-          ...damped(trainable, encoder, 0),
-          ...damped(trainable, decoder, 0.05),
-          ...gate,
-          ...damped(gate, 'gate.out.kernel', 0.05),
-        };
-      }
-      const shared: Arrays =
-        config.variance === 'shared' ? { 'decoder.logStd': f32([kernelLength(kernels)]) } : {};
-      const latent = latentPriors[config.latentPrior].initial(
-        { ...kernels, size: kernelLength(kernels) },
-        config.components,
-        foldIn(key, 'latent'),
-        config.latent,
+    initial(kernels, settings, key, prepared = {}): LearnerStart {
+      const gates: string[] = Object.values(GATE);
+      const isLearned = (name: string) => gates.includes(name) || isRegion(name);
+      const [learned, fixed] = [isLearned, (name: string) => !isLearned(name)].map((kept) =>
+        Object.fromEntries(Object.entries(prepared).filter(([name]) => kept(name))),
       );
+      const scale = Math.sqrt(kernels.data.reduce((sum, x) => sum + x * x, 0) / kernels.data.length);
       return {
-        trainable: { ...trainable, ...shared, ...latent.trainable },
-        fixed: { ...prepared, ...latent.fixed, scale: f32([], Float32Array.of(scale)) },
-        resampled: latent.resampled,
+        trainable: { ...encoderNetwork(kernels, bankSize(prepared), settings, key), ...learned },
+        fixed: { ...fixed, scale: f32([], Float32Array.of(scale)) },
       };
     },
-    noise: (batch, config) => ({ latent: spec([batch, config.latent]) }),
-    // (16): E_r log p(w|z) − KL( r(z|w) ‖ p(z) ), the divergence in closed form where it has one
-    bound(parameters, w, { latent }, size, config) {
-      const density = latentDensity(parameters, size, config);
+    noise: (batch, { latent }) => ({
+      latent: spec([SAMPLES, batch, latent]),
+      rows: spec([batch]),
+      latentOfDraws: spec([1, batch, latent]),
+    }),
+    // (132) half of (4), from which the gate learns, and half of (16), from which r does. Draws teach r as much as kernels
+    // do, and add nothing to the value
+    bound(parameters, w, { latent, rows, latentOfDraws }, _size, settings) {
+      const density = gatedDensity(parameters, settings);
+      const still = density.still();
       const r = density.encode(w);
-      const z = reparameterise(r, latent);
-      return tf.add(density.logLikelihood(w, z), density.latent.negativeDivergence(r, z));
+      const fixed = { mean: stopGradient(r.mean), logStd: stopGradient(r.logStd) };
+      const weights = logImportanceWeight(density, w, reparameterise(fixed, latent), fixed); // [K, n]
+      const several = tf.sub(tf.logSumExp(weights, 0), Math.log(SAMPLES));
+      const own = elbo(still, w, r, latent);
+      const drawn = drawRows(parameters[DRAWS], rows);
+      const ofDraws = elbo(still, drawn, still.encode(drawn), latentOfDraws);
+      const teaching = tf.sub(ofDraws, stopGradient(ofDraws)); // 0
+      return tf.mul(tf.add(tf.add(several, own), teaching), 0.5);
     },
   },
-  prior(size, config, given): KernelPrior {
+  prior(size, settings, given): KernelPrior {
     const d = kernelLength(size);
-    const mixture = config.whitening === 'mixture';
-    const networks = Object.entries({
-      ...networksOf(config).initial(size, config, [0, 0, 0, 1]),
-      ...(mixture && gateParameters(config, given, [0, 0, 0, 1])),
-    });
-    const latent = latentPriors[config.latentPrior];
+    const c = bankSize(given);
     const parameters = requireShapes(given, {
-      ...Object.fromEntries(networks.map(([name, { shape }]) => [name, shape])),
-      ...(config.variance === 'shared' && { 'decoder.logStd': [d] }),
-      ...latent.shapes(given, d, config.latent),
-      ...(mixture && { ...componentShapes(given, d), ...radialShape(given) }),
-      ...movedShapes(given, config.latent),
+      ...bankShapes(given, d, settings.latent),
+      ...encoderShapes(size, c, settings),
+      ...radialShape(given),
+      ...movedShapes(given, settings.latent),
       scale: [],
     });
     requirePositive('scale', parameters.scale.data);
-    if (mixture) checkComponents(parameters);
+    checkBank(parameters);
     return {
       family: 'vae',
       size,
-      config,
+      config: settings,
       parameters,
-      generateNoise: (n) => ({
-        ...latent.noise(n, config.latent),
-        ...observationOf(config).noise(n, size, config),
-      }),
-      generate: (parameters, noise) => {
-        const { observation, latent } = latentDensity(parameters, size, config);
-        return observation.sample(latent.sample(noise), noise);
+      generateNoise: (n) => ({ latent: spec([n, settings.latent]), kernels: spec([n, d]) }),
+      generate(parameters, noise) {
+        const z = gatedDensity(parameters, settings).latent.sample(noise);
+        return bend(drawFromBank(parameters, z, noise.kernels), parameters[RADIAL]);
       },
       density: {
         kind: 'latent',
-        latentSize: config.latent,
-        components: Math.max(latent.components(parameters), mixture ? componentCount(parameters) : 1),
-        encoder: networks.map(([name]) => name).filter((name) => name.startsWith('encoder.')),
-        of: (parameters) => latentDensity(parameters, size, config),
-        ...(!mixture && {
-          decode: (parameters, z) => latentDensity(parameters, size, config).observation.normal!(z),
-        }),
+        latentSize: settings.latent,
+        isStandard: !isMoved(parameters),
+        components: c,
+        encoder: Object.keys(encoderShapes(size, c, settings)),
+        of: (parameters) => gatedDensity(parameters, settings),
       },
       adaptable: {
-        latent: { names: Object.keys(unmoved(config.latent)), added: unmoved(config.latent) },
-        decoder: { names: Object.keys(parameters).filter((name) => /^(decoder|gate)\./.test(name)) },
+        latent: { names: Object.keys(unmoved(settings.latent)), added: unmoved(settings.latent) },
+        decoder: { names: Object.values(GATE) },
       },
     };
   },
-  freeNumbers: (_, { whitening }, parameters) =>
-    whitening === 'mixture'
-      ? mixtureNumbers(parameters) + numbersIn(parameters, (name) => !isOfMixture(name))
-      : numbersIn(parameters),
+  // of triangular factors what is below the diagonal, and one weight follows from the others
+  freeNumbers(size, _settings, given) {
+    const d = kernelLength(size);
+    const c = bankSize(given);
+    return numbersIn(given) - c * (d * d - triangle(d)) - 1;
+  },
 };

@@ -21,7 +21,7 @@ export async function resamplePrior(
 ): Promise<KernelPrior> {
   const data = await samplePrior(prior, RESAMPLED, engine, foldIn(key, 'draw'));
   const kernels = resampleKernels({ ...prior.size, data, count: RESAMPLED }, size, foldIn(key, 'noise'));
-  const config = { components: COMPONENTS };
+  const config = { components: COMPONENTS, members: 1, tails: 'normal', straighten: false } as const;
   const fitted = await fitPrior({ family: mixture, kernels, config, engine, key: foldIn(key, 'fit') }, hooks);
   return fitted.prior;
 }

@@ -52,7 +52,7 @@ test('each row is what fit-prior with its seed says, and the priors that are kep
   expect(FAMILIES.slice(0, 3).map((name) => row(name).parameters)).toEqual([0, 1, 9 + 45]);
 
   const fitted = await json(
-    ...['fit-prior', at('kernels.npy'), '--whitening', 'none', '--steps', '40', '--seed', '4'],
+    ...['fit-prior', at('kernels.npy'), '--family', 'vae-pixels', '--steps', '40', '--seed', '4'],
     ...['--out', at('fitted')],
   );
   const second = (name: string) => row(name).seeds[1];

@@ -159,7 +159,7 @@ const cases: Case[] = [
     'fit-prior: option of another family',
     () => fitPrior(at('good.npy'), '--family', 'gaussian', '--latent', '3'),
     2,
-    /--latent is an option of the family vae or vae-gated, not of gaussian/,
+    /--latent is an option of the family vae or vae-pixels, not of gaussian/,
   ],
   [
     'fit-prior: a value that the family does not take',

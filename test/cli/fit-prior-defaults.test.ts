@@ -10,8 +10,11 @@ import { writeNpy } from '../../src/formats/npy.js';
 import { readKernelDataset } from '../../src/kernels/index.js';
 import { partsOf } from '../../src/prior-folders/fit-and-judge.js';
 import { readPriorFolder } from '../../src/prior-folders/prior-folder.js';
+import { currentChoice } from '../../src/priors/earlier.js';
 import { families } from '../../src/priors/index.js';
+import { mixture } from '../../src/priors/mixture.js';
 import { vae } from '../../src/priors/vae.js';
+import { vaePixels } from '../../src/priors/vae-pixels.js';
 import { defaultFit, fitPrior, fitSettings, refinement } from '../../src/train/fit-prior.js';
 import { normal } from '../engine/reference.js';
 import { dwp } from './run.js';
@@ -26,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test.each(['vae', 'mixture', 'gaussian', 'log-uniform'])('%s', async (name) => {
+test.each(['vae', 'vae-pixels', 'mixture', 'gaussian', 'log-uniform'])('%s', async (name) => {
   const steps = ['--steps', '4', '--samples', '1', '--threads', '1'];
   const { code, err } = await dwp(
     ...['fit-prior', at('kernels.npy'), '--family', name, '--seed', '5', '--out', at(name), ...steps],
@@ -48,7 +51,7 @@ test.each(['vae', 'mixture', 'gaussian', 'log-uniform'])('%s', async (name) => {
 
 test('a fit that starts from another fitted density has fewer steps, others those of defaultFit', () => {
   expect(fitSettings(vae, vae.config.parse({}))).toEqual(refinement);
-  expect(fitSettings(vae, vae.config.parse({ whitening: 'none' }))).toEqual(defaultFit);
+  expect(fitSettings(vaePixels, vaePixels.config.parse({}))).toEqual(defaultFit);
   expect(fitSettings(vae, vae.config.parse({}), { steps: 7, batch: undefined })).toEqual({
     ...refinement,
     steps: 7,
@@ -58,17 +61,24 @@ test('a fit that starts from another fitted density has fewer steps, others thos
       expect(fitSettings(family, family.config.parse({}))).toEqual(defaultFit);
 });
 
-test('a folder of a VAE that was written before there was a whitening has none', async () => {
-  const { storedConfig } = vae;
-  expect(storedConfig!.parse({ latent: 3 })).toMatchObject({ latent: 3, whitening: 'none' });
-  expect(storedConfig!.parse({ whitening: 'mixture' })).toMatchObject({ whitening: 'mixture' });
+test('folders of earlier versions: a VAE of pixels is read, one over a mixture refused, a mixture has no tails', async () => {
+  expect(currentChoice({ family: 'vae', config: { networks: 'dense', latent: 3 } })).toEqual({
+    family: 'vae-pixels',
+    config: { networks: 'dense', latent: 3 },
+  });
+  const whitened = { networks: 'dense', whitening: 'mixture', members: 8, tails: 15 };
+  expect(() => currentChoice({ family: 'vae', config: whitened })).toThrow(/a VAE over a mixture/);
+  expect(currentChoice({ family: 'vae', config: { latent: 3 } }).family).toBe('vae');
+  expect(mixture.storedConfig!.parse({ components: 3, members: 1 })).toEqual({
+    ...{ components: 3, members: 1, tails: 'normal', straighten: false },
+  });
 });
 
 test('what --help says of an option is what the families say', () => {
   const { hidden, components, latent } = familyOptions(families.values());
-  expect(hidden.defaultText).toBe('vae: 128; vae-gated: 96; flow: 64');
-  expect(components.defaultText).toBe('vae: 500; vae-gated and mixture: auto; scale-mixture: 10');
-  expect(latent.defaultText).toBe('vae: 16; vae-gated: 6');
+  expect(hidden.defaultText).toBe('vae: 96; vae-pixels: 128; flow: 64');
+  expect(components.defaultText).toBe('vae and mixture: auto; vae-pixels: 500; scale-mixture: 10');
+  expect(latent.defaultText).toBe('vae: 6; vae-pixels: 16');
   for (const family of families.values())
     for (const [name, schema] of Object.entries(family.config.shape)) {
       expect(fitPriorCommand.options[name].description).toContain(schema.description);
@@ -89,13 +99,17 @@ test.each([
 });
 
 test.each<[string, Record<string, unknown>, RegExp]>([
-  ['gaussian', { latent: 3 }, /--latent is an option of the family vae or vae-gated, not of gaussian/],
+  ['gaussian', { latent: 3 }, /--latent is an option of the family vae or vae-pixels, not of gaussian/],
   [
     'laplace',
     { hidden: 3 },
-    /--hidden is an option of the family vae(,| or) vae-gated or flow, not of laplace/,
+    /--hidden is an option of the family vae(,| or) vae-pixels or flow, not of laplace/,
   ],
-  ['mixture', { latentPrior: 'vamp' }, /--latent-prior is an option of the family vae, not of mixture/],
+  [
+    'mixture',
+    { latentPrior: 'vamp' },
+    /--latent-prior is an option of the family vae-pixels, not of mixture/,
+  ],
   ['mixture', { components: 0 }, /--components 0 of the family mixture: must be at least 1/],
   [
     'mixture',

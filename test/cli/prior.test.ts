@@ -25,8 +25,19 @@ async function json(...args: string[]) {
 }
 
 const fitArgs = (out: string) => [
-  ...['fit-prior', at('kernels.npy'), '--out', out, '--steps', '200', '--latent', '2', '--hidden', '8'],
-  ...['--samples', '20', '--seed', '3'],
+  ...[
+    'fit-prior',
+    at('kernels.npy'),
+    '--out',
+    out,
+    '--family',
+    'vae-pixels',
+    '--steps',
+    '200',
+    '--latent',
+    '2',
+  ],
+  ...['--hidden', '8', '--samples', '20', '--seed', '3'],
 ];
 
 test('fit, evaluate and draw; the same seed gives the same bytes', async () => {
@@ -34,7 +45,7 @@ test('fit, evaluate and draw; the same seed gives the same bytes', async () => {
   const fitted = await json(...fitArgs(out));
   expect(fitted).toMatchObject({
     out,
-    family: 'vae',
+    family: 'vae-pixels',
     size: '3x3',
     kernels: { train: 400, test: 100 },
     steps: 200,
@@ -73,6 +84,26 @@ test('fit, evaluate and draw; the same seed gives the same bytes', async () => {
   expect([...readFileSync(at('samples.png')).subarray(1, 4)]).toEqual([...Buffer.from('PNG')]);
 });
 
+test('without --family the choice is said, written down, and the same as naming what it chose', async () => {
+  const args = ['fit-prior', at('kernels.npy'), '--seed', '3'];
+  const fitted = await json(...args, '--out', at('auto'));
+  expect(fitted.chosen).toMatchObject({ heldOut: 400, folds: 5, skipped: [] });
+  expect(fitted.family).toBe('normal'); // a round cloud
+  expect(fitted.chosen.trials.map(({ family }: { family: string }) => family)).toContain('mixture');
+  expect(JSON.parse(readFileSync(at('auto', 'prior.json'), 'utf8'))).toMatchObject({
+    family: 'normal',
+    chosen: fitted.chosen,
+  });
+  await json(...args, '--family', 'normal', '--out', at('named'));
+  const weights = (name: string) => readFileSync(at(name, 'weights.safetensors'));
+  expect(weights('auto').equals(weights('named'))).toBe(true);
+  const { out, err } = await dwp(...args, '--steps', '9', '--out', at('said'));
+  expect(out).toMatch(
+    /^Family: normal, chosen on 400 train kernels held out in 5 folds; beside it, in nats/m,
+  );
+  expect(err).toContain('--steps has no effect');
+});
+
 test('an exact family: log-density instead of bounds', async () => {
   const fitted = await json('fit-prior', at('kernels.npy'), '--family', 'gaussian', '--out', at('gaussian'));
   expect(fitted.test).toEqual(fitted.baselines.gaussian);
@@ -84,7 +115,8 @@ test('an exact family: log-density instead of bounds', async () => {
 test('tables for people', async () => {
   const { code, out } = await dwp(...fitArgs(at('table')), '-q');
   expect(code).toBe(0);
-  for (const label of ['vae (this prior)', 'N(0, I)', 'N(0, s²I)', 'N(μ, Σ)']) expect(out).toContain(label);
+  for (const label of ['vae-pixels (this prior)', 'N(0, I)', 'N(0, s²I)', 'N(μ, Σ)'])
+    expect(out).toContain(label);
   expect(out).toMatch(/(Above|Below) the full-covariance Gaussian by [\d.]+ nats per kernel\./);
 });
 

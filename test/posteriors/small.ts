@@ -14,7 +14,7 @@ import { posteriors } from '../../src/posteriors/index.js';
 import { families, type KernelPrior, type KernelSize } from '../../src/priors/index.js';
 import { storedComponents } from '../../src/priors/mixture/components.js';
 import { expectationMaximisation } from '../../src/priors/mixture/em.js';
-import { startOf, vaeGated } from '../../src/priors/vae-gated.js';
+import { startOf, vae } from '../../src/priors/vae.js';
 import { auxiliaryParameters } from '../../src/train/auxiliary.js';
 import { initialState, type NetworkOptions, type TrainingState } from '../../src/train/train-network.js';
 
@@ -48,7 +48,7 @@ export function priorOf(family: string, size: KernelSize): KernelPrior {
   const count = 200;
   const data = new RandomStream(seedKey(401)).fillNormal(new Float32Array(count * d)).map((x) => 0.3 * x);
   const { config, fit, prior } = families.get(family)!;
-  const settings = config.parse({ whitening: 'none' });
+  const settings = config.parse(family === 'mixture' ? { straighten: false } : {});
   const kernels = { ...size, data, count };
   const dof = family === 'student-t' ? 5 : Number.POSITIVE_INFINITY;
   const em = { components: family === 'student-t' ? 1 : 2, dof, shrinkage: 5, ridge: 0, iterations: 3 };
@@ -60,9 +60,7 @@ export function priorOf(family: string, size: KernelSize): KernelPrior {
   if (fit.kind === 'closed-form') return prior(size, settings, fit.parameters(kernels, settings));
   const identity = f32([2, 2], Float32Array.of(0, 1, 0, 1));
   const prepared =
-    family === 'vae-gated'
-      ? startOf(mixture(), identity, vaeGated.config.parse({}), seedKey(404))
-      : undefined;
+    family === 'vae' ? startOf(mixture(), identity, vae.config.parse({}), seedKey(404)) : undefined;
   const { trainable, fixed } = fit.initial(kernels, settings, seedKey(402), prepared);
   return prior(size, settings, { ...trainable, ...fixed });
 }

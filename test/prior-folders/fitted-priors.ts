@@ -17,19 +17,19 @@ export function testKernels(h: number, w: number, count = 300): TrainingKernels 
   return { h, w, data, count };
 }
 
-const VAE = { latent: 3, hidden: 6, whitening: 'none' };
+const VAE = { latent: 3, hidden: 6 };
 export const KINDS: Readonly<Record<string, [family: string, config: Record<string, unknown>]>> = {
   ...Object.fromEntries([...families.keys()].map((name) => [name, [name, {}]])),
   flow: ['flow', { layers: 3, hidden: 6 }],
-  mixture: ['mixture', { components: 3 }],
-  vae: ['vae', { ...VAE, whitening: 'mixture', members: 2 }],
-  'vae-gated': ['vae-gated', { latent: 3, hidden: 6, components: 3, members: 2 }],
-  'vae of pixels': ['vae', VAE],
-  'vae, shared variance': ['vae', { ...VAE, variance: 'shared' }],
-  'vae, convolutional': ['vae', { ...VAE, networks: 'convolutional' }],
-  'vae, vamp': ['vae', { ...VAE, latentPrior: 'vamp', components: 5 }],
-  'vae, hierarchical': ['vae', { ...VAE, latentPrior: 'hierarchical' }],
-  'vae, aggregate': ['vae', { ...VAE, latentPrior: 'aggregate', components: 20 }],
+  mixture: ['mixture', { components: 3, members: 2 }],
+  'mixture of normals': ['mixture', { components: 3, members: 1, tails: 'normal', straighten: false }],
+  vae: ['vae', { ...VAE, components: 3, members: 2 }],
+  'vae-pixels': ['vae-pixels', VAE],
+  'vae-pixels, shared variance': ['vae-pixels', { ...VAE, variance: 'shared' }],
+  'vae-pixels, convolutional': ['vae-pixels', { ...VAE, networks: 'convolutional' }],
+  'vae-pixels, vamp': ['vae-pixels', { ...VAE, latentPrior: 'vamp', components: 5 }],
+  'vae-pixels, hierarchical': ['vae-pixels', { ...VAE, latentPrior: 'hierarchical' }],
+  'vae-pixels, aggregate': ['vae-pixels', { ...VAE, latentPrior: 'aggregate', components: 20 }],
 };
 
 export async function fittedPrior(kind: string, engine: Engine, h = 3, w = 2): Promise<KernelPrior> {

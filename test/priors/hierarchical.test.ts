@@ -5,7 +5,7 @@ import { logDensity, reparameterise } from '../../src/distributions/normal.js';
 import { type Engine, f32, RandomStream, seedKey, tf } from '../../src/engine/index.js';
 import { type Arrays, type KernelPrior, kernelLength, type Tensors } from '../../src/priors/index.js';
 import { hierarchical } from '../../src/priors/latent/hierarchical.js';
-import { vae } from '../../src/priors/vae.js';
+import { vaePixels } from '../../src/priors/vae-pixels.js';
 import { engines, normal, runOn } from '../engine/reference.js';
 import { difference, estimate, expectMean } from '../monte-carlo.js';
 import { randomVae } from '../train/tiny.js';
@@ -174,20 +174,19 @@ test('importance weights have the mean p(w) of quadrature', async () => {
 
 test('of whole filters, with convolutional networks', () => {
   const size = { h: 3, w: 3, channels: 2 };
-  const config = vae.config.parse({
+  const config = vaePixels.config.parse({
     latent: 4,
     hidden: 3,
-    whitening: 'none',
     networks: 'convolutional',
     latentPrior: 'hierarchical',
   });
   const data = normal(710, 30, kernelLength(size)).data as Float32Array;
-  if (vae.fit.kind !== 'gradient') throw new Error('learned by gradients');
-  const { trainable, fixed } = vae.fit.initial({ ...size, data, count: 30 }, config, seedKey(711));
-  const prior = vae.prior(size, config, { ...trainable, ...fixed });
+  if (vaePixels.fit.kind !== 'gradient') throw new Error('learned by gradients');
+  const { trainable, fixed } = vaePixels.fit.initial({ ...size, data, count: 30 }, config, seedKey(711));
+  const prior = vaePixels.prior(size, config, { ...trainable, ...fixed });
   expect(prior.parameters['latent.upper.0.kernel'].shape).toEqual([2, 64]);
   expect(() =>
-    vae.prior(size, config, { ...prior.parameters, 'latent.upper.0.kernel': f32([3, 64]) }),
+    vaePixels.prior(size, config, { ...prior.parameters, 'latent.upper.0.kernel': f32([3, 64]) }),
   ).toThrow(/latent\.upper\.0\.kernel has shape \[3,64\]/);
 });
 

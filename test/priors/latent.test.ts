@@ -10,8 +10,8 @@ import { type Engine, f32, type NdArray, RandomStream, seedKey, tf } from '../..
 import { readPriorFolder, writePriorFolder } from '../../src/prior-folders/prior-folder.js';
 import type { KernelPrior, Tensors } from '../../src/priors/index.js';
 import { type Encode, LATENT_PRIORS, latentPriors } from '../../src/priors/latent/index.js';
-import { vae } from '../../src/priors/vae.js';
-import type { VaeConfig } from '../../src/priors/vae-networks.js';
+import type { PixelConfig } from '../../src/priors/pixels/networks.js';
+import { vaePixels } from '../../src/priors/vae-pixels.js';
 import { defaultFit, fitPrior } from '../../src/train/fit-prior.js';
 import { engines, largestRelativeError, normal, runOn } from '../engine/reference.js';
 import { difference, estimate, expectMean } from '../monte-carlo.js';
@@ -145,7 +145,8 @@ test('a random subset of the rows gives a lower bound of the aggregate, (51)', a
 });
 
 const SIZE = { h: 3, w: 3 };
-const withPrior = (latentPrior: VaeConfig['latentPrior']) => randomVae(SIZE, { latentPrior, components: 7 });
+const withPrior = (latentPrior: PixelConfig['latentPrior']) =>
+  randomVae(SIZE, { latentPrior, components: 7 });
 const latentOf = ({ density }: KernelPrior) => {
   if (density.kind !== 'latent') throw new Error('a latent-variable density');
   return density;
@@ -182,12 +183,12 @@ describe.each(LATENT_PRIORS)('a VAE with p(z) %s', (name) => {
       [n, 9],
       Float32Array.from({ length: n * 9 }, (_, i) => row[i % 9]),
     );
-    if (vae.fit.kind !== 'gradient') throw new Error('learned by gradients');
-    const { bound } = vae.fit;
+    if (vaePixels.fit.kind !== 'gradient') throw new Error('learned by gradients');
+    const { bound } = vaePixels.fit;
     const { closed, sampled } = await runOn(
       native,
       (inputs: { w: tf.Tensor; a: tf.Tensor; b: tf.Tensor; parameters: Tensors }) => ({
-        closed: bound(inputs.parameters, inputs.w, { latent: inputs.a }, SIZE, prior.config as VaeConfig),
+        closed: bound(inputs.parameters, inputs.w, { latent: inputs.a }, SIZE, prior.config as PixelConfig),
         sampled: lowerBound(latentOf(prior).of(inputs.parameters), inputs.w, tf.expandDims(inputs.b, 0)),
       }),
       { w, a: normal(321, n, 2), b: normal(322, n, 2), parameters: prior.parameters } as never,
@@ -199,16 +200,15 @@ describe.each(LATENT_PRIORS)('a VAE with p(z) %s', (name) => {
     const stream = new RandomStream(seedKey(330));
     const data = new Float32Array(300 * 9).map(() => 0.1 * stream.normal());
     const kernels = { ...SIZE, data, count: 300 };
-    const config = vae.config.parse({
+    const config = vaePixels.config.parse({
       latent: 2,
       hidden: 8,
-      whitening: 'none',
       latentPrior: name,
       components: 20,
     });
     const options = { ...defaultFit, steps: 80, batch: 30, validateEvery: 40 };
     const { prior, report } = await fitPrior({
-      family: vae,
+      family: vaePixels,
       kernels,
       config,
       options,
@@ -246,7 +246,7 @@ describe.each(LATENT_PRIORS)('a VAE with p(z) %s', (name) => {
 test('points of another size are refused', () => {
   const { parameters, config } = withPrior('vamp');
   const make = (changed: Record<string, NdArray>) =>
-    vae.prior(SIZE, config as VaeConfig, { ...parameters, ...changed });
+    vaePixels.prior(SIZE, config as PixelConfig, { ...parameters, ...changed });
   expect(() => make({ 'latent.points': f32([7, 4]) })).toThrow(/latent\.points has shape \[7,4\]/);
   expect(() => make({ 'latent.points': f32([0, 9]) })).toThrow(/latent\.points has shape \[0,9\]/);
 });

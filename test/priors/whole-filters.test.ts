@@ -222,7 +222,7 @@ test('every family fits filters, and draws them; those that see covariance gain 
   const fitted = async (name: string, size: KernelSize, count: number) => {
     const { config } = families.get(name)!;
     const few = Object.fromEntries(
-      Object.entries({ members: 1, components: 2, whitening: 'none' }).filter(
+      Object.entries({ members: 1, components: 2 }).filter(
         ([field]) => field in (config.parse({}) as object) || name === 'mixture',
       ),
     );

@@ -4,7 +4,7 @@ import { createEngine, type Engine, RandomStream, seedKey } from '../../src/engi
 import { evaluateDensity } from '../../src/evaluate/density.js';
 import { gaussian } from '../../src/priors/gaussian.js';
 import type { TrainingKernels } from '../../src/priors/index.js';
-import { vae } from '../../src/priors/vae.js';
+import { vaePixels } from '../../src/priors/vae-pixels.js';
 import { defaultFit, type FitOptions, fitPrior } from '../../src/train/fit-prior.js';
 import { difference, estimate } from '../monte-carlo.js';
 
@@ -42,7 +42,7 @@ function trueLogDensity({ data, count }: TrainingKernels): Float64Array {
 
 const train = draw(1500, 180);
 const held = draw(600, 181);
-const config = vae.config.parse({ latent: 4, hidden: 32, whitening: 'none' });
+const config = vaePixels.config.parse({ latent: 4, hidden: 32 });
 const options: FitOptions = { ...defaultFit, steps: 1200, batch: 100, learningRate: 4e-3 };
 
 let engine: Engine;
@@ -52,7 +52,7 @@ beforeAll(async () => {
 
 test('the VAE passes the full-covariance Gaussian, and never the density that kernels were drawn from', async () => {
   const { prior, report } = await fitPrior({
-    family: vae,
+    family: vaePixels,
     kernels: train,
     config,
     options,
@@ -109,7 +109,7 @@ test('the exact density of the Gaussian is the mean of its log-density, and its 
 describe('same seed, same bits', () => {
   const short: FitOptions = { ...options, steps: 120, validateEvery: 40 };
   const fitShort = (seed: number) =>
-    fitPrior({ family: vae, kernels: train, config, options: short, engine, key: seedKey(seed) });
+    fitPrior({ family: vaePixels, kernels: train, config, options: short, engine, key: seedKey(seed) });
 
   test('parameters and report', async () => {
     const [first, second] = [await fitShort(184), await fitShort(184)];
@@ -140,7 +140,7 @@ test('a fit can be interrupted', async () => {
   abort.abort();
   await expect(
     fitPrior(
-      { family: vae, kernels: train, config, options, engine, key: seedKey(0) },
+      { family: vaePixels, kernels: train, config, options, engine, key: seedKey(0) },
       { signal: abort.signal },
     ),
   ).rejects.toMatchObject({ code: 'INTERRUPTED' });

@@ -4,10 +4,11 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createEngine, type Engine, RandomStream, seedKey } from '../../src/engine/index.js';
 import { evaluateDensity } from '../../src/evaluate/density.js';
+import { chooseFamily } from '../../src/prior-folders/choose-family.js';
 import { gaussian } from '../../src/priors/gaussian.js';
 import type { PriorFamily, TrainingKernels } from '../../src/priors/index.js';
+import { mixture } from '../../src/priors/mixture.js';
 import { normal } from '../../src/priors/normal.js';
-import { vae } from '../../src/priors/vae.js';
 import { fitPrior, refinement } from '../../src/train/fit-prior.js';
 
 let engine: Engine;
@@ -65,15 +66,8 @@ describe('the default prior fits', () => {
   test.each(ODD)('%s', { timeout: 120_000 }, async (_, h, w, count, change) => {
     const train = kernelsOf(h, w, count, 450, change);
     const fresh = kernelsOf(h, w, 100, 451, change);
-    const config = vae.config.parse({ whitening: 'mixture', members: 2, hidden: 8, latent: 4 });
-    const { prior } = await fitPrior({
-      family: vae,
-      kernels: train,
-      config,
-      options,
-      engine,
-      key: seedKey(452),
-    });
+    const { family } = await chooseFamily(train, engine, seedKey(457));
+    const { prior } = await fitPrior({ family, kernels: train, options, engine, key: seedKey(452) });
     const closed = async <C extends Record<string, unknown>>(family: PriorFamily<C>, config: C) =>
       (await fitPrior({ family, kernels: train, config, options, engine, key: seedKey(452) })).prior;
     const normals = [await closed(gaussian, { jitter: 1e-6 }), await closed(normal, { std: 'fitted' })];
@@ -96,9 +90,8 @@ describe('says why it cannot fit', () => {
     ['two', kernelsOf(3, 3, 2, 454), /^2 kernels: too few/],
     ['equal kernels', kernelsOf(3, 3, 30, 455, (kernel) => kernel.fill(0.2)), /all 30 kernels are the same/],
   ])('%s', async (_, kernels, message) => {
-    const config = vae.config.parse({ whitening: 'mixture' });
-    await expect(
-      fitPrior({ family: vae, kernels, config, options, engine, key: seedKey(456) }),
-    ).rejects.toThrow(message);
+    await expect(chooseFamily(kernels, engine, seedKey(457))).rejects.toThrow(message);
+    const key = seedKey(456);
+    await expect(fitPrior({ family: mixture, kernels, options, engine, key })).rejects.toThrow(message);
   });
 });

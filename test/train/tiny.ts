@@ -13,8 +13,8 @@ import {
   type KernelSize,
   type TrainingKernels,
 } from '../../src/priors/index.js';
-import { vae } from '../../src/priors/vae.js';
-import type { VaeConfig } from '../../src/priors/vae-networks.js';
+import type { PixelConfig } from '../../src/priors/pixels/networks.js';
+import { vaePixels } from '../../src/priors/vae-pixels.js';
 import { initialState, type NetworkOptions, type TrainingState } from '../../src/train/train-network.js';
 
 const COUNT = 18;
@@ -34,18 +34,18 @@ export const tinyImages: ImageSet = (() => {
 export const allRows = Int32Array.from({ length: COUNT }, (_, i) => i);
 
 /** A fitted-looking VAE: random networks, for kernels of standard deviation about 0.2. */
-export function randomVae(size: KernelSize, config: Partial<VaeConfig> = {}, seed = 81): KernelPrior {
-  const whole = vae.config.parse({ latent: 2, hidden: 6, whitening: 'none', ...config });
+export function randomVae(size: KernelSize, config: Partial<PixelConfig> = {}, seed = 81): KernelPrior {
+  const whole = vaePixels.config.parse({ latent: 2, hidden: 6, ...config });
   const d = size.h * size.w;
   const data = new RandomStream(seedKey(seed)).fillNormal(new Float32Array(50 * d)).map((x) => 0.2 * x);
   const kernels: TrainingKernels = { ...size, data, count: 50 };
-  if (vae.fit.kind !== 'gradient') throw new Error('learned by gradients');
-  const { trainable, fixed } = vae.fit.initial(kernels, whole, seedKey(seed));
-  return vae.prior(size, whole, { ...trainable, ...fixed });
+  if (vaePixels.fit.kind !== 'gradient') throw new Error('learned by gradients');
+  const { trainable, fixed } = vaePixels.fit.initial(kernels, whole, seedKey(seed));
+  return vaePixels.prior(size, whole, { ...trainable, ...fixed });
 }
 
 export interface TinyOptions {
-  prior?: 'vae' | 'normal' | 'none';
+  prior?: 'vae-pixels' | 'normal' | 'none';
   estimator?: Estimator;
   kernelSubsample?: number;
   examples?: number;
@@ -54,7 +54,7 @@ export interface TinyOptions {
 }
 
 export function tinyModel({
-  prior = 'vae',
+  prior = 'vae-pixels',
   estimator = 'weight-samples',
   kernelSubsample = 2,
   examples = COUNT,
@@ -63,7 +63,7 @@ export function tinyModel({
 }: TinyOptions = {}): Model {
   const architecture = namedArchitecture('lenet', { height: 20, width: 20, channels: 1 }, CLASSES, [2, 3]);
   const priorOf = (h: number, w: number): KernelPrior =>
-    prior === 'vae' ? randomVae({ h, w }) : isotropicNormal({ h, w }, {}, 0.5);
+    prior === 'vae-pixels' ? randomVae({ h, w }) : isotropicNormal({ h, w }, {}, 0.5);
   return {
     architecture,
     posterior: posteriors[prior === 'none' ? 'point' : posterior],

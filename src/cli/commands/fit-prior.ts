@@ -1,9 +1,23 @@
 // dwp fit-prior: kernels → a generative model of them.
 import { z } from 'zod';
+import { type Engine, foldIn, seedKey } from '../../engine/index.js';
 import type { DensityReport } from '../../evaluate/density.js';
 import { refuseExisting } from '../../formats/files.js';
 import { whileClaimed } from '../../formats/locks.js';
-import { ROLES, type Role, readKernelDataset, sizeText, slicesOf } from '../../kernels/index.js';
+import {
+  type Kernels,
+  ROLES,
+  type Role,
+  readKernelDataset,
+  sizeText,
+  slicesOf,
+} from '../../kernels/index.js';
+import {
+  choiceWork,
+  chooseFamily,
+  type FamilyChoice,
+  type FamilyTrial,
+} from '../../prior-folders/choose-family.js';
 import {
   type BaselineName,
   type Baselines,
@@ -16,9 +30,9 @@ import {
 } from '../../prior-folders/fit-and-judge.js';
 import { gaussian } from '../../priors/gaussian.js';
 import { families } from '../../priors/index.js';
-import { vae } from '../../priors/vae.js';
 import { defaultFit, fitSettings, refinement } from '../../train/fit-prior.js';
 import { argument, defineCommand, integer, option, real } from '../command.js';
+import type { Effects } from '../effects.js';
 import { familyConfig, familyOptions } from '../family-options.js';
 import { engineOptions, kernelOptions, openEngine, seedOption } from '../options.js';
 import { table } from '../table.js';
@@ -26,6 +40,8 @@ import { table } from '../table.js';
 interface FitResult {
   out: string;
   family: string;
+  /** How it was chosen, with --family auto. */
+  chosen?: Omit<FamilyChoice, 'family'>;
   size: string;
   /** Of the layers that the kernels come from, where it is known. */
   roles?: Role[];
@@ -51,6 +67,11 @@ const BASELINES: readonly [BaselineName, string][] = [
 const FAMILIES = [...families.values()];
 const FAMILY_OPTIONS = familyOptions(FAMILIES);
 
+/** The word for no family in particular. */
+const AUTO = 'auto';
+const NO_FAMILY = { name: AUTO, config: z.object({}) };
+const AUTOMATIC = FAMILIES.filter(({ automatic }) => automatic).map(({ name }) => name);
+
 /** Families whose steps start from another fitted density, and so are fewer. */
 const REFINED = FAMILIES.filter((family) => {
   const { steps } = fitSettings(family, family.config.parse({}));
@@ -75,8 +96,8 @@ export const fitPriorCommand = defineCommand({
     ),
     family: option(
       '--family <name>',
-      `family of the prior: ${FAMILIES.map(({ name, summary }) => `${name} (${summary})`).join(', ')}`,
-      z.enum(FAMILIES.map(({ name }) => name)).default(vae.name),
+      `family of the prior: ${AUTO} (of ${AUTOMATIC.slice(0, -1).join(', ')} and ${AUTOMATIC.at(-1)}, the one under which train kernels held out are most likely), ${FAMILIES.map(({ name, summary }) => `${name} (${summary})`).join(', ')}`,
+      z.enum([AUTO, ...FAMILIES.map(({ name }) => name)]).default(AUTO),
     ),
     out: option('--out <dir>', 'folder to write; must not exist yet', z.string()),
     ...FAMILY_OPTIONS,
@@ -109,15 +130,17 @@ export const fitPriorCommand = defineCommand({
     'dwp fit-prior kernels-dataset --size 7x7 --out priors/7x7',
     'dwp fit-prior colour-kernels --size 3x7x7 --family mixture --out priors/colour',
     'dwp fit-prior kernels --size 3x3 --role middle last --out priors/3x3-middle',
-    'dwp fit-prior kernels.npy --whitening none --networks convolutional --latent 2 --hidden 32 --variance shared --out priors/published',
-    'dwp fit-prior kernels-dataset --size 7x7 --family mixture --out priors/7x7-mixture',
+    'dwp fit-prior kernels-dataset --size 7x7 --family vae --out priors/7x7-vae',
+    'dwp fit-prior kernels.npy --family vae-pixels --networks convolutional --latent 2 --hidden 32 --variance shared --out priors/published',
     'dwp fit-prior kernels-dataset --size 5x5 --family gaussian --out priors/5x5-gaussian --format json',
   ],
   async run(input, effects): Promise<FitResult> {
     refuseExisting(input.out);
-    const family = families.get(input.family)!;
+    const named = families.get(input.family);
     const given = Object.keys(FAMILY_OPTIONS).map((name) => [name, (input as Record<string, unknown>)[name]]);
-    const config = familyConfig(family, Object.fromEntries(given), FAMILIES);
+    const namedConfig = familyConfig(named ?? NO_FAMILY, Object.fromEntries(given), FAMILIES);
+    if (!named && input.steps !== undefined)
+      effects.warn('--steps has no effect: the families that --family auto tries are not fitted by steps');
     const fit = async (): Promise<FitResult> => {
       refuseExisting(input.out); // another process may have written it meanwhile
       const dataset = readKernelDataset(input.dataset, input.size, { roles: input.role });
@@ -127,6 +150,9 @@ export const fitPriorCommand = defineCommand({
       const { train, test } = parts;
       const engine = await openEngine(input);
       const size = sizeText(train);
+      const choice = named ? undefined : await choose(train, seed, engine, effects);
+      const family = named ?? choice!.family;
+      const config = named ? namedConfig : family.config.parse({});
       const options = fitSettings(family, config, {
         steps: input.steps,
         batch: input.batch,
@@ -152,10 +178,13 @@ export const fitPriorCommand = defineCommand({
               engine,
             )
           : undefined;
-      writeFit(input.out, fitted, { dataset, parts, baselines, seed });
+      const { family: _, ...trials } = choice ?? {};
+      const chosen = choice && { chosen: trials as Omit<FamilyChoice, 'family'> };
+      writeFit(input.out, fitted, { dataset, parts, baselines, seed, ...chosen });
       return {
         out: input.out,
         family: family.name,
+        ...chosen,
         size,
         ...origin,
         kernels: { train: train.count, test: test.count },
@@ -168,7 +197,7 @@ export const fitPriorCommand = defineCommand({
     };
     return whileClaimed(input.out, fit, effects.warn);
   },
-  render({ out, family, size, roles, kernels, seconds, steps, bestStep, test, baselines, slices }) {
+  render({ out, family, chosen, size, roles, kernels, seconds, steps, bestStep, test, baselines, slices }) {
     const rows = [
       [`${family} (this prior)`, value(test), kind(test)],
       ...BASELINES.map(([name, label]) => [label, value(baselines[name]), kind(baselines[name])]),
@@ -186,6 +215,7 @@ export const fitPriorCommand = defineCommand({
       family === gaussian.name
         ? ''
         : `${difference >= 0 ? 'Above' : 'Below'} the full-covariance Gaussian by ${Math.abs(difference).toFixed(1)} nats per kernel.`,
+      ...(chosen ? [choiceText(family, chosen)] : []),
       encoderText(test),
       `Written to ${out}. Look at samples:  dwp sample-prior ${out} --out samples.npy --png samples.png`,
     ]
@@ -193,6 +223,40 @@ export const fitPriorCommand = defineCommand({
       .join('\n');
   },
 });
+
+const choose = async (
+  train: Kernels,
+  seed: number,
+  engine: Engine,
+  effects: Effects,
+): Promise<FamilyChoice> => {
+  const progress = effects.progress(
+    `choosing a family for ${train.count} ${sizeText(train)} kernels`,
+    choiceWork(train),
+  );
+  const hooks = {
+    signal: effects.signal,
+    progress: (done: number, detail: string) => progress.update(done, detail),
+  };
+  return chooseFamily(train, engine, foldIn(seedKey(seed), 'family'), hooks).finally(() => progress.stop());
+};
+
+/** Which families were tried, and what won by how much. */
+export function choiceText(
+  family: string,
+  { heldOut, folds, trials, skipped }: Omit<FamilyChoice, 'family'>,
+): string {
+  const behind = ({ family: name, behind, standardError }: FamilyTrial) =>
+    behind >= 0
+      ? `${name} −${behind.toFixed(1)} ± ${standardError.toFixed(1)}`
+      : `${name} +${(-behind).toFixed(1)} ± ${standardError.toFixed(1)}, not by more than chance`;
+  const others = trials.filter((trial) => trial.family !== family).map(behind);
+  const where = `${heldOut} train kernels held out${folds > 1 ? ` in ${folds} folds` : ''}`;
+  return [
+    `Family: ${family}, chosen on ${where}; beside it, in nats per kernel: ${others.join(', ')}.`,
+    ...skipped.map(({ family: name, reason }) => `Not tried: ${name} (${reason}).`),
+  ].join('\n');
+}
 
 /** Of families with a latent variable: whether it does anything. */
 export const encoderText = ({ elbo, latentKl, withoutEncoder }: DensityReport): string =>

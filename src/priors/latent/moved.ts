@@ -13,9 +13,12 @@ export const unmoved = (latentSize: number): Arrays => ({
   [LOG_SCALE]: f32([latentSize]),
 });
 
+/** Whether the arrays are there. */
+export const isMoved = (given: Arrays): boolean => Object.hasOwn(given, SHIFT);
+
 /** Shapes of the arrays where they are there. */
 export const movedShapes = (given: Arrays, latentSize: number): Record<string, readonly number[]> =>
-  Object.hasOwn(given, SHIFT) ? { [SHIFT]: [latentSize], [LOG_SCALE]: [latentSize] } : {};
+  isMoved(given) ? { [SHIFT]: [latentSize], [LOG_SCALE]: [latentSize] } : {};
 
 /** `latent` itself where the parameters do not move it. */
 export function movable(latent: LatentMarginal, parameters: Tensors): LatentMarginal {

@@ -1,4 +1,5 @@
 // A mixture of C normals or t's inside a step: coordinates in which each component is standard, densities, samples.
+import type { Matrix } from 'ml-matrix';
 import { f32, spec, tf } from '../../engine/index.js';
 import { requirePositive } from '../parameters.js';
 import { type Arrays, type Specs, type Tensors, triangle } from '../prior.js';
@@ -21,9 +22,6 @@ export function mixtureNumbers(given: Arrays): number {
   return c * (d + triangle(d)) + c - 1;
 }
 
-/** Whether an array is one of those of {@link componentShapes}. */
-export const isOfMixture = (name: string): boolean => Object.values<string>(NAMES).includes(name);
-
 export function componentShapes(given: Arrays, d: number): Record<string, number[]> {
   const c = componentCount(given);
   return {
@@ -35,12 +33,20 @@ export function componentShapes(given: Arrays, d: number): Record<string, number
   };
 }
 
-/** Components as arrays of a prior, those of the largest weights first. */
-export function storedComponents(components: readonly Component[]): Arrays {
+const rootOfComponent = ({ covariance }: Component) => symmetricRoot(covariance);
+
+/**
+ * Components as arrays of a prior, those of the largest weights first.
+ * @param rootOf Σ^½ and Σ^−½, where they are known
+ */
+export function storedComponents<C extends Component>(
+  components: readonly C[],
+  rootOf: (component: C) => { root: Matrix; inverse: Matrix } = rootOfComponent,
+): Arrays {
   const sorted = [...components].sort((a, b) => b.logWeight - a.logWeight);
   const [c, d] = [sorted.length, sorted[0].mean.length];
   const total = Math.log(sorted.reduce((sum, { logWeight }) => sum + Math.exp(logWeight), 0));
-  const roots = sorted.map(({ covariance }) => symmetricRoot(covariance));
+  const roots = sorted.map(rootOf);
   const floats = (shape: number[], values: Iterable<number>) => f32(shape, Float32Array.from(values));
   return {
     [NAMES.mean]: floats(
@@ -153,26 +159,11 @@ export function weightedComponent(x: tf.Tensor, logWeights: tf.Tensor): tf.Tenso
   return tf.cast(tf.minimum(passed, c - 1), 'int32') as tf.Tensor1D;
 }
 
-/**
- * Samples μ_c + Σ_c^½ y, [n, d].
- * @param change of the weights, and of the deviation given the component: shift and log std [n, d], log scale [n, C]
- */
-export function drawComponents(
-  parameters: Tensors,
-  { component, deviation, tail }: Tensors,
-  change?: { logWeight: tf.Tensor; logScale: tf.Tensor; mean: tf.Tensor; logStd: tf.Tensor },
-): tf.Tensor {
+/** Samples μ_c + Σ_c^½ y, [n, d]. */
+export function drawComponents(parameters: Tensors, { component, deviation, tail }: Tensors): tf.Tensor {
   const [n, d] = deviation.shape;
-  const logWeight = change
-    ? tf.add(change.logWeight, parameters[NAMES.logWeight])
-    : parameters[NAMES.logWeight];
-  const chosen = weightedComponent(component, logWeight);
-  let y = tail ? tf.mul(deviation, tailFactor(tail)) : deviation;
-  if (change) {
-    const one = tf.oneHot(chosen, change.logScale.shape[1]!);
-    const logScale = tf.sum(tf.mul(one, change.logScale), 1, true); // [n, 1]
-    y = tf.add(tf.mul(y, tf.exp(tf.add(change.logStd, logScale))), change.mean);
-  }
+  const chosen = weightedComponent(component, parameters[NAMES.logWeight]);
+  const y = tail ? tf.mul(deviation, tailFactor(tail)) : deviation;
   const turned = tf.matMul(tf.expandDims(y, 1), tf.gather(parameters[NAMES.colouring], chosen)); // [n, 1, d]
   return tf.add(tf.reshape(turned, [n, d!]), tf.gather(parameters[NAMES.mean], chosen));
 }

@@ -12,6 +12,9 @@ import { chooseComponents, fitMembers } from './select.js';
 /** Points that the covariance within components is worth; between 1 and 50 it hardly matters. */
 export const SHRINKAGE = 5;
 
+/** Numbers of a kernel up to which full covariances of many components are found in seconds. */
+export const LONGEST_QUICK = 128;
+
 export interface MixtureOptions {
   /** Given, or chosen on held-out kernels. */
   components?: number;
@@ -19,13 +22,16 @@ export interface MixtureOptions {
   dof: number;
 }
 
+/** Components as arrays of a prior; of kernels whose norms are straightened before, with the knots of that map. */
 export async function fitMixture(
   points: Points,
-  options: MixtureOptions,
+  { straighten, ...options }: MixtureOptions & { straighten: boolean },
   key: Key,
   tick: Tick,
 ): Promise<Arrays> {
-  return storedComponents(await fitComponents(points, options, key, tick));
+  if (!straighten) return storedComponents(await fitComponents(points, options, key, tick));
+  const { components, knots } = await fitStraightComponents(points, options, key, tick);
+  return { [RADIAL]: knots, ...storedComponents(components) };
 }
 
 async function fitComponents(
@@ -59,12 +65,6 @@ export async function fitStraightComponents(
     drawnLogNorms(components, options.dof, new RandomStream(foldIn(key, 'norms'))),
   );
   return { components, knots: isIdentity(remade) ? straight : remade };
-}
-
-/** {@link fitStraightComponents} as arrays of a prior. */
-export async function fitStraightMixture(...fit: Parameters<typeof fitStraightComponents>): Promise<Arrays> {
-  const { components, knots } = await fitStraightComponents(...fit);
-  return { [RADIAL]: knots, ...storedComponents(components) };
 }
 
 /** N(0, E wwᵀ) */

@@ -3,6 +3,7 @@
 // log ‖w‖.
 import { CholeskyDecomposition } from 'ml-matrix';
 import { f32, type NdArray, type RandomStream, tf } from '../../engine/index.js';
+import { badParameter } from '../parameters.js';
 import type { Arrays } from '../prior.js';
 import type { Component, Points } from './em.js';
 
@@ -10,6 +11,14 @@ import type { Component, Points } from './em.js';
 export const RADIAL = 'radial.knots';
 
 export const radialShape = (given: Arrays) => ({ [RADIAL]: [2, Math.max(2, given[RADIAL]?.shape[1] ?? 2)] });
+
+/** @throws DwpError INPUT when knots do not rise: the map would have no inverse */
+export function checkRadial(given: Arrays): void {
+  const { data, shape } = given[RADIAL];
+  const m = shape[1];
+  for (let i = 0; i < 2 * m; i++)
+    if (i % m > 0 && !(data[i] > data[i - 1])) throw badParameter(`${RADIAL} do not rise`);
+}
 
 const KNOTS = 16;
 /** Points that must lie beyond the outer knots, and draws too. */

@@ -1,8 +1,8 @@
 // Convolutional encoder and decoder in the manner of Atanov et al. 2019 (appendix H.1): 3×3 convolutions without
 // padding, ELU between them, down to one position that holds z; the decoder mirrors it with transposed convolutions.
-import { f32, foldIn, type Key, RandomStream, tf } from '../engine/index.js';
-import type { Arrays, KernelSize } from './prior.js';
-import type { VaeConfig, VaeNetworks } from './vae-networks.js';
+import { f32, foldIn, type Key, RandomStream, tf } from '../../engine/index.js';
+import type { Arrays, KernelSize } from '../prior.js';
+import type { PixelConfig, PixelNetworks } from './networks.js';
 
 interface Stage {
   /** Height and width of the stage's filter. */
@@ -15,7 +15,7 @@ interface Stage {
 }
 
 /** 3×3 stages down to at most 3×3, then one filter of what is left. `outer` of the first stage is the kernel's channels. */
-function stages({ h, w }: KernelSize, { hidden }: VaeConfig, last: number, first: number): Stage[] {
+function stages({ h, w }: KernelSize, { hidden }: PixelConfig, last: number, first: number): Stage[] {
   const list: Stage[] = [];
   let size: [number, number] = [h, w];
   let outer = first;
@@ -54,19 +54,15 @@ function parametersOf(
   );
 }
 
-const encoderStages = (size: KernelSize, config: VaeConfig) =>
+const encoderStages = (size: KernelSize, config: PixelConfig) =>
   stages(size, config, 2 * config.latent, size.channels ?? 1);
-const decoderStages = (size: KernelSize, config: VaeConfig) =>
+const decoderStages = (size: KernelSize, config: PixelConfig) =>
   stages(size, config, config.latent, (config.variance === 'latent' ? 2 : 1) * (size.channels ?? 1));
 
-export const convolutionalNetworks: VaeNetworks = {
+export const convolutionalNetworks: PixelNetworks = {
   initial: (size, config, key) => ({
     ...parametersOf(encoderStages(size, config), 'encoder', (s) => s.inner, foldIn(key, 'encoder')),
     ...parametersOf(decoderStages(size, config), 'decoder', (s) => s.outer, foldIn(key, 'decoder')),
-  }),
-  last: (size, config) => ({
-    encoder: `encoder.${encoderStages(size, config).length - 1}.kernel`,
-    decoder: 'decoder.0.kernel',
   }),
   encode(parameters, u, size, config) {
     const list = encoderStages(size, config);

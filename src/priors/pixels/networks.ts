@@ -1,11 +1,11 @@
 // What the encoder and decoder of a kernel VAE are, and the options that choose them.
 import { z } from 'zod';
-import type { Key, tf } from '../engine/index.js';
-import { wholeNumber } from './fields.js';
-import { LATENT_PRIORS, latentPriors } from './latent/index.js';
-import type { Arrays, KernelSize, Tensors } from './prior.js';
+import type { Key, tf } from '../../engine/index.js';
+import { wholeNumber } from '../fields.js';
+import { LATENT_PRIORS, latentPriors } from '../latent/index.js';
+import type { Arrays, KernelSize, Tensors } from '../prior.js';
 
-export const vaeConfig = z.object({
+export const pixelConfig = z.object({
   networks: z
     .enum(['dense', 'convolutional'])
     .default('dense')
@@ -18,18 +18,6 @@ export const vaeConfig = z.object({
     .enum(['latent', 'shared'])
     .default('latent')
     .describe('variance σ² of the decoder: latent (a function of z) or shared (one vector)'),
-  whitening: z
-    .enum(['none', 'mixture'])
-    .default('mixture')
-    .describe(
-      'none (the decoder models pixels directly) or mixture (the decoder modifies a mixture that is fitted first)',
-    ),
-  members: wholeNumber(1, 100)
-    .default(8)
-    .describe('number of mixtures, fitted from different starts, that are averaged by --whitening mixture'),
-  tails: wholeNumber(1, 1000)
-    .default(15)
-    .describe('degrees of freedom of the components of --whitening mixture'),
   latentPrior: z
     .enum(LATENT_PRIORS)
     .default('standard')
@@ -44,15 +32,13 @@ export const vaeConfig = z.object({
       'number of pseudo-inputs of --latent-prior vamp, or of kernels in each step of --latent-prior aggregate',
     ),
 });
-export type VaeConfig = z.infer<typeof vaeConfig>;
+export type PixelConfig = z.infer<typeof pixelConfig>;
 
 /** Encoder and decoder of a VAE: their parameters and their forward passes. */
-export interface VaeNetworks {
-  initial(size: KernelSize, config: VaeConfig, key: Key): Arrays;
-  /** Names of the last layers' weights. */
-  last(size: KernelSize, config: VaeConfig): { encoder: string; decoder: string };
+export interface PixelNetworks {
+  initial(size: KernelSize, config: PixelConfig, key: Key): Arrays;
   /** Scaled kernels [m, d] → [m, 2l]. */
-  encode(parameters: Tensors, u: tf.Tensor2D, size: KernelSize, config: VaeConfig): tf.Tensor2D;
+  encode(parameters: Tensors, u: tf.Tensor2D, size: KernelSize, config: PixelConfig): tf.Tensor2D;
   /** z [m, l] → [m, 2d], or [m, d] with a shared variance. */
-  decode(parameters: Tensors, z: tf.Tensor2D, size: KernelSize, config: VaeConfig): tf.Tensor2D;
+  decode(parameters: Tensors, z: tf.Tensor2D, size: KernelSize, config: PixelConfig): tf.Tensor2D;
 }

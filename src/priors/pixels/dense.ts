@@ -1,10 +1,10 @@
 // Dense encoder and decoder: two hidden layers of ELU each.
-import { foldIn } from '../engine/index.js';
-import { stack, stackParameters } from './dense-stack.js';
-import { kernelLength } from './prior.js';
-import type { VaeNetworks } from './vae-networks.js';
+import { foldIn } from '../../engine/index.js';
+import { stack, stackParameters } from '../dense-stack.js';
+import { kernelLength } from '../prior.js';
+import type { PixelNetworks } from './networks.js';
 
-export const denseNetworks: VaeNetworks = {
+export const denseNetworks: PixelNetworks = {
   initial(size, { latent, hidden, variance }, key) {
     const d = kernelLength(size);
     return {
@@ -16,7 +16,6 @@ export const denseNetworks: VaeNetworks = {
       ),
     };
   },
-  last: () => ({ encoder: 'encoder.out.kernel', decoder: 'decoder.out.kernel' }),
   encode: (parameters, u) => stack(parameters, 'encoder', u),
   decode: (parameters, z) => stack(parameters, 'decoder', z),
 };
