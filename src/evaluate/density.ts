@@ -23,7 +23,7 @@ export interface DensityReport {
 
 /** Kernels × importance samples that one call evaluates: bounds the memory whatever K is. */
 const CHUNK = 50_000;
-/** Components of a mixture p(z) that take as much memory as the networks do. */
+/** Components of a mixture that take as much memory as the rest does. */
 const FREE_COMPONENTS = 64;
 
 /** What is evaluated, and with what effort. */
@@ -76,8 +76,8 @@ export async function densityValues(
   const d = kernelLength(prior.size);
   const n = w.length / d;
   const { density } = prior;
-  const cost =
-    density.kind === 'exact' ? 1 : samples * Math.max(1, (density.components ?? 1) / FREE_COMPONENTS);
+  const drawn = density.kind === 'exact' ? 1 : samples;
+  const cost = drawn * Math.max(1, (density.components ?? 1) / FREE_COMPONENTS);
   const rows = Math.min(n, Math.max(1, Math.floor(CHUNK / cost)));
   const latentSize = density.kind === 'latent' ? density.latentSize : 0;
   const step = await engine.compile(

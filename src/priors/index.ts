@@ -6,6 +6,7 @@ import { currentChoice } from './earlier.js';
 import { external } from './external.js';
 import { flow } from './flow.js';
 import { gaussian } from './gaussian.js';
+import { kernelDensity } from './kernel-density.js';
 import { laplace } from './laplace.js';
 import { logUniform } from './log-uniform.js';
 import { mixed } from './mixed.js';
@@ -23,6 +24,7 @@ import {
 } from './prior.js';
 import { scaleMixture } from './scale-mixture.js';
 import { scaled } from './scaled.js';
+import { structured } from './structured.js';
 import { studentT } from './student-t.js';
 import { vae } from './vae.js';
 import { vaePixels } from './vae-pixels.js';
@@ -39,9 +41,11 @@ const all: readonly PriorFamily[] = [
   mixture,
   vaePixels,
   flow,
+  kernelDensity,
   studentT,
   scaleMixture,
   gaussian,
+  structured,
   correlated,
   laplace,
   normal,

@@ -11,7 +11,9 @@ import {
   xavier,
 } from '../../src/network/index.js';
 import { posteriors } from '../../src/posteriors/index.js';
+import { noiseOf } from '../../src/priors/density-estimate/noise.js';
 import { families, type KernelPrior, type KernelSize } from '../../src/priors/index.js';
+import { storedEstimate } from '../../src/priors/kernel-density.js';
 import { storedComponents } from '../../src/priors/mixture/components.js';
 import { expectationMaximisation } from '../../src/priors/mixture/em.js';
 import { startOf, vae } from '../../src/priors/vae.js';
@@ -53,6 +55,10 @@ export function priorOf(family: string, size: KernelSize): KernelPrior {
   const dof = family === 'student-t' ? 5 : Number.POSITIVE_INFINITY;
   const em = { components: family === 'student-t' ? 1 : 2, dof, shrinkage: 5, ridge: 0, iterations: 3 };
   const mixture = () => expectationMaximisation({ data, count, size: d }, em, new RandomStream(seedKey(403)));
+  if (family === 'kernel-density') {
+    const noise = noiseOf('correlated', { data: Float64Array.from(data), count, size: d });
+    return prior(size, settings, storedEstimate({ noise, local: 'norm', width: 0.3 }));
+  }
   if (fit.kind === 'iterative') {
     const components = mixture();
     return prior(size, settings, { ...storedComponents(components), dof: f32([], Float32Array.of(5)) });

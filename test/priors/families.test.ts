@@ -163,20 +163,20 @@ function again(prior: KernelPrior): KernelPrior {
   return read;
 }
 
-test.each(['normal', 'gaussian', 'student-t', 'scale-mixture', 'mixture', 'laplace', 'correlated'])(
-  '%s: samples have the second moments of a large sample of kernels that it drew',
-  async (name) => {
-    const prior = await fitted(name, kernels(1, 2));
-    const n = 30_000;
-    const [a, b] = [
-      await samplePrior(prior, n, native, seedKey(406)),
-      await samplePrior(prior, n, cpu, seedKey(407)),
-    ];
-    const squares = (x: Float32Array) =>
-      Float64Array.from({ length: n }, (_, i) => Math.atan(x[2 * i] * x[2 * i + 1]));
-    expectMean(estimate(difference(squares(a), squares(b))), 0, 'w₁ w₂');
-  },
-);
+test.each([
+  ...['normal', 'gaussian', 'student-t', 'scale-mixture', 'mixture', 'laplace', 'correlated'],
+  ...['structured', 'kernel-density'],
+])('%s: samples have the second moments of a large sample of kernels that it drew', async (name) => {
+  const prior = await fitted(name, kernels(1, 2));
+  const n = 30_000;
+  const [a, b] = [
+    await samplePrior(prior, n, native, seedKey(406)),
+    await samplePrior(prior, n, cpu, seedKey(407)),
+  ];
+  const squares = (x: Float32Array) =>
+    Float64Array.from({ length: n }, (_, i) => Math.atan(x[2 * i] * x[2 * i + 1]));
+  expectMean(estimate(difference(squares(a), squares(b))), 0, 'w₁ w₂');
+});
 
 test('a scale mixture of fewer kernels than weights gives others a better density than an isotropic normal', async () => {
   const [few, others] = [kernels(5, 5, 15, 420), kernels(5, 5, 200, 421)];

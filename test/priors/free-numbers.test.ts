@@ -15,6 +15,8 @@ const EXPECTED: Record<string, number> = {
   laplace: D,
   'log-uniform': 2,
   correlated: 4,
+  structured: 5,
+  'kernel-density': 300 * D + COVARIANCE + 1,
   gaussian: D + COVARIANCE,
   'student-t': D + COVARIANCE + 1,
   'scale-mixture': COVARIANCE + 9 + 9,
