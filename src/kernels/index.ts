@@ -41,6 +41,7 @@ export {
   takeKernels,
 } from './kernels.js';
 export { type Leak, leakWarning } from './leaks.js';
+export { type NetworkKernels, type NetworkOptions, readNetworks } from './networks.js';
 export type { CollectOptions, Normalisation } from './options.js';
 export type { Origin } from './origin.js';
 export { powerSpectrum } from './power-spectrum.js';
@@ -56,3 +57,4 @@ export { parseDepth, ROLES, type Role, roleOf } from './roles.js';
 export { letThrough } from './scan-pool.js';
 export { distributionShift, type Shift } from './shift.js';
 export { openStored, type StoredDataset } from './stored.js';
+export { heStd, UNITS, type Units } from './units.js';

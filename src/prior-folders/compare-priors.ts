@@ -1,4 +1,5 @@
-// The density table: every row fitted with every seed on the same train kernels, and judged on the same test kernels.
+// The density table: every row fitted to the same train kernels and judged on the same test kernels, once for each seed or
+// for each network that is held out.
 import { join } from 'node:path';
 import type { Engine } from '../engine/index.js';
 import { DwpError } from '../errors.js';
@@ -8,7 +9,8 @@ import type { KernelDataset } from '../kernels/index.js';
 import { freeNumbers, type PriorFamily } from '../priors/index.js';
 import { type FitOptions, fitSettings } from '../train/fit-prior.js';
 import type { ComparedPrior } from './compared-priors.js';
-import { type Baselines, baselinesOf, fitAndJudge, type Parts, partsOf, writeFit } from './fit-and-judge.js';
+import { type Baselines, baselinesOf, fitAndJudge, writeFit } from './fit-and-judge.js';
+import type { Fold } from './folds.js';
 
 export interface ComparedRow {
   name: string;
@@ -17,24 +19,33 @@ export interface ComparedRow {
   config: Readonly<Record<string, unknown>>;
   /** The density fitted before the first step, where the steps start from one. */
   startsFrom?: string;
-  /** Held-out nats per kernel, mean over seeds; `kind` says whether of the density or of a lower bound. */
+  /** Held-out nats per kernel, mean over fits; `kind` says whether of the density or of a lower bound. */
   nats: number;
   standardError: number;
-  /** What the standard error is over: the test kernels of the only seed, or the seeds' means. */
-  errorOver: 'kernels' | 'seeds';
+  /** What the standard error is over: the test kernels of the only fit, the means of seeds, or those of networks. */
+  errorOver: 'kernels' | 'seeds' | 'networks';
+  /** What the best row has more, with the standard error of the differences; of several fits. */
+  behind?: { nats: number; standardError: number };
   kind: 'exact' | 'bound';
-  /** Numbers that the fit chose, mean over seeds. */
+  /** Numbers that the fit chose, mean over fits. */
   parameters: number;
-  /** Of fitting, mean over seeds. */
+  /** Of fitting, mean over fits. */
   seconds: number;
-  seeds: {
-    seed: number;
-    parameters: number;
-    seconds: number;
-    /** Of families learned by gradients: the step whose networks were kept, 0 where none was better than the start. */
-    bestStep?: number;
-    test: DensityReport;
-  }[];
+  /** One for each seed, or for each network that was held out. */
+  fits: ComparedRowFit[];
+}
+
+export interface ComparedRowFit {
+  seed: number;
+  /** The network, or source of networks, that was held out. */
+  network?: string;
+  nats: number;
+  parameters: number;
+  seconds: number;
+  /** Of families learned by gradients: the step whose networks were kept, 0 where none was better than the start. */
+  bestStep?: number;
+  /** In the units of the fit. */
+  test: DensityReport;
 }
 
 export interface PriorComparison {
@@ -42,20 +53,17 @@ export interface PriorComparison {
   rows: ComparedRow[];
   /** Rows that these kernels do not allow. */
   skipped: { name: string; label: string; reason: string }[];
-  kernels: { train: number; test: number };
 }
 
 export interface CompareRequest {
-  dataset: KernelDataset;
+  folds: readonly Fold[];
   priors: readonly ComparedPrior[];
-  seeds: readonly number[];
-  testFraction: number;
   samples: number;
   options: Partial<FitOptions>;
   /** Leave out what cannot be fitted, in place of ending with its error. */
   skip: boolean;
-  /** Where the priors go, as `<name>-<seed>`. */
-  folder?: string;
+  /** Where the priors go, as `<name>-<seed>`, and the dataset that they are said to come from. */
+  kept?: { folder: string; dataset: KernelDataset };
 }
 
 export interface CompareHooks {
@@ -71,8 +79,8 @@ const WORK: Readonly<Record<PriorFamily['fit']['kind'], number>> = {
   gradient: 400,
 };
 const workOf = ({ family }: ComparedPrior) => WORK[family.fit.kind];
-export const totalWork = ({ priors, seeds }: Pick<CompareRequest, 'priors' | 'seeds'>): number =>
-  seeds.length * priors.reduce((sum, prior) => sum + workOf(prior), 0);
+export const totalWork = ({ priors, folds }: Pick<CompareRequest, 'priors' | 'folds'>): number =>
+  folds.length * priors.reduce((sum, prior) => sum + workOf(prior), 0);
 
 /** @throws DwpError INTERRUPTED when the signal aborts; without `skip`, what a fit throws */
 export async function comparePriors(
@@ -80,63 +88,71 @@ export async function comparePriors(
   engine: Engine,
   { signal, progress }: CompareHooks = {},
 ): Promise<PriorComparison> {
-  const { dataset, priors, seeds, testFraction, samples, folder } = request;
-  const split = seeds.map((seed) => ({ seed, parts: partsOf(dataset, testFraction, seed) }));
-  const baselines = folder
-    ? await Promise.all(split.map(({ seed, parts }) => baselinesOf(parts, engine, seed)))
+  const { folds, priors, samples, kept } = request;
+  const baselines = kept
+    ? await Promise.all(folds.map(({ seed, parts }) => baselinesOf(parts(), engine, seed)))
     : [];
   const rows: ComparedRow[] = [];
   const skipped: PriorComparison['skipped'] = [];
   let done = 0;
   for (const prior of priors) {
     const work = workOf(prior);
-    const fitted: ComparedRow['seeds'] = [];
+    const fits: ComparedRowFit[] = [];
     try {
-      for (const [i, { seed, parts }] of split.entries()) {
-        fitted.push(await fitRow(prior, parts, seed, baselines[i]));
+      for (const [i, fold] of folds.entries()) {
+        fits.push(await fitRow(prior, fold, baselines[i]));
         done += work;
       }
-      rows.push(rowOf(prior, fitted));
+      rows.push(rowOf(prior, fits));
     } catch (error) {
       const unfit = error instanceof DwpError && (error.code === 'INPUT' || error.code === 'DIVERGED');
       if (!(unfit && request.skip)) throw error;
       skipped.push({ name: prior.name, label: prior.label, reason: error.message });
-      done += work * (seeds.length - fitted.length);
+      done += work * (folds.length - fits.length);
     }
   }
-  const [{ parts }] = split;
-  return {
-    rows: rows.sort((a, b) => b.nats - a.nats),
-    skipped,
-    kernels: { train: parts.train.count, test: parts.test.count },
-  };
+  rows.sort((a, b) => b.nats - a.nats);
+  return { rows: rows.map((row) => ({ ...row, ...behind(row, rows[0]) })), skipped };
 
-  async function fitRow(row: ComparedPrior, parts: Parts, seed: number, baselines?: Baselines) {
+  async function fitRow(row: ComparedPrior, fold: Fold, baselines?: Baselines): Promise<ComparedRowFit> {
     const { family } = row;
+    const { seed, network, correction, together } = fold;
     const config = family.config.parse(row.config);
     const options = fitSettings(family, config, request.options);
+    const where = network === undefined ? `seed ${seed}` : `without ${network}`;
     const at = (part: number, detail: string) =>
-      progress?.(done + part * workOf(row), `${row.name}, seed ${seed}${detail && `: ${detail}`}`);
+      progress?.(done + part * workOf(row), `${row.name}, ${where}${detail && `: ${detail}`}`);
     at(0, '');
     await new Promise((resolve) => setImmediate(resolve)); // a Ctrl-C is heard between closed forms, too
     if (signal?.aborted) throw new DwpError('INTERRUPTED', 'comparison interrupted', 'run the command again');
-    const fit = await fitAndJudge(parts, { family, config, options, samples, seed }, engine, {
+    const parts = fold.parts();
+    const fit = await fitAndJudge(parts, { family, config, options, samples, seed, together }, engine, {
       signal,
       progress: (step, detail) => at(step / options.steps, detail),
     });
-    if (folder && baselines)
-      writeFit(join(folder, `${row.name}-${seed}`), fit, { dataset, parts, baselines, seed });
+    if (kept && baselines)
+      writeFit(join(kept.folder, `${row.name}-${seed}`), fit, {
+        ...{ dataset: kept.dataset, parts, baselines, seed },
+      });
     const { prior, report, seconds, test } = fit;
-    const parameters = freeNumbers(prior);
-    return { seed, parameters, seconds, ...(report && { bestStep: report.bestStep }), test };
+    return {
+      seed,
+      ...(network !== undefined && { network }),
+      nats: (test.bound ?? test.logDensity!) + correction,
+      parameters: freeNumbers(prior),
+      seconds,
+      ...(report && { bestStep: report.bestStep }),
+      test,
+    };
   }
 }
 
-function rowOf({ name, label, family, config }: ComparedPrior, seeds: ComparedRow['seeds']): ComparedRow {
-  const values = seeds.map(({ test }) => test.bound ?? test.logDensity!);
+function rowOf({ name, label, family, config }: ComparedPrior, fits: ComparedRowFit[]): ComparedRow {
+  const values = fits.map(({ nats }) => nats);
   const startsFrom =
     family.fit.kind === 'gradient' ? family.fit.startsFrom?.(family.config.parse(config)) : undefined;
-  const several = seeds.length > 1;
+  const [first] = fits;
+  const several = fits.length > 1;
   return {
     name,
     label,
@@ -144,11 +160,18 @@ function rowOf({ name, label, family, config }: ComparedPrior, seeds: ComparedRo
     config,
     ...(startsFrom && { startsFrom }),
     nats: mean(values),
-    standardError: several ? standardError(values) : seeds[0].test.standardError,
-    errorOver: several ? 'seeds' : 'kernels',
-    kind: seeds[0].test.bound === undefined ? 'exact' : 'bound',
-    parameters: mean(seeds.map(({ parameters }) => parameters)),
-    seconds: mean(seeds.map(({ seconds }) => seconds)),
-    seeds,
+    standardError: several ? standardError(values) : first.test.standardError,
+    errorOver: several ? (first.network === undefined ? 'seeds' : 'networks') : 'kernels',
+    kind: first.test.bound === undefined ? 'exact' : 'bound',
+    parameters: mean(fits.map(({ parameters }) => parameters)),
+    seconds: mean(fits.map(({ seconds }) => seconds)),
+    fits,
   };
+}
+
+/** Fit by fit, so that what makes all priors better or worse on the same kernels does not count. */
+function behind({ fits }: ComparedRow, best: ComparedRow): Pick<ComparedRow, 'behind'> {
+  if (fits.length < 2) return {};
+  const differences = fits.map(({ nats }, i) => best.fits[i].nats - nats);
+  return { behind: { nats: mean(differences), standardError: standardError(differences) } };
 }

@@ -54,13 +54,10 @@ export interface JudgedFit {
   test: DensityReport;
 }
 
-export interface FitRequest {
+export interface FitRequest extends JudgeOptions {
   family: PriorFamily;
   config: Record<string, unknown>;
   options: FitOptions;
-  /** K of the bounds (4). */
-  samples: number;
-  seed: number;
 }
 
 export interface JudgeHooks {
@@ -71,7 +68,7 @@ export interface JudgeHooks {
 /** @throws DwpError INTERRUPTED when the signal aborts; what a fit throws */
 export async function fitAndJudge(
   { train, test }: Parts,
-  { family, config, options, samples, seed }: FitRequest,
+  { family, config, options, samples, seed, together }: FitRequest,
   engine: Engine,
   { signal, progress }: JudgeHooks = {},
 ): Promise<JudgedFit> {
@@ -85,7 +82,7 @@ export async function fitAndJudge(
     },
   );
   const seconds = (Date.now() - started) / 1000;
-  const density = await heldOutDensity(prior, test, { samples, seed, signal }, engine);
+  const density = await heldOutDensity(prior, test, { samples, seed, signal, together }, engine);
   return { prior, ...(report && { report }), seconds, test: density };
 }
 
@@ -112,7 +109,7 @@ export function heldOutDensity(
   engine: Engine,
 ): Promise<DensityReport> {
   const key = foldIn(seedKey(seed), 'evaluate');
-  const { data } = judged(test, foldIn(key, 'judged'));
+  const { data } = judged(test, together, foldIn(key, 'judged'));
   const listen = () => {
     if (signal?.aborted)
       throw new DwpError('INTERRUPTED', 'interrupted while judging a prior', 'run the command again');
@@ -120,10 +117,14 @@ export function heldOutDensity(
   return evaluateDensity({ prior, kernels: data, samples, engine, key, together }, listen);
 }
 
-const judged = (test: Kernels, key: Key): Kernels =>
-  test.count > MOST_JUDGED
-    ? takeKernels(test, new RandomStream(key).permutation(test.count).subarray(0, MOST_JUDGED))
+/** So many rows, one after the other, stay together. */
+function judged(test: Kernels, together: number, key: Key): Kernels {
+  const most = Math.floor(MOST_JUDGED / together);
+  const whole = { ...test, count: test.count / together, channels: together * (test.channels ?? 1) };
+  return whole.count > most
+    ? takeKernels(whole, new RandomStream(key).permutation(whole.count).subarray(0, most))
     : test;
+}
 
 export type BaselineName = 'standardNormal' | 'isotropic' | 'gaussian';
 export type Baselines = Readonly<Record<BaselineName, DensityReport>>;
