@@ -66,7 +66,13 @@ export async function chooseFamily(
         progress?.(i * splits.length + fold, `${family.name}`);
         await new Promise((resolve) => setImmediate(resolve));
         const { prior } = await fitPrior(
-          { family, kernels: train, engine, key: foldIn(key, 'trial', fold) },
+          {
+            family,
+            kernels: train,
+            config: family.automatic!(kernels),
+            engine,
+            key: foldIn(key, 'trial', fold),
+          },
           { signal },
         );
         if (signal?.aborted) throw new DwpError('INTERRUPTED', 'fit interrupted', 'run the command again');

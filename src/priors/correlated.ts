@@ -42,7 +42,7 @@ const correlations: Correlations<Shape> = {
 export const correlated: PriorFamily<Config> = {
   name: 'correlated',
   summary: 'stationary normal with four parameters: variance, correlation length, roughness and white noise',
-  automatic: () => true,
+  automatic: () => ({}),
   config,
   compared: [{ name: 'correlated', label: 'stationary normal', config: {} }],
   fit: { kind: 'closed-form', parameters: (kernels) => fitSeparable(kernels, correlations).arrays },

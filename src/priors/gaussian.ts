@@ -86,7 +86,7 @@ export function gaussianPrior(
 export const gaussian: PriorFamily<Config> = {
   name: 'gaussian',
   summary: 'normal with a full covariance, fitted by maximum likelihood',
-  automatic: () => true,
+  automatic: () => ({}),
   config,
   compared: [{ name: 'gaussian', label: 'N(μ, Σ)', config: {} }],
   fit: { kind: 'closed-form', parameters: fit },

@@ -10,7 +10,7 @@ type Config = z.infer<typeof config>;
 export const laplace: PriorFamily<Config> = {
   name: 'laplace',
   summary: 'independent Laplace densities, with a width for each pixel',
-  automatic: () => true,
+  automatic: () => ({}),
   config,
   compared: [{ name: 'laplace', label: 'Laplace', config: {} }],
   fit: {

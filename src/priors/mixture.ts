@@ -31,7 +31,7 @@ const PLAIN = { members: 1, tails: 'normal', straighten: false } as const;
 export const mixture: PriorFamily<Config> = {
   name: 'mixture',
   summary: 'mixture with full covariances, whose number of components is chosen on held-out kernels',
-  automatic: (kernels) => kernelLength(kernels) <= LONGEST_QUICK,
+  automatic: (kernels) => (kernelLength(kernels) <= LONGEST_QUICK ? { members: 2 } : undefined),
   config,
   storedConfig: config.extend({
     tails: config.shape.tails.unwrap().default(PLAIN.tails),
@@ -43,7 +43,7 @@ export const mixture: PriorFamily<Config> = {
   ],
   fit: {
     kind: 'iterative',
-    parameters: (kernels, { components, members, tails, straighten }, key, tick) =>
+    parameters: (kernels, { components, members, tails, straighten }, key, work) =>
       fitMixture(
         { ...kernels, size: kernelLength(kernels) },
         {
@@ -53,7 +53,7 @@ export const mixture: PriorFamily<Config> = {
           straighten,
         },
         key,
-        tick,
+        work,
       ),
   },
   prior: (size, settings, given) =>

@@ -16,7 +16,7 @@ type Config = z.infer<typeof config>;
 export const normal: PriorFamily<Config> = {
   name: 'normal',
   summary: 'isotropic normal N(0, s²I); s is given or fitted',
-  automatic: () => true,
+  automatic: () => ({}),
   config,
   compared: [
     { name: 'standard-normal', label: 'N(0, I)', config: { std: 1 } },

@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import type { LatentDensity } from '../distributions/latent.js';
 import type { DiagonalNormal } from '../distributions/normal.js';
-import type { Arrays, Key, Specs, Tensors, tf } from '../engine/index.js';
+import type { Arrays, Engine, Key, Specs, Tensors, tf } from '../engine/index.js';
 import { type KernelSize, type Kernels, kernelLength } from '../kernels/kernels.js';
 
 export { type KernelSize, kernelLength };
@@ -97,8 +97,12 @@ export interface ExactDensity {
 /** Kernels to fit a prior on: rows of d = channels·h·w numbers, [n, d]. */
 export type TrainingKernels = Kernels;
 
-/** Called between parts of a long computation with what it is at; may wait, and may throw to end it. */
-export type Tick = (detail: string) => Promise<void>;
+/** What a long computation is given beside its data. */
+export interface FitWork {
+  engine: Engine;
+  /** Called between its parts with what it is at; may wait, and may throw to end it. */
+  tick(detail: string): Promise<void>;
+}
 
 export interface LearnerStart {
   trainable: Arrays;
@@ -112,7 +116,7 @@ export interface Learner<C> {
   /** The density fitted before the first step, where the steps start from one: a noun phrase, such as "the mixture". */
   startsFrom?(config: C): string | undefined;
   /** Fixed arrays that are fitted before the first step. */
-  prepare?(kernels: TrainingKernels, config: C, key: Key, tick: Tick): Promise<Arrays>;
+  prepare?(kernels: TrainingKernels, config: C, key: Key, work: FitWork): Promise<Arrays>;
   initial(kernels: TrainingKernels, config: C, key: Key, prepared?: Arrays): LearnerStart;
   /** Standard normals for one batch. */
   noise(batch: number, config: C, size: KernelSize): Specs;
@@ -148,15 +152,18 @@ export interface PriorFamily<C extends Record<string, unknown> = Record<string, 
   extends StoredFamily<C> {
   /** Its fields are options of dwp fit-prior, with their descriptions and defaults. */
   config: z.ZodType<C> & { readonly shape: Readonly<Record<string, z.ZodType>> };
-  /** Whether dwp fit-prior may choose it by itself: its density is exact, and a fit to these kernels takes seconds. */
-  automatic?(kernels: TrainingKernels): boolean;
+  /**
+   * Where dwp fit-prior may choose it by itself, as its density is exact and a fit to these kernels takes seconds: what
+   * differs from its defaults in the trial, to be quicker and no better.
+   */
+  automatic?(kernels: TrainingKernels): Partial<C> | undefined;
   /** Rows of dwp compare-priors, from the plainest to the richest: one of the defaults unless given. */
   compared?: readonly ComparedFit[];
   fit:
     | { kind: 'closed-form'; parameters(kernels: TrainingKernels, config: C): Arrays }
     | {
         kind: 'iterative';
-        parameters(kernels: TrainingKernels, config: C, key: Key, tick: Tick): Promise<Arrays>;
+        parameters(kernels: TrainingKernels, config: C, key: Key, work: FitWork): Promise<Arrays>;
       }
     | ({ kind: 'gradient' } & Learner<C>);
 }

@@ -110,7 +110,7 @@ function sharesOf(
 export const scaleMixture: PriorFamily<Config> = {
   name: 'scale-mixture',
   summary: 'N(0, s²Σ) with a learned distribution of the scale s',
-  automatic: () => true,
+  automatic: () => ({}),
   config,
   compared: [{ name: 'scale-mixture', label: 'scale mixture', config: {} }],
   fit: { kind: 'closed-form', parameters: fit },

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { f32, foldIn, RandomStream } from '../engine/index.js';
 import { wholeNumberOr } from './fields.js';
 import { mixtureNumbers, storedComponents } from './mixture/components.js';
-import { expectationMaximisation, meanLogDensity } from './mixture/em.js';
+import { meanLogDensity } from './mixture/em.js';
+import { fitByProducts } from './mixture/em-products.js';
 import { mixturePrior } from './mixture/exact.js';
 import { LONGEST_QUICK } from './mixture/fit.js';
 import { chooseRidge } from './mixture/ridge.js';
@@ -26,12 +27,12 @@ const options = (dof: number, ridge: number) => ({ components: 1, dof, shrinkage
 export const studentT: PriorFamily<Config> = {
   name: 'student-t',
   summary: "Student's t with a full scale matrix, which has heavy tails",
-  automatic: (kernels) => kernelLength(kernels) <= LONGEST_QUICK,
+  automatic: (kernels) => (kernelLength(kernels) <= LONGEST_QUICK ? {} : undefined),
   config,
   compared: [{ name: 'student-t', label: "Student's t", config: {} }],
   fit: {
     kind: 'iterative',
-    async parameters(kernels, { tails }, key, tick) {
+    async parameters(kernels, { tails }, key, { engine, tick }) {
       const stream = new RandomStream(foldIn(key, 'order'));
       const all = { ...kernels, size: kernelLength(kernels) };
       const points = take(all, stream.permutation(all.count).subarray(0, 20_000));
@@ -41,11 +42,15 @@ export const studentT: PriorFamily<Config> = {
       const ridge = chooseRidge(points, new RandomStream(foldIn(key, 'ridge')));
       let best = { dof: tails === 'auto' ? CANDIDATES[0] : tails, value: Number.NEGATIVE_INFINITY };
       for (const dof of tails === 'auto' ? CANDIDATES : []) {
-        const value = meanLogDensity(test, expectationMaximisation(train, options(dof, ridge), stream), dof);
+        const value = meanLogDensity(
+          test,
+          await fitByProducts(train, options(dof, ridge), stream, engine),
+          dof,
+        );
         await tick(`${dof} degrees of freedom: ${value.toFixed(2)} nats on held-out kernels`);
         if (value > best.value) best = { dof, value };
       }
-      const components = expectationMaximisation(points, options(best.dof, ridge), stream);
+      const components = await fitByProducts(points, options(best.dof, ridge), stream, engine);
       return { ...storedComponents(components), dof: f32([], Float32Array.of(best.dof)) };
     },
   },

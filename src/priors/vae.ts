@@ -144,10 +144,10 @@ export const vae: PriorFamily<Config> = {
   fit: {
     kind: 'gradient',
     startsFrom: () => 'the mixture',
-    async prepare(kernels, { components, members, tails, latent }, key, tick) {
+    async prepare(kernels, { components, members, tails, latent }, key, work) {
       const points = { ...kernels, size: kernelLength(kernels) };
       const options = { components: components === 'auto' ? undefined : components, members, dof: tails };
-      const { components: bank, knots } = await fitStraightComponents(points, options, key, tick);
+      const { components: bank, knots } = await fitStraightComponents(points, options, key, work);
       return startOf(bank, knots, { latent, tails }, key);
     },
     initial(kernels, settings, key, prepared = {}): LearnerStart {

@@ -14,13 +14,13 @@ import {
 import { DwpError } from '../errors.js';
 import {
   type Arrays,
+  type FitWork,
   type KernelPrior,
   type KernelSize,
   kernelLength,
   type Learner,
   type LearnerStart,
   type PriorFamily,
-  type Tick,
   type TrainingKernels,
 } from '../priors/index.js';
 import { requireSpread } from '../priors/parameters.js';
@@ -117,7 +117,8 @@ export async function fitPrior<C extends Record<string, unknown>>(
     return { prior: family.prior(size, config, family.fit.parameters(kernels, config)) };
   requireSpread(kernels);
   if (family.fit.kind === 'iterative') {
-    const parameters = await family.fit.parameters(kernels, config, key, tickOf(hooks, options));
+    const work = { engine, tick: tickOf(hooks, options) };
+    const parameters = await family.fit.parameters(kernels, config, key, work);
     return { prior: family.prior(size, config, parameters) };
   }
   const { parameters, report } = await learn(
@@ -143,7 +144,8 @@ async function learn<C>(fit: Fit<C>, hooks: FitHooks): Promise<{ parameters: Arr
   const { learner, kernels, config, options, key } = fit;
   const rows = splitRows(fit);
   const seen = rowsOf(kernels, rows.train.subarray(0, START_ROWS));
-  const prepared = await learner.prepare?.(seen, config, foldIn(key, 'prepare'), tickOf(hooks, options));
+  const work = { engine: fit.engine, tick: tickOf(hooks, options) };
+  const prepared = await learner.prepare?.(seen, config, foldIn(key, 'prepare'), work);
   const start = learner.initial(seen, config, foldIn(key, 'initial'), prepared);
   if (hooks.resume) requireArrays(hooks.resume, start.trainable);
   const validation = await boundStep(fit, start, rows.validation);
@@ -357,7 +359,7 @@ const MOST_VALIDATION = 1000;
 
 /** Lets others run between parts of a long computation, and ends it when the user wants to. */
 const tickOf =
-  ({ signal, progress }: FitHooks, { steps }: FitOptions): Tick =>
+  ({ signal, progress }: FitHooks, { steps }: FitOptions): FitWork['tick'] =>
   async (detail) => {
     progress?.(0, steps, detail);
     await new Promise((resolve) => setImmediate(resolve));

@@ -212,7 +212,7 @@ test('both engines agree, and all that is learned has a gradient', async () => {
   const size = { h: 1, w: 2 };
   const key = seedKey(708);
   const data = pairs(300, 0.5);
-  const prepared = await prepare!(data, settings, key, async () => {});
+  const prepared = await prepare!(data, settings, key, { engine: native, tick: async () => {} });
   const start = initial(data, settings, key, prepared);
   const { fixed } = start;
   const trainable = { ...start.trainable };

@@ -15,14 +15,15 @@ export interface Component {
   logWeight: number;
   mean: Float64Array; // [d]
   covariance: Matrix; // [d, d]; of t: its scale matrix
-  inverseCholesky: Matrix; // L⁻¹, covariance = L Lᵀ
+  lower: Matrix; // L, covariance = L Lᵀ
+  inverseCholesky: Matrix; // L⁻¹
   logDeterminant: number; // log det L
 }
 
 export function componentOf(logWeight: number, mean: Float64Array, covariance: Matrix): Component {
   const lower = new CholeskyDecomposition(covariance).lowerTriangularMatrix;
   const [inverseCholesky, logDet] = [lowerInverse(lower), logDeterminant(lower)];
-  return { logWeight, mean, covariance, inverseCholesky, logDeterminant: logDet };
+  return { logWeight, mean, covariance, lower, inverseCholesky, logDeterminant: logDet };
 }
 
 export interface EmOptions {
@@ -151,21 +152,26 @@ export function responsibilities(
   return logs;
 }
 
-/** The mixture that is likeliest a posteriori given shares [n, K] and weights of points in them. */
-function maximise(
+/** What a component has of all points: their mean, its mass, and Σ_i r_i (x_i − mean)(x_i − mean)ᵀ, lower triangle [d·d]. */
+export interface Moments {
+  mass: number;
+  mean: Float64Array;
+  scatter: Float64Array;
+}
+
+type Regularisation = Required<Omit<EmOptions, 'start' | 'dof' | 'components' | 'iterations'>>;
+
+/** Moments of points given shares [n, K] and weights of points in them. */
+function momentsOf(
   points: Points,
   shares: Float64Array,
   weights: Float64Array,
   k: number,
-  { shrinkage, ridge, pseudoCount, jitter, negligible }: Required<Omit<EmOptions, 'start'>>,
-): Component[] {
+  negligible: number,
+): Moments[] {
   const { data, count, size: d } = points;
-  const pooled = new Float64Array(d * d);
-  const scatters: Float64Array[] = [];
-  const means: Float64Array[] = [];
-  const masses: number[] = [];
   const difference = new Float64Array(d);
-  for (let c = 0; c < k; c++) {
+  return Array.from({ length: k }, (_, c) => {
     const mean = new Float64Array(d);
     let mass = 0;
     let weight = 0;
@@ -188,19 +194,33 @@ function maximise(
         for (let l = 0, at = j * d; l <= j; l++, at++) scatter[at] += scaled * difference[l];
       }
     }
-    for (let at = 0; at < d * d; at++) pooled[at] += scatter[at] / count;
-    scatters.push(scatter);
-    means.push(mean);
-    masses.push(mass);
-  }
+    return { mass, mean, scatter };
+  });
+}
+
+/** The mixture that is likeliest a posteriori given the moments of n points. */
+export function maximise(
+  moments: readonly Moments[],
+  count: number,
+  {
+    shrinkage,
+    ridge,
+    pseudoCount,
+    jitter,
+  }: Pick<Regularisation, 'shrinkage' | 'ridge' | 'pseudoCount' | 'jitter'>,
+): Component[] {
+  const k = moments.length;
+  const d = moments[0].mean.length;
+  const pooled = new Float64Array(d * d);
+  for (const { scatter } of moments) for (let at = 0; at < d * d; at++) pooled[at] += scatter[at] / count;
   let trace = 0;
   for (let j = 0; j < d; j++) trace += pooled[j * d + j];
-  return scatters.map((scatter, c) => {
+  return moments.map(({ mass, mean, scatter }) => {
     const covariance = Matrix.zeros(d, d);
     for (let j = 0; j < d; j++)
       for (let l = 0; l <= j; l++) {
         const at = j * d + l;
-        const value = (scatter[at] + shrinkage * pooled[at]) / (masses[c] + shrinkage);
+        const value = (scatter[at] + shrinkage * pooled[at]) / (mass + shrinkage);
         covariance.set(j, l, value);
         covariance.set(l, j, value);
       }
@@ -210,7 +230,7 @@ function maximise(
       for (let j = 0; j < d; j++) covariance.set(j, j, covariance.get(j, j) + isotropic);
     }
     for (let j = 0; j < d; j++) covariance.set(j, j, covariance.get(j, j) + (jitter * trace) / d);
-    return componentOf(Math.log((masses[c] + pseudoCount) / (count + k * pseudoCount)), means[c], covariance);
+    return componentOf(Math.log((mass + pseudoCount) / (count + k * pseudoCount)), mean, covariance);
   });
 }
 
@@ -253,19 +273,30 @@ function cluster({ data, count, size: d }: Points, k: number, stream: RandomStre
   return shares;
 }
 
-/** A mixture fitted from the given start, or from a random one. */
-export function expectationMaximisation(points: Points, given: EmOptions, stream: RandomStream): Component[] {
+/** Options with their defaults, and the mixture to start from. */
+export function startingMixture(points: Points, given: EmOptions, stream: RandomStream) {
   const options = { ...DEFAULTS, ...given };
-  const { components: k, dof, iterations, tolerance, start = cluster(points, k, stream) } = options;
+  const { components: k, negligible, start = cluster(points, k, stream) } = options;
+  const ones = new Float64Array(points.count * k).fill(1);
+  return {
+    options,
+    components: maximise(momentsOf(points, start, ones, k, negligible), points.count, options),
+  };
+}
+
+/** A mixture fitted from the given start, or from a random one, in double precision. */
+export function expectationMaximisation(points: Points, given: EmOptions, stream: RandomStream): Component[] {
+  const begun = startingMixture(points, given, stream);
+  const { components: k, dof, iterations, tolerance, negligible } = begun.options;
   const weights = new Float64Array(points.count * k).fill(1);
-  let components = maximise(points, start, weights, k, options);
+  let { components } = begun;
   let before = Number.NEGATIVE_INFINITY;
   for (let t = 0; t < iterations; t++) {
     const { logs, distances } = joint(points, components, dof);
     const now = normalise(logs, k);
     if (Number.isFinite(dof))
       for (let at = 0; at < weights.length; at++) weights[at] = (dof + points.size) / (dof + distances[at]);
-    components = maximise(points, logs, weights, k, options);
+    components = maximise(momentsOf(points, logs, weights, k, negligible), points.count, begun.options);
     if (now - before < tolerance) break;
     before = now;
   }

@@ -1,7 +1,7 @@
 // From kernels to the arrays of a mixture: components chosen on held-out kernels, several fits averaged, norms
 // straightened first.
 import { foldIn, type Key, type NdArray, RandomStream } from '../../engine/index.js';
-import type { Arrays, Tick } from '../prior.js';
+import type { Arrays, FitWork } from '../prior.js';
 import { storedComponents } from './components.js';
 import { type Component, componentOf, type Points } from './em.js';
 import { secondMoment } from './linear-algebra.js';
@@ -27,10 +27,10 @@ export async function fitMixture(
   points: Points,
   { straighten, ...options }: MixtureOptions & { straighten: boolean },
   key: Key,
-  tick: Tick,
+  work: FitWork,
 ): Promise<Arrays> {
-  if (!straighten) return storedComponents(await fitComponents(points, options, key, tick));
-  const { components, knots } = await fitStraightComponents(points, options, key, tick);
+  if (!straighten) return storedComponents(await fitComponents(points, options, key, work));
+  const { components, knots } = await fitStraightComponents(points, options, key, work);
   return { [RADIAL]: knots, ...storedComponents(components) };
 }
 
@@ -38,12 +38,12 @@ async function fitComponents(
   points: Points,
   { components, members, dof }: MixtureOptions,
   key: Key,
-  tick: Tick,
+  work: FitWork,
 ): Promise<Component[]> {
   const ridge = chooseRidge(points, new RandomStream(foldIn(key, 'ridge')));
   const options = { dof, shrinkage: SHRINKAGE, ridge };
-  const count = components ?? (await chooseComponents(points, options, foldIn(key, 'choose'), tick));
-  return fitMembers(points, { components: count, members }, options, foldIn(key, 'members'), tick);
+  const count = components ?? (await chooseComponents(points, options, foldIn(key, 'choose'), work));
+  return fitMembers(points, { components: count, members }, options, foldIn(key, 'members'), work);
 }
 
 /**
@@ -54,12 +54,12 @@ export async function fitStraightComponents(
   points: Points,
   options: MixtureOptions,
   key: Key,
-  tick: Tick,
+  work: FitWork,
 ): Promise<{ components: Component[]; knots: NdArray }> {
   const straight = fitRadial(points, () =>
     drawnLogNorms([normalOf(points)], Number.POSITIVE_INFINITY, new RandomStream(foldIn(key, 'radial'))),
   );
-  const components = await fitComponents(straightened(points, straight), options, key, tick);
+  const components = await fitComponents(straightened(points, straight), options, key, work);
   if (isIdentity(straight)) return { components, knots: straight };
   const remade = fitRadial(points, () =>
     drawnLogNorms(components, options.dof, new RandomStream(foldIn(key, 'norms'))),

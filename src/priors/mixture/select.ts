@@ -2,17 +2,20 @@
 // long as held-out points gain; fits from different starts are averaged, which costs nothing where they agree and keeps
 // what they do not agree on from being trusted.
 import { foldIn, type Key, RandomStream } from '../../engine/index.js';
-import type { Tick } from '../prior.js';
-import { type Component, expectationMaximisation, meanLogDensity, type Points } from './em.js';
+import type { FitWork } from '../prior.js';
+import { type Component, meanLogDensity, type Points } from './em.js';
+import { fitByProducts } from './em-products.js';
 import { foldsOf } from './ridge.js';
 import { take } from './take.js';
 
 const LADDER = [1, 4, 8, 16, 24, 32, 48];
-const ITERATIONS = 25;
+const ITERATIONS = 15;
 /** Averaged fits bear this many times the components that one of them does best with. */
 const MORE_IN_MEMBERS = 1.5;
 /** Multiplications of an iteration, n·K·d²/2: beyond it a fit takes a random part of the points. */
-const WORK = 2e8;
+const WORK = 2e9;
+/** Points of a fit: more change the mixture little. */
+const MOST_ROWS = 50_000;
 const HELD_OUT = 0.1;
 /** Fewer points than this are all held out once, in folds: a tenth of them says too little. */
 const FEW = 500;
@@ -20,7 +23,7 @@ const FEW = 500;
 const PER_COMPONENT = 8;
 
 const rowsFor = (count: number, k: number, d: number) =>
-  Math.min(count, 20_000, Math.max(4 * d, Math.floor(WORK / (k * 0.5 * d * d))));
+  Math.min(count, MOST_ROWS, Math.max(4 * d, Math.floor(WORK / (k * 0.5 * d * d))));
 
 const part = (points: Points, k: number, stream: RandomStream): Points => {
   const rows = rowsFor(points.count, k, points.size);
@@ -39,7 +42,7 @@ export async function chooseComponents(
   points: Points,
   options: SelectOptions,
   key: Key,
-  tick: Tick,
+  { engine, tick }: FitWork,
 ): Promise<number> {
   if (points.count < 2 * PER_COMPONENT) return 1;
   const stream = new RandomStream(foldIn(key, 'order'));
@@ -49,10 +52,11 @@ export async function chooseComponents(
     const stream = new RandomStream(foldIn(key, 'try', components));
     let logDensity = 0;
     for (const { train, test } of splits) {
-      const fit = expectationMaximisation(
+      const fit = await fitByProducts(
         part(train, components, stream),
         { ...options, components, iterations: ITERATIONS },
         stream,
+        engine,
       );
       logDensity += meanLogDensity(test, fit, options.dof) / splits.length;
     }
@@ -75,7 +79,7 @@ export async function fitMembers(
   { components, members }: { components: number; members: number },
   options: SelectOptions,
   key: Key,
-  tick: Tick,
+  { engine, tick }: FitWork,
 ): Promise<Component[]> {
   const all: Component[] = [];
   const most = Math.max(components, Math.floor(points.count / PER_COMPONENT));
@@ -83,10 +87,11 @@ export async function fitMembers(
   const different = each === 1 ? 1 : members; // those of one component would all be the same
   for (let member = 0; member < different; member++) {
     const stream = new RandomStream(foldIn(key, 'member', member));
-    const fit = expectationMaximisation(
+    const fit = await fitByProducts(
       part(points, each, stream),
       { ...options, components: each, iterations: ITERATIONS },
       stream,
+      engine,
     );
     all.push(...fit.map((c) => ({ ...c, logWeight: c.logWeight - Math.log(different) })));
     await tick(`mixture ${member + 1} of ${different}`);
