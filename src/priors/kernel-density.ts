@@ -52,7 +52,7 @@ export const kernelDensity: PriorFamily<Config> = {
   compared: [{ name: 'kernel-density', label: 'noise on real kernels', config: {} }],
   fit: {
     kind: 'iterative',
-    async parameters(kernels, { kept, noise: asked }, key, tick) {
+    async parameters(kernels, { kept, noise: asked }, key, { tick }) {
       const d = kernelLength(kernels);
       const order = new RandomStream(foldIn(key, 'kept')).permutation(kernels.count).subarray(0, kept);
       const data = new Float64Array(order.length * d);
