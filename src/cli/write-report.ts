@@ -1,9 +1,11 @@
 // Runs → report.html. The report room and its libraries are loaded only here.
+
 import { createEngine } from '../engine/index.js';
 import { saveFile } from '../formats/files.js';
 import type { ComparisonRow, FinishedRun } from '../plans/compare.js';
 import type { Plan } from '../plans/plan.js';
 import { gatherFigures, gatherPriors } from '../plans/report-input.js';
+import { priorPaths } from '../problems/options.js';
 import type { ReferencePoint } from '../report/types.js';
 import { environment } from '../runs/run.js';
 
@@ -38,7 +40,7 @@ export async function writeFeatureReport(
 ): Promise<void> {
   const { renderReport } = await import('../report/report.js');
   const priors = await gatherPriors(
-    plan.runs.flatMap(({ config }) => config.priorPath),
+    plan.runs.flatMap(({ config }) => priorPaths(config)),
     await createEngine('native', 1),
   );
   const generated = new Date().toISOString();

@@ -5,8 +5,8 @@ import { usageError } from '../errors.js';
 import { fromFloat32 } from '../formats/floats.js';
 import { type ByteSource, memorySource, readAll } from '../formats/source.js';
 import { findWeightPlaces, type WeightPlace } from '../importers/onnx-places.js';
-import { sizeText } from '../kernels/index.js';
-import { type KernelPrior, kernelLength } from '../priors/index.js';
+import { heStd, sizeText, type Units } from '../kernels/index.js';
+import { type KernelPrior, kernelLength, scalePrior } from '../priors/index.js';
 import { samplePrior } from '../train/sample-prior.js';
 
 export const SCALES = ['prior', 'keep'] as const;
@@ -36,19 +36,29 @@ export interface RewrittenLayer {
 /** Numbers that drawing kernels may need at once: a mixture takes a matrix for each kernel. */
 const AT_ONCE = 4e6;
 
+/** A prior, and what its kernels are divided by. */
+export interface UnitPrior {
+  prior: KernelPrior;
+  units?: Units;
+}
+
+/** (140) at the scale of He's start of a layer. */
+const inWeights = ({ prior, units }: UnitPrior, shape: readonly number[]): KernelPrior =>
+  units === undefined ? prior : scalePrior(prior, Math.log(heStd(shape)));
+
 /**
  * @param priors by the folders they are in
  * @throws DwpError USAGE when two priors have the same size; INPUT when the model is no ONNX file of its own
  */
 export async function rewriteModel(
   source: ByteSource,
-  priors: Readonly<Record<string, KernelPrior>>,
+  priors: Readonly<Record<string, UnitPrior>>,
   { scale, fallback, progress }: RewriteOptions,
   engine: Engine,
   key: Key,
 ): Promise<{ bytes: Uint8Array; layers: RewrittenLayer[] }> {
-  const bySize = new Map<string, { path: string; prior: KernelPrior }>();
-  for (const [path, prior] of Object.entries(priors)) {
+  const bySize = new Map<string, UnitPrior & { path: string }>();
+  for (const [path, { prior, units }] of Object.entries(priors)) {
     const size = sizeText(prior.size);
     const other = bySize.get(size);
     if (other)
@@ -56,7 +66,7 @@ export async function rewriteModel(
         `${other.path} and ${path} are both priors of size ${size}`,
         'give one prior for each size',
       );
-    bySize.set(size, { path, prior });
+    bySize.set(size, { path, prior, units });
   }
   const bytes = readAll(source);
   const { places, left } = findWeightPlaces(memorySource(bytes, source.path));
@@ -75,7 +85,9 @@ export async function rewriteModel(
       continue;
     }
     const layerKey = foldIn(key, i);
-    const drawn = fitted ? await samples(fitted.prior, place, engine, layerKey) : heNormal(place, layerKey);
+    const drawn = fitted
+      ? await samples(inWeights(fitted, shape), place, engine, layerKey)
+      : heNormal(place, layerKey);
     const factor = scale === 'keep' ? before / (rootMeanSquare(drawn) || 1) : 1;
     if (factor !== 1) for (let j = 0; j < drawn.length; j++) drawn[j] *= factor;
     const encoded = fromFloat32(drawn, dtype);

@@ -17,8 +17,9 @@ import {
   sizeText,
   slicesOf,
 } from './kernels.js';
-import { type Origin, originOf, takeRoles } from './origin.js';
+import { type KernelArray, type Origin, originOf, takeRoles } from './origin.js';
 import type { Role } from './roles.js';
+import { type Units, unitOf } from './units.js';
 
 /** What a part of the project that learns from kernels is given. */
 export interface KernelDataset {
@@ -63,6 +64,8 @@ export interface ReadDatasetOptions {
   asStored?: boolean;
   /** Only kernels of layers with one of these roles; of an array, which says nothing of layers, what it holds. */
   roles?: readonly Role[];
+  /** What the kernels of each layer are divided by; nothing unless given. */
+  units?: Units;
 }
 
 /**
@@ -74,11 +77,16 @@ export interface ReadDatasetOptions {
 export function readKernelDataset(
   path: string,
   size?: SizeText,
-  { asStored = false, roles }: ReadDatasetOptions = {},
+  { asStored = false, roles, units = 'weights' }: ReadDatasetOptions = {},
 ): KernelDataset {
   const wanted = size === undefined ? undefined : canonical(size);
   const name = basename(resolve(path));
   if (!statOf(path)?.isDirectory()) {
+    if (units !== 'weights')
+      throw inputError(
+        `${path}: kernels in units of their layers are asked for, and an array knows no layers`,
+        'give a dataset of dwp collect-kernels',
+      );
     const bytes = readBytes(path);
     const whole = parseKernels(bytes, path);
     const present = sizeText(whole);
@@ -112,6 +120,7 @@ export function readKernelDataset(
         `${file}: holds ${kernels.count} kernels of ${sizeText(kernels)}, not ${rows} of ${chosen}`,
       );
     if (!asStored) undoNormalisation(kernels, path, chosen, which, description);
+    if (units !== 'weights') intoUnits(kernels, units, { description, size: chosen, which, path });
     const taken = roles ? takeRoles(kernels, { description, size: chosen, which, path }, roles) : kernels;
     return named === chosen ? taken : slicesOf(taken);
   };
@@ -126,7 +135,7 @@ export function readKernelDataset(
   const { train: part, test, mean, std } = sizes[chosen];
   const train = read('train', part);
   const held = test && read('test', test);
-  const asGiven = !roles && (asStored || description.options.normalize === 'none');
+  const asGiven = !roles && units === 'weights' && (asStored || description.options.normalize === 'none');
   return {
     train,
     ...(held && held.count > 0 && { test: held }), // a role may have kernels for training only
@@ -135,6 +144,21 @@ export function readKernelDataset(
     ...(asGiven ? { mean, std } : pooledMoments(train.data)),
     origin: originOf(description, chosen, roles),
   };
+}
+
+/**
+ * The network that each row of train.npy or test.npy is from; undefined for a bare array, and for slices of whole filters.
+ * @throws DwpError INPUT when the folder is no dataset
+ */
+export function networksOfRows(path: string, size: SizeText, which: 'train' | 'test'): string[] | undefined {
+  if (!statOf(path)?.isDirectory()) return undefined;
+  const { sizes, layers, sources } = readDatasetDescription(path);
+  const part = Object.hasOwn(sizes, size) ? sizes[size][which] : undefined;
+  if (!part) return undefined;
+  const names = new Array<string>(part.rows).fill('unknown');
+  for (const { size: own, model, [which]: rows } of layers)
+    if (own === size) names.fill(sources[model]?.name ?? 'unknown', rows.offset, rows.offset + rows.count);
+  return names;
 }
 
 /** Multiplies back, in place, what each kernel was divided by. */
@@ -166,6 +190,20 @@ function undoNormalisation(
         );
       for (let i = offset * d; i < (offset + rows) * d; i++) data[i] *= layer.scale;
     }
+  }
+}
+
+/** Divides kernels, in place, by the units of their layers. @throws DwpError INPUT when rows lie outside of the array */
+function intoUnits(kernels: Kernels, units: Units, { description, size, which, path }: KernelArray): void {
+  const { data, count } = kernels;
+  const d = kernelLength(kernels);
+  for (const layer of description.layers) {
+    const { offset, count: rows } = layer[which];
+    if (layer.size !== size || rows === 0) continue;
+    if (offset + rows > count)
+      throw inputError(`${path}: the rows of its layers are not right`, 'collect the kernels again');
+    const unit = unitOf(units, layer);
+    for (let i = offset * d; i < (offset + rows) * d; i++) data[i] /= unit;
   }
 }
 

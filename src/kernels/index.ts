@@ -9,6 +9,7 @@ export {
 } from './collect.js';
 export {
   type KernelDataset,
+  networksOfRows,
   type ReadDatasetOptions,
   readDatasetDescription,
   readKernelDataset,
@@ -57,4 +58,4 @@ export { parseDepth, ROLES, type Role, roleOf } from './roles.js';
 export { letThrough } from './scan-pool.js';
 export { distributionShift, type Shift } from './shift.js';
 export { openStored, type StoredDataset } from './stored.js';
-export { heStd, UNITS, type Units } from './units.js';
+export { heStd, UNIT_NAMES, UNITS, type Units } from './units.js';

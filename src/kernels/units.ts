@@ -5,6 +5,13 @@ import type { LayerRecord } from './description.js';
 export const UNITS = ['weights', 'he', 'layer'] as const;
 export type Units = (typeof UNITS)[number];
 
+/** What each of them divides by, for a person. */
+export const UNIT_NAMES: Readonly<Record<Units, string>> = {
+  weights: '1',
+  he: "the standard deviation of He's start of their layer",
+  layer: 'the root mean square of their layer',
+};
+
 /** Standard deviation of He's start, √(2 / fan-in); shape is [out, in of a group, h, w]. */
 export const heStd = ([, inputs, h, w]: readonly number[]): number => Math.sqrt(2 / (inputs * h * w));
 

@@ -1,10 +1,12 @@
 // A plan of runs: methods × numbers of examples × splits, from a YAML file.
+
 import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { DwpError, inputError, messageOf, usageError } from '../errors.js';
 import { readText } from '../formats/read-file.js';
+import { isShipped } from '../prior-folders/shipped.js';
 import { isNetworkFile } from '../problems/network-file.js';
 import { parseRunConfig, type RunConfig } from '../runs/config.js';
 import { withoutHeadings } from '../runs/config-file.js';
@@ -130,7 +132,7 @@ export function withPathsFrom(folder: string, config: RunConfig): RunConfig {
     ...config,
     ...(dataDir && { dataDir: absolute(dataDir) }),
     ...(typeof arch === 'string' && isNetworkFile(arch) && { arch: absolute(arch) }),
-    priorPath: priorPath.map(absolute),
+    priorPath: priorPath.map((path) => (isShipped(path) ? path : absolute(path))),
     ...(filters && { filters: filters.map(absolute) }),
   };
 }

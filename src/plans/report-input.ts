@@ -1,4 +1,5 @@
 // From run folders to what the report room draws.
+
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Engine, seedKey } from '../engine/index.js';
@@ -8,6 +9,7 @@ import { readTrace } from '../methods/trained-networks.js';
 import { partOfLayers } from '../network/index.js';
 import { readPriorFolder } from '../prior-folders/prior-folder.js';
 import { kernelLength } from '../priors/index.js';
+import { priorPaths } from '../problems/options.js';
 import { methodOf } from '../runs/config.js';
 import { readRunConfig } from '../runs/config-file.js';
 import { environment } from '../runs/run.js';
@@ -65,7 +67,7 @@ export function finishedRuns(paths: readonly string[]): FinishedRun[] {
 export async function gatherFigures(finished: readonly FinishedRun[], engine: Engine): Promise<Figures> {
   const rows = comparisonRows(finished);
   const priors = await gatherPriors(
-    finished.flatMap(({ path }) => readRunConfig(path).priorPath),
+    finished.flatMap(({ path }) => priorPaths(readRunConfig(path))),
     engine,
   );
   return {

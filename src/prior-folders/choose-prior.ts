@@ -1,7 +1,7 @@
 // Which fitted prior a layer of a network gets: by kernel size, then by the role of the layers that the prior's kernels
 // come from, then by their numbers of input channels. Pure: from descriptions to a choice and its reason.
 import { type DwpError, usageError } from '../errors.js';
-import { type KernelSize, type Role, sizeText } from '../kernels/index.js';
+import { type KernelSize, type Role, sizeText, type Units } from '../kernels/index.js';
 
 /** A layer that needs a prior. */
 export interface LayerNeed {
@@ -21,6 +21,8 @@ export interface PriorOffer {
   roles?: readonly Role[];
   /** Input channels of those layers. */
   inputs?: readonly number[];
+  /** What its kernels are divided by, layer by layer; nothing unless given. */
+  units?: Units;
 }
 
 export interface PriorChoice<O extends PriorOffer = PriorOffer> {

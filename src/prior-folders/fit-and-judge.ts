@@ -2,7 +2,7 @@
 import { type Engine, foldIn, type Key, RandomStream, seedKey } from '../engine/index.js';
 import { DwpError, inputError } from '../errors.js';
 import { type DensityReport, evaluateDensity } from '../evaluate/density.js';
-import { holdOut, type KernelDataset, type Kernels, takeKernels } from '../kernels/index.js';
+import { holdOut, type KernelDataset, type Kernels, takeKernels, type Units } from '../kernels/index.js';
 import { gaussian } from '../priors/gaussian.js';
 import type { KernelPrior, PriorFamily, TrainingKernels } from '../priors/index.js';
 import { normal } from '../priors/normal.js';
@@ -162,6 +162,7 @@ export function closedForm(
 export interface FitSource {
   /** The families that were tried, where none was named. */
   chosen?: PriorDescription['chosen'];
+  units?: Units;
   dataset: KernelDataset;
   parts: Parts;
   baselines: Baselines;
@@ -172,7 +173,14 @@ export interface FitSource {
 export function writeFit(
   folder: string,
   { prior, seconds, test: density }: JudgedFit,
-  { dataset: { name, sha256, std, origin }, parts: { train, test }, baselines, seed, chosen }: FitSource,
+  {
+    dataset: { name, sha256, std, origin },
+    parts: { train, test },
+    baselines,
+    seed,
+    chosen,
+    units = 'weights',
+  }: FitSource,
 ): void {
   writePriorFolder(
     folder,
@@ -180,6 +188,7 @@ export function writeFit(
     {
       source: { name, sha256, train: train.count, test: test.count, std },
       ...(origin && { layers: origin }),
+      ...(units !== 'weights' && { units }),
       ...(chosen && { chosen }),
       seed,
       seconds,

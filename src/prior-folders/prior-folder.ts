@@ -7,9 +7,10 @@ import { writeFolderAtomic } from '../formats/folders.js';
 import { writeNpy } from '../formats/npy.js';
 import { readJson } from '../formats/read-file.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
-import { ROLES } from '../kernels/index.js';
+import { ROLES, UNITS, type Units } from '../kernels/index.js';
 import { type KernelPrior, kernelLength, makePrior } from '../priors/index.js';
 import type { PriorOffer } from './choose-prior.js';
+import { priorPath } from './shipped.js';
 
 const density = z.object({
   n: z.number(),
@@ -51,6 +52,8 @@ const description = z.object({
       inputs: z.array(z.number().int().positive()).optional(),
     })
     .optional(),
+  /** What its kernels are divided by, layer by layer; nothing unless given. A network's layer multiplies them by √(2/fan-in). */
+  units: z.enum(UNITS).optional(),
   /** Families that were tried on train kernels held out, where none was named. */
   chosen: z
     .object({
@@ -103,8 +106,12 @@ export function writePriorFolder(
   saveResult(out, (path) => writeFolderAtomic(path, fill));
 }
 
-/** @throws DwpError INPUT when the folder does not hold a prior of a known family, or its weights do not fit. */
-export function readPriorFolder(folder: string): { prior: KernelPrior; about: PriorDescription } {
+/**
+ * @param name a folder, or `shipped:` and the name of a prior that ships
+ * @throws DwpError INPUT when the folder does not hold a prior of a known family, or its weights do not fit
+ */
+export function readPriorFolder(name: string): { prior: KernelPrior; about: PriorDescription } {
+  const folder = priorPath(name);
   const path = join(folder, 'prior.json');
   const parsed = description.safeParse(readJson(path));
   if (!parsed.success) {
@@ -144,12 +151,16 @@ function layersOf(from: readonly PriorOffer[]): PriorDescription['layers'] {
   return roles || inputs ? { ...(roles && { roles }), ...(inputs && { inputs }) } : undefined;
 }
 
-/** Writes a prior that was made of those of other folders; what is known of all their layers is known of its own. */
+/**
+ * Writes a prior that was made of those of other folders; what is known of all their layers is known of its own.
+ * @param units of its kernels
+ */
 export function writeDerivedPrior(
   folder: string,
   prior: KernelPrior,
   how: string,
   from: readonly PriorOffer[],
+  units?: Units,
 ): void {
   const layers = layersOf(from);
   writePriorFolder(folder, prior, {
@@ -158,6 +169,7 @@ export function writeDerivedPrior(
     seconds: 0,
     derived: { how, from: from.map(({ path }) => path) },
     ...(layers && { layers }),
+    ...(units && { units }),
     baselines: {},
   });
 }

@@ -33,7 +33,7 @@ export { ADAPTATIONS, type Adaptation, adaptPrior } from './adapt.js';
 export { LOG_WEIGHT, mixPriors } from './mixed.js';
 export { isotropicNormal } from './normal.js';
 export * from './prior.js';
-export { LOG_SCALE } from './scaled.js';
+export { LOG_SCALE, scalePrior } from './scaled.js';
 
 /** From the richest to the plainest. */
 const all: readonly PriorFamily[] = [

@@ -2,7 +2,7 @@
 
 import { usageError } from '../errors.js';
 import type { LayerKind } from '../importers/index.js';
-import { roleOf, sizeText } from '../kernels/index.js';
+import { heStd, roleOf, sizeText } from '../kernels/index.js';
 import {
   type Architecture,
   convLayers,
@@ -29,6 +29,7 @@ import {
   LOG_WEIGHT,
   makePrior,
   mixPriors,
+  scalePrior,
 } from '../priors/index.js';
 import type { ProblemConfig } from './options.js';
 
@@ -41,6 +42,8 @@ export interface FittedPrior extends PriorOffer {
 export interface LayerPrior {
   need: LayerNeed;
   prior: KernelPrior;
+  /** Of the prior before it is brought to the layer's scale. */
+  family: string;
   /** What it is made of: one, several that are mixed, none where it is a normal. */
   offers: PriorOffer[];
   reason: string;
@@ -64,7 +67,7 @@ export interface LayerPriorReport {
 
 export function readOffer(path: string): FittedPrior {
   const { prior, about } = readPriorFolder(path);
-  return { path, prior, size: prior.size, ...about.layers };
+  return { path, prior, size: prior.size, ...(about.units && { units: about.units }), ...about.layers };
 }
 
 /** What an importer would call a convolution. */
@@ -104,16 +107,20 @@ export function layerPrior(
 ): LayerPrior {
   const choice = choosePrior(need, offers, mix !== 'none');
   if (choice) {
-    const priors = choice.offers.map(({ prior }) => prior);
+    const priors = choice.offers.map((offer) => inWeights(offer.prior, offer, need));
     const equal = priors.map(() => 1);
-    return { need, ...choice, prior: priors.length > 1 ? mixPriors(priors, equal) : priors[0] };
+    const prior = priors.length > 1 ? mixPriors(priors, equal) : priors[0];
+    const family = priors.length > 1 ? prior.family : choice.offers[0].prior.family;
+    return { need, ...choice, prior, family };
   }
   const { h, w } = need.size;
   if (fallback === 'normal') {
-    const std = Math.sqrt(2 / (need.inputs * h * w)); // He et al. 2015
+    const std = heStd([1, need.inputs, h, w]); // He et al. 2015
+    const prior = isotropicNormal({ h, w }, {}, std);
     return {
       need,
-      prior: isotropicNormal({ h, w }, {}, std),
+      prior,
+      family: prior.family,
       offers: [],
       reason: `no given prior fits its ${sizeText(need.size)} kernels: N(0, σ²) by He's rule, σ = √(2/(inputs·h·w)) = ${std.toPrecision(3)}`,
       substitute: true,
@@ -128,8 +135,19 @@ export function layerPrior(
       `the resampled prior of layer ${need.name} is not in the run's folder`,
       'start the run again',
     );
-  return { need, prior, offers: from, reason, substitute: true };
+  return {
+    need,
+    prior: inWeights(prior, from[0], need),
+    family: prior.family,
+    offers: from,
+    reason,
+    substitute: true,
+  };
 }
+
+/** (140) A prior of kernels in units of their layer, at the scale of He's start of this one. */
+const inWeights = (prior: KernelPrior, { units }: PriorOffer, { inputs, size: { h, w } }: LayerNeed) =>
+  units === undefined ? prior : scalePrior(prior, Math.log(heStd([1, inputs, h, w])));
 
 /**
  * Priors of convolutions with what is learned of them, and the names of that.
@@ -156,14 +174,14 @@ export function adaptPriors(
 
 /** @param adapted the prior as it is after training, and which of its parameters were learned */
 export const reportOf = (
-  { need, prior, offers, reason, substitute }: LayerPrior,
+  { need, family, offers, reason, substitute }: LayerPrior,
   adapted?: { prior: KernelPrior; names: readonly string[] },
 ): LayerPriorReport => ({
   layer: need.name,
   size: sizeText(need.size),
   ...(need.role && { role: need.role }),
   inputs: need.inputs,
-  family: prior.family,
+  family,
   paths: offers.map(({ path }) => path),
   reason,
   ...(substitute && { substitute }),

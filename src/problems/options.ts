@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { DEVICES, ENGINES } from '../engine/index.js';
 import { type DescribedNetwork, describedNetwork } from '../network/index.js';
+import { shippedPriors } from '../prior-folders/shipped.js';
 import { ARCHITECTURES, isArchitecture } from './network-file.js';
 import { listOf, option, real, type Settings, whole } from './option.js';
 
@@ -72,13 +73,13 @@ export const priorOptions = {
     z.preprocess((name) => (name === 'fitted' ? 'dwp' : name), z.enum(PRIORS)),
     'prior',
     '<name>',
-    'prior of the kernels: dwp (fitted priors, of --prior-path), standard-normal, or none, with --method point (default: dwp)',
+    'prior of the kernels: dwp (fitted priors: those of --prior-path, else those that ship), standard-normal, or none, with --method point (default: dwp)',
   ),
   priorPath: option(
     listOf(z.string()).default([]),
     'prior',
     '<dirs...>',
-    'folders of fitted priors; each layer uses the one that matches its kernel size, role and inputs',
+    'folders of fitted priors, or names of those that ship, such as shipped:3x3-inner; each layer uses the one that matches its kernel size, role and inputs',
   ),
   fallback: option(
     z.enum(FALLBACKS).default('resample'),
@@ -166,8 +167,14 @@ export type ProblemConfig = Settings<typeof problemOptions> &
 type Start = Pick<ProblemConfig, 'init' | 'priorPath' | 'prior'>;
 
 /** Where the convolutions start when nothing is said: at samples of a fitted prior if there is one. */
-export const initOf = ({ init, priorPath, prior }: Start): (typeof INITS)[number] =>
-  init ?? (priorPath.length > 0 && prior !== 'standard-normal' ? 'samples' : 'xavier');
+export const initOf = (start: Start): (typeof INITS)[number] =>
+  start.init ?? (priorPaths(start).length > 0 && start.prior !== 'standard-normal' ? 'samples' : 'xavier');
+
+/** Folders of the fitted priors at hand: those that ship where one is needed and none are named. */
+export const priorPaths = ({ priorPath, prior, init }: Start): string[] =>
+  priorPath.length === 0 && (prior === 'dwp' || init === 'prior' || init === 'samples')
+    ? shippedPriors()
+    : priorPath;
 
 /** Whether convolutions start at draws of fitted priors, which `--prior none` and `standard-normal` need then, too. */
 export const startsFromPrior = (config: Start): boolean => ['prior', 'samples'].includes(initOf(config));

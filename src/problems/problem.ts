@@ -32,7 +32,7 @@ import {
 import { samplePrior } from '../train/sample-prior.js';
 import { adaptPriors, type LayerPrior, layerNeeds, layerPrior, readOffer } from './layer-priors.js';
 import { modelFile, storedArrays } from './model-start.js';
-import { hasDensePrior, initOf, type ProblemConfig, startsFromPrior } from './options.js';
+import { hasDensePrior, initOf, type ProblemConfig, priorPaths, startsFromPrior } from './options.js';
 
 /** What a method makes of a network's weights. */
 export interface WeightModel extends Pick<Model, 'posterior' | 'estimator' | 'kernelSubsample' | 'bound'> {
@@ -142,7 +142,7 @@ function priorsOf(
   network: Architecture,
   substitutes: Readonly<Record<string, { prior: KernelPrior }>>,
 ): { priors: Record<string, KernelPrior>; choices: Record<string, LayerPrior> } {
-  const offers = config.priorPath.map(readOffer);
+  const offers = priorPaths(config).map(readOffer);
   const needs = layerNeeds(network);
   const choices: Record<string, LayerPrior> = {};
   const fitted = ({ name }: Layer, why: string): KernelPrior => {

@@ -17,7 +17,7 @@ import type { KernelPrior } from '../priors/index.js';
 import type { FitHooks } from '../train/fit-prior.js';
 import { resamplePrior } from '../train/resample-prior.js';
 import { type FittedPrior, layerNeeds, readOffer } from './layer-priors.js';
-import { type ProblemConfig, startsFromPrior } from './options.js';
+import { type ProblemConfig, priorPaths, startsFromPrior } from './options.js';
 import { buildArchitecture } from './problem.js';
 
 /** Priors by the layers that they are for, and what each was made of. */
@@ -28,9 +28,9 @@ const folderOf = (run: string, layer: string) => join(run, FOLDER, `${layer}-res
 
 /** Layers that need a fitted prior of a size that there is none of, and what theirs is made of. */
 function missing(config: ProblemConfig, images: ImageSet): { need: LayerNeed; offer: FittedPrior }[] {
-  if (config.fallback !== 'resample' || config.priorPath.length === 0) return [];
+  if (config.fallback !== 'resample' || priorPaths(config).length === 0) return [];
   const architecture = buildArchitecture(config, images);
-  const offers = config.priorPath.map(readOffer);
+  const offers = priorPaths(config).map(readOffer);
   const needs = layerNeeds(architecture);
   const fitted = config.prior === 'dwp' || startsFromPrior(config);
   return randomLayers(architecture)
@@ -68,7 +68,7 @@ export async function makeSubstitutes(
 
 export function writeSubstitutes(run: string, substitutes: Substitutes): void {
   for (const [layer, { prior, of }] of Object.entries(substitutes))
-    writeDerivedPrior(folderOf(run, layer), prior, 'resampled to another size', [of]);
+    writeDerivedPrior(folderOf(run, layer), prior, 'resampled to another size', [of], of.units);
 }
 
 /** Those of a run's layers, as far as it has some. */

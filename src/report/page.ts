@@ -11,7 +11,7 @@ export interface Section {
   content: Html | undefined;
 }
 
-// Nothing is fetched and nothing runs, whatever a file has put into the page.
+// Nothing is fetched, and nothing runs but a script of our own, whatever a file has put into the page.
 const POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
@@ -21,11 +21,14 @@ export function page({
   about,
   opening,
   sections,
+  script,
 }: {
   title: string;
   about: string;
   opening: Html;
   sections: readonly Section[];
+  /** Source of the policy for the one script that may run, by its hash; none without. */
+  script?: string;
 }): string {
   const shown = sections.filter(({ content }) => content !== undefined);
   return html`<!doctype html>
@@ -33,7 +36,7 @@ export function page({
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${trusted(POLICY)}">
+<meta http-equiv="Content-Security-Policy" content="${trusted(script === undefined ? POLICY : `${POLICY}; script-src ${script}`)}">
 <title>${title}</title>
 <style>${trusted(STYLE)}</style>
 </head>

@@ -67,5 +67,16 @@ dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .
 dt { color: var(--muted); overflow-wrap: anywhere; } dd { margin: 0; overflow-wrap: anywhere; min-width: 0; }
 @media (max-width: 640px) { main { padding: 18px 16px 48px; } h1 { font-size: 1.4rem; } .sentence { font-size: 1.05rem; }
   .wide { display: none; } .narrow { display: block; } th, td { padding: .3rem .5rem; } tbody th[scope=row] { white-space: normal; min-width: 7rem; } .pictures { display: grid; grid-template-columns: 1fr 1fr; gap: .9rem; align-items: end; } .picture img { width: 100% !important; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+[hidden] { display: none !important; }
+.explorer { display: grid; grid-template-columns: minmax(0, 460px) minmax(0, 1fr); gap: 1.2rem 2rem; }
+canvas { image-rendering: pixelated; max-width: 100%; }
+#map { width: 100%; image-rendering: auto; background: var(--surface); border: 1px solid var(--line); border-radius: 8px; touch-action: none; cursor: crosshair; }
+#map:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+.kernels, #draws { display: flex; flex-wrap: wrap; gap: .5rem 1rem; margin-bottom: .8rem; }
+.kernels canvas, #whose { display: block; }
+#directions label { display: flex; gap: .8rem; align-items: center; font-size: .875rem; } #directions input { flex: 1; min-width: 0; accent-color: var(--accent); }
+button { font: inherit; font-size: .9rem; padding: .25rem .8rem; border: 1px solid var(--line); border-radius: 6px; background: var(--surface); color: var(--text); cursor: pointer; }
+.component { display: flex; flex-direction: column; gap: .2rem; } .bar { height: 6px; border-radius: 3px; background: var(--c0); min-width: 1px; }
+@media (max-width: 760px) { .explorer { grid-template-columns: minmax(0, 1fr); } .kernels canvas { width: min(176px, 40vw) !important; } }
 @media print { details::details-content { content-visibility: visible; } }
 `;

@@ -1,4 +1,5 @@
 // One training run in its folder: config.yaml, environment.json, priors.json, what its method keeps there, and summary.json.
+
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { arch, cpus, platform, release } from 'node:os';
@@ -15,10 +16,11 @@ import { removeLeftovers } from '../formats/temporary.js';
 import type { Task } from '../methods/index.js';
 import { type Judgement, judge } from '../methods/judge.js';
 import { writeDerivedPrior } from '../prior-folders/prior-folder.js';
+import { priorPath } from '../prior-folders/shipped.js';
 import type { KernelPrior } from '../priors/index.js';
 import { choiceLines, reportOf } from '../problems/layer-priors.js';
 import { modelFile, startNotes } from '../problems/model-start.js';
-import { initOf } from '../problems/options.js';
+import { initOf, priorPaths } from '../problems/options.js';
 import { type Problem, prepare } from '../problems/problem.js';
 import { makeSubstitutes, readSubstitutes, standIns, writeSubstitutes } from '../problems/substitutes.js';
 import { methodOf, type RunConfig, withDefaults } from './config.js';
@@ -89,7 +91,7 @@ async function start(config: RunConfig, folder: string, hooks: RunHooks): Promis
 function fileHashes(config: RunConfig): Record<string, string> {
   const model = modelFile(config);
   const files = [
-    ...config.priorPath.map((path) => [path, join(path, 'weights.safetensors')]),
+    ...priorPaths(config).map((path) => [path, join(priorPath(path), 'weights.safetensors')]),
     ...(model === undefined ? [] : [[model, model]]),
   ];
   return Object.fromEntries(
@@ -143,7 +145,7 @@ export function hasBegun(folder: string): boolean {
 
 function requireSamePriors(folder: string, config: RunConfig): void {
   const path = join(folder, PRIORS);
-  if ((config.priorPath.length > 0 || modelFile(config)) && !existsSync(path))
+  if ((priorPaths(config).length > 0 || modelFile(config)) && !existsSync(path))
     throw inputError(
       `${path} is missing: it records which priors this run began with`,
       'restore the file, or start a new run',

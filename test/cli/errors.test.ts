@@ -114,7 +114,13 @@ const cases: Case[] = [
     2,
     /prior of size 5x5 for layer conv2 .*vae-7 \(7x7\)/,
   ],
-  ['no prior at all', () => train('--prior', 'dwp'), 2, /prior of size 7x7 .*given: none/],
+  [
+    'no prior of the size',
+    () => train('--prior', 'dwp', '--prior-path', 'shipped:3x3-inner', '--fallback', 'none'),
+    2,
+    /prior of size 7x7 .*given: shipped:3x3-inner/,
+  ],
+  ['no such prior that ships', () => train('--prior-path', 'shipped:9x9'), 2, /no prior shipped:9x9/],
   [
     'a prior with NaN',
     () => withPrior('vae-nan', 'vae-5'),

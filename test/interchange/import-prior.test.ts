@@ -117,7 +117,7 @@ describe('whole filters', () => {
 });
 
 test('what the decoder says of its spread goes before what the description says', async () => {
-  const out = await exported(await fittedPrior('vae of pixels', engine), 'twice-said');
+  const out = await exported(await fittedPrior('vae-pixels', engine), 'twice-said');
   const path = join(out, 'kernel-prior.json');
   const described = JSON.parse(readFileSync(path, 'utf8'));
   const { outputs } = described.graphs.decoder;

@@ -23,7 +23,9 @@ beforeAll(async () => {
 
 const STD = 0.25;
 const priors = (...sizes: [number, number][]) =>
-  Object.fromEntries(sizes.map(([h, w]) => [`prior-${h}x${w}`, isotropicNormal({ h, w }, {}, STD)]));
+  Object.fromEntries(
+    sizes.map(([h, w]) => [`prior-${h}x${w}`, { prior: isotropicNormal({ h, w }, {}, STD) }]),
+  );
 const rewrite = (
   bytes: Uint8Array,
   sizes: [number, number][],
@@ -165,7 +167,7 @@ test('two priors of one size are refused', async () => {
   const prior = isotropicNormal({ h: 3, w: 3 }, {}, STD);
   const options = { scale: 'prior', fallback: 'leave' } as const;
   await expect(
-    rewriteModel(memorySource(bytes, 'm'), { a: prior, b: prior }, options, engine, seedKey(0)),
+    rewriteModel(memorySource(bytes, 'm'), { a: { prior }, b: { prior } }, options, engine, seedKey(0)),
   ).rejects.toThrow('a and b are both priors of size 3x3');
 });
 

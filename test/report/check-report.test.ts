@@ -19,6 +19,7 @@ const report = (a = rows(1), b = rows(2)): CheckReport => ({
   h: 2,
   w: 3,
   pictures: { samples: [...a.data], kernels: [...b.data] },
+  neighbours: { samples: [], nearest: [], of: 'train' },
   rows: [['norm, 50%', '1.0', '1.1', '', '', '']],
   check: checkSamples({
     samples: a,

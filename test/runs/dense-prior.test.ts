@@ -72,7 +72,7 @@ describe('the prior of dense layers', () => {
     });
     const options = config({ prior: 'dwp', densePrior: 'fitted', priorPath, encoder: 'trainable', steps: 2 });
     const { model } = problemOf(options);
-    expect(model.priors.dense).toMatchObject({ family: 'vae', size: { h: 1, w: 1 } });
+    expect(model.priors.dense).toMatchObject({ family: 'vae-pixels', size: { h: 1, w: 1 } });
     const summary = await startRun(options, join(folder, 'fitted'));
     expect(Number.isFinite(summary.bound!.total)).toBe(true);
     const { parameters } = readCheckpoint(join(folder, 'fitted'), model);

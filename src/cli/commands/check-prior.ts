@@ -5,13 +5,14 @@ import { DwpError, inputError } from '../../errors.js';
 import { checkSamples } from '../../evaluate/sample-check.js';
 import type { Sample } from '../../evaluate/sample-statistics.js';
 import { refuseExisting, saveFile } from '../../formats/files.js';
-import { readKernelDataset, sizeText } from '../../kernels/index.js';
+import { networksOfRows, readKernelDataset, sizeText } from '../../kernels/index.js';
 import { type HeldOut, heldOutOf, heldOutWarning } from '../../prior-folders/held-out.js';
 import { readPriorFolder } from '../../prior-folders/prior-folder.js';
 import { samplePrior } from '../../train/sample-prior.js';
 import { type CheckSummary, checkRows, checkSentence, memorySentence, summaryOf } from '../check-text.js';
 import { argument, defineCommand, integer, option } from '../command.js';
 import { engineOptions, openEngine, seedOption } from '../options.js';
+import { componentsOf, latentOf, neighboursOf } from '../prior-page.js';
 import { table } from '../table.js';
 
 interface CheckResult extends CheckSummary {
@@ -29,14 +30,14 @@ interface CheckResult extends CheckSummary {
 /** Train kernels that nearest distances are taken to. */
 const MOST_TRAIN = 4000;
 
-const some = ({ data, count }: Sample, n: number, key: Key): Sample => {
+const some = ({ data, count }: Sample, n: number, key: Key): Sample & { rows: Int32Array } => {
   const d = data.length / count;
   const rows = new RandomStream(key).permutation(count).subarray(0, n);
   const out = new Float32Array(rows.length * d);
   rows.forEach((row, i) => {
     out.set(data.subarray(row * d, (row + 1) * d), i * d);
   });
-  return { data: out, count: rows.length };
+  return { data: out, count: rows.length, rows };
 };
 
 export const checkPrior = defineCommand({
@@ -65,7 +66,7 @@ export const checkPrior = defineCommand({
     ),
     html: option(
       '--html <report.html>',
-      'HTML page with figures to write; must not exist yet',
+      'HTML page to write, with figures, nearest kernels, a map of the latent variable of a VAE to move through, and the components of a mixture; must not exist yet',
       z.string().optional(),
     ),
     seed: seedOption,
@@ -79,7 +80,7 @@ export const checkPrior = defineCommand({
     if (input.html !== undefined) refuseExisting(input.html);
     const { prior, about } = readPriorFolder(input.prior);
     const size = sizeText(prior.size);
-    const held = heldOutOf(readKernelDataset(input.kernels, size), about);
+    const held = heldOutOf(readKernelDataset(input.kernels, size, { units: about.units }), about);
     if (held.kernels.count < 20)
       throw inputError(
         `${input.kernels}: ${held.kernels.count} kernels are too few to compare with`,
@@ -123,6 +124,8 @@ export const checkPrior = defineCommand({
     if (input.html === undefined) return result;
     const { renderCheckReport } = await import('../../report/check-report.js');
     const { count, permutations, seed } = input;
+    const all = held.from === 'test split' ? networksOfRows(input.kernels, size, 'test') : undefined;
+    const networks = all && Array.from(kernels.rows, (row) => all[row]);
     saveFile(
       input.html,
       renderCheckReport({
@@ -134,6 +137,9 @@ export const checkPrior = defineCommand({
         warning,
         ...prior.size,
         pictures: { samples: [...samples.data], kernels: [...kernels.data] },
+        neighbours: { ...neighboursOf(samples, train ?? kernels), of: train ? 'train' : 'held-out' },
+        latent: await latentOf(prior, kernels, networks, engine),
+        components: componentsOf(prior, foldIn(key, 'components')),
         rows: checkRows(summary),
         check,
       }),

@@ -51,7 +51,7 @@ export const evalPrior = defineCommand({
         'leave out --filters',
       );
     const size = { ...prior.size, ...(filters > 1 && { channels: filters }) };
-    const dataset = readKernelDataset(input.kernels, sizeText(size));
+    const dataset = readKernelDataset(input.kernels, sizeText(size), { units: about.units });
     const held = heldOutOf(dataset, about);
     const partly = held.from === 'held out by the fit';
     const { data, count } = partly ? dataset.train : held.kernels;

@@ -124,7 +124,12 @@ async function giveKernels(input: KernelsInput, effects: Effects): Promise<Rewri
     );
   if (!out || prior.length === 0) throw usageError('--init needs --prior and --out', 'see dwp export --help');
   refuseExisting(out);
-  const priors = Object.fromEntries(prior.map((path) => [path, readPriorFolder(path).prior]));
+  const priors = Object.fromEntries(
+    prior.map((path) => {
+      const { prior, about } = readPriorFolder(path);
+      return [path, { prior, units: about.units }];
+    }),
+  );
   const model = openSource(init);
   const bar = effects.progress('drawing kernels', 1000);
   const progress = (done: number, total: number, layer: string) => bar.update((1000 * done) / total, layer);

@@ -11,6 +11,7 @@ import {
   readKernelDataset,
   sizeText,
   slicesOf,
+  UNITS,
 } from '../../kernels/index.js';
 import {
   choiceWork,
@@ -94,6 +95,11 @@ export const fitPriorCommand = defineCommand({
       z.preprocess((v) => (v === undefined ? v : [v].flat()), z.array(z.enum(ROLES)).min(1).optional()),
       'all roles',
     ),
+    units: option(
+      '--units <units>',
+      "what the kernels of each layer are divided by before the fit: weights (nothing), he (√(2/fan-in), the standard deviation of He's start) or layer (the root mean square of the layer); dwp train multiplies by √(2/fan-in) of its own layers then",
+      z.enum(UNITS).default('weights'),
+    ),
     family: option(
       '--family <name>',
       `family of the prior: ${AUTO} (of ${AUTOMATIC.slice(0, -1).join(', ')} and ${AUTOMATIC.at(-1)}, the one under which train kernels held out are most likely), ${FAMILIES.map(({ name, summary }) => `${name} (${summary})`).join(', ')}`,
@@ -129,7 +135,7 @@ export const fitPriorCommand = defineCommand({
   examples: [
     'dwp fit-prior kernels-dataset --size 7x7 --out priors/7x7',
     'dwp fit-prior colour-kernels --size 3x7x7 --family mixture --out priors/colour',
-    'dwp fit-prior kernels --size 3x3 --role middle last --out priors/3x3-middle',
+    'dwp fit-prior kernels --size 3x3 --role middle last --units layer --out priors/3x3-middle',
     'dwp fit-prior kernels-dataset --size 7x7 --family vae --out priors/7x7-vae',
     'dwp fit-prior kernels.npy --family vae-pixels --networks convolutional --latent 2 --hidden 32 --variance shared --out priors/published',
     'dwp fit-prior kernels-dataset --size 5x5 --family gaussian --out priors/5x5-gaussian --format json',
@@ -143,7 +149,7 @@ export const fitPriorCommand = defineCommand({
       effects.warn('--steps has no effect: the families that --family auto tries are not fitted by steps');
     const fit = async (): Promise<FitResult> => {
       refuseExisting(input.out); // another process may have written it meanwhile
-      const dataset = readKernelDataset(input.dataset, input.size, { roles: input.role });
+      const dataset = readKernelDataset(input.dataset, input.size, { roles: input.role, units: input.units });
       const { origin } = dataset;
       const { seed, samples } = input;
       const parts = partsOf(dataset, input.testFraction, seed);
@@ -180,7 +186,7 @@ export const fitPriorCommand = defineCommand({
           : undefined;
       const { family: _, ...trials } = choice ?? {};
       const chosen = choice && { chosen: trials as Omit<FamilyChoice, 'family'> };
-      writeFit(input.out, fitted, { dataset, parts, baselines, seed, ...chosen });
+      writeFit(input.out, fitted, { dataset, parts, baselines, seed, units: input.units, ...chosen });
       return {
         out: input.out,
         family: family.name,

@@ -45,11 +45,18 @@ export const mixPriorsCommand = defineCommand({
         `the kernel sizes differ: ${paths[0]} has ${sizes[0]}, ${paths[other]} has ${sizes[other]}`,
         'only priors of one kernel size can be mixed',
       );
+    const [{ units }] = offers;
+    const odd = offers.findIndex((offer) => offer.units !== units);
+    if (odd !== -1)
+      throw usageError(
+        `the units differ: kernels of ${paths[0]} are in ${units ?? 'weights'}, those of ${paths[odd]} in ${offers[odd].units ?? 'weights'}`,
+        'fit them with the same --units',
+      );
     const mixed = mixPriors(
       offers.map(({ prior }) => prior),
       weights,
     );
-    writeDerivedPrior(out, mixed, `a mixture of ${paths.length} priors`, offers);
+    writeDerivedPrior(out, mixed, `a mixture of ${paths.length} priors`, offers, units);
     const total = weights.reduce((a, b) => a + b, 0);
     const components = offers.map(({ path, prior: { family } }, m) => ({
       path,

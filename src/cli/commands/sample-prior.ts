@@ -6,7 +6,7 @@ import { startFileWork } from '../../formats/file-work.js';
 import { refuseExisting, saveFile } from '../../formats/files.js';
 import { NpyWriter } from '../../formats/npy-writer.js';
 import { wholeFile } from '../../formats/whole-file.js';
-import { sizeText } from '../../kernels/index.js';
+import { sizeText, UNIT_NAMES } from '../../kernels/index.js';
 import { readPriorFolder } from '../../prior-folders/prior-folder.js';
 import { kernelGridPng } from '../../report/figures/kernel-grid.js';
 import { sampleBlocks } from '../../train/sample-prior.js';
@@ -66,7 +66,7 @@ export const samplePriorCommand = defineCommand({
   async run(input, effects) {
     refuseExisting(input.out);
     if (input.png) refuseExisting(input.png);
-    const { prior } = readPriorFolder(input.prior);
+    const { prior, about } = readPriorFolder(input.prior);
     const { h, w, channels } = prior.size;
     const engine = await openEngine(input);
     const shape = channels ? [input.count, channels, h, w] : [input.count, h, w];
@@ -100,12 +100,13 @@ export const samplePriorCommand = defineCommand({
     return {
       n: input.count,
       size: sizeText(prior.size),
+      ...(about.units && { units: about.units }),
       mean,
       std,
       out: input.out,
       ...(input.png && { png: input.png }),
     };
   },
-  render: ({ n, size, mean, std, out, png }) =>
-    `${n} kernels of ${size}, mean ${mean.toFixed(4)}, standard deviation ${std.toFixed(4)}, written to ${out}${png ? `; picture in ${png}` : ''}`,
+  render: ({ n, size, units, mean, std, out, png }) =>
+    `${n} kernels of ${size}${units ? `, divided by ${UNIT_NAMES[units]}` : ''}, mean ${mean.toFixed(4)}, standard deviation ${std.toFixed(4)}, written to ${out}${png ? `; picture in ${png}` : ''}`,
 });

@@ -1,9 +1,11 @@
 // dwp train: a CNN from few examples, with what other networks' kernels know.
+
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { usageError } from '../../errors.js';
 import type { ChainReport } from '../../methods/chain-report.js';
 import { methods } from '../../methods/index.js';
+import { isShipped } from '../../prior-folders/shipped.js';
 import { isNetworkFile } from '../../problems/network-file.js';
 import { flagOf, GROUPS, type OptionGroup, shownOf } from '../../problems/option.js';
 import { parseRunConfig, runOptions } from '../../runs/config.js';
@@ -81,7 +83,7 @@ export const train = defineCommand({
       const located = {
         ...complete,
         ...(init === 'model' && typeof arch === 'string' && isNetworkFile(arch) && { arch: resolve(arch) }),
-        priorPath: absolute(priorPath),
+        priorPath: priorPath.map((path) => (isShipped(path) ? path : resolve(path))),
         ...(filters && { filters: absolute(filters) }),
       };
       return { out: out!, ...(await startRun(located, out!, { ...hooks, notes })) };

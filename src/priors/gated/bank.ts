@@ -96,6 +96,25 @@ export function storedBank(components: readonly Component[]): Arrays {
   return { [BANK.factor]: factor, [BANK.offset]: offset, [BANK.logWeight]: logWeight };
 }
 
+/** The arrays of (128) as they are, of factors their lower triangles row by row, [C, d(d+1)/2]. */
+export function plainBank(given: Arrays) {
+  const [c, d] = given[BANK.factor].shape;
+  const factor: number[] = [];
+  for (let i = 0; i < c; i++)
+    for (let j = 0; j < d; j++)
+      factor.push(...given[BANK.factor].data.subarray((i * d + j) * d, (i * d + j) * d + j + 1));
+  const of = (name: string) => Float32Array.from(given[name].data, (x) => x / SLOWER);
+  return {
+    c,
+    factor: Float32Array.from(factor),
+    offset: given[BANK.offset].data,
+    slope: of(GATE.slope),
+    bias: of(GATE.bias),
+    scaleSlope: of(GATE.scaleSlope),
+    logScale: of(GATE.logScale),
+  };
+}
+
 /** y_c = P_c x − P_c μ_c, in which component c is standard: x [n, d] → [n, C, d]. */
 export function bankCoordinates(parameters: Tensors, x: tf.Tensor): tf.Tensor {
   const [c, d] = parameters[BANK.factor].shape as [number, number];

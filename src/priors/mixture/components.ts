@@ -72,6 +72,20 @@ export function storedComponents<C extends Component>(
   };
 }
 
+/** Those of the largest weights, and how many there are: means [d], Σ^½ [d, d]. */
+export function heaviestComponents(given: Arrays, most: number) {
+  const [count, d] = given[NAMES.mean].shape;
+  const weights = Array.from(given[NAMES.logWeight].data, Math.exp);
+  const total = weights.reduce((a, b) => a + b, 0);
+  const order = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a]);
+  const components = order.slice(0, most).map((c) => ({
+    weight: weights[c] / total,
+    mean: given[NAMES.mean].data.subarray(c * d, (c + 1) * d),
+    colouring: given[NAMES.colouring].data.subarray(c * d * d, (c + 1) * d * d),
+  }));
+  return { count, components };
+}
+
 /** @throws DwpError INPUT when weights are no probabilities or a matrix cannot be a whitening */
 export function checkComponents(given: Arrays): void {
   const weights = Array.from(given[NAMES.logWeight].data, Math.exp);
