@@ -71,7 +71,7 @@ for (const name of asked.length > 0 ? asked : ['scale-mixture']) {
   const results = {};
   const slopes = [];
   const add = (row, value) => {
-    (results[row] ??= []).push(value);
+    results[row] = [...(results[row] ?? []), value];
   };
   for (const i of NAMES.keys()) {
     const split = (units) => [

@@ -159,7 +159,7 @@ export function conclusion(rows: readonly ComparisonRow[]): string {
   const signed = (x: number, digits: number) => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(digits)}`;
   if (duels.length === 1)
     return (
-      `With ${n} examples (${splits}), ${first.label} got ${percent(first.accuracy.mean)} of the test images right, ` +
+      `With ${n} examples (${splits}), ${first.label} got ${percent(first.accuracy.mean)} of the images right, ` +
       `${Math.abs(points).toFixed(1)} points ${points >= 0 ? 'more' : 'fewer'} than the best of the others ` +
       `(${best.label}, ${percent(best.accuracy.mean)}), and its negative log-likelihood of ${first.nll.mean.toFixed(3)} ` +
       `nats is ${Math.abs(nats).toFixed(3)} ${nats <= 0 ? 'lower' : 'higher'} than theirs ` +

@@ -51,7 +51,7 @@ describe('comparison', () => {
 
   test('the sentence names both sides, and a loss is called one', () => {
     expect(conclusion(rows)).toBe(
-      'With 100 examples (mean of 2 splits), deep got 85.0% of the test images right, 1.0 points more than the best of ' +
+      'With 100 examples (mean of 2 splits), deep got 85.0% of the images right, 1.0 points more than the best of ' +
         'the others (none, 84.0%), and its negative log-likelihood of 0.400 nats is 0.040 higher than theirs (none, 0.360).',
     );
     expect(conclusion([rows[1], rows[0]])).toContain('1.0 points fewer');
