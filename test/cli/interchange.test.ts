@@ -28,7 +28,7 @@ async function json(...args: string[]) {
 test('priors go out and come back, and a network trains with them', async () => {
   for (const k of [7, 5]) {
     const exported = await json('export', at(`vae-${k}`), '--onnx', at(`onnx-${k}`));
-    expect(exported).toMatchObject({ kind: 'prior', family: 'vae', size: { h: k, w: k } });
+    expect(exported).toMatchObject({ kind: 'prior', family: 'vae-pixels', size: { h: k, w: k } });
     expect(readdirSync(at(`onnx-${k}`)).sort()).toEqual(
       [
         'kernel-prior.json',

@@ -55,10 +55,10 @@ test('rows of every method, a page, and no run folders', async () => {
 
 test.each([
   [
-    'no priors to draw from',
-    { methods: [{ label: 'x', init: 'samples' }] },
+    'no kernels to draw from',
+    { methods: [{ label: 'x', init: 'filters' }] },
     2,
-    /--init samples needs|needs a/,
+    /--init filters needs --filters/,
   ],
   [
     'engines that differ',

@@ -47,7 +47,7 @@ async function expectAgreement(given: SmallOptions): Promise<void> {
     [native, cpu].map((engine) => train(model, engine, 1, undefined, (point) => points.push(point))),
   );
   const { error, path } = largestRelativeError(a.moments.first, b.moments.first); // a tenth of the gradients
-  expect(error, path).toBeLessThan(1e-5);
+  expect(error, path).toBeLessThan(2e-5); // single precision, sums over all normals of a VAE's bank
   for (const term of ['expectedLogLikelihood', 'priorTerm', 'entropyTerm'] as const) {
     const [x, y] = points.map((point) => point[term]);
     expect(Math.abs(x - y), term).toBeLessThan(1e-5 * Math.max(1, Math.abs(y)));
